@@ -1,0 +1,257 @@
+"""Everything that can go wrong, as one tree.
+
+    GatewayError
+    ├── SettingsError                 the operator's file or environment; the program does not start
+    ├── RequestRefused                blame: client
+    │   ├── MalformedRequest          400
+    │   ├── MethodRefused             405
+    │   ├── TargetTooLong             414
+    │   ├── HeadersTooLarge           431
+    │   └── TooManyAttempts           429
+    ├── SignInRefused                 blame: client; the callback does not belong to a sign-in of this browser
+    │   ├── AttemptUnknown            400   expired, used, tampered or never begun
+    │   ├── AttemptOfOtherBrowser     400
+    │   └── AccessDenied              403   the person said no at TikTok
+    ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
+    ├── SealBroken                    401   blame: client; a record or cookie that no key opens
+    ├── ProviderError                 blame: provider
+    │   ├── ProviderUnavailable       503   passing: keep everything, try again later
+    │   ├── ProviderMisconfigured     500   key, secret or request wrong: the operator must act, tokens stay
+    │   ├── GrantDead                 401   invalid_grant: the code or refresh token is dead
+    │   ├── AccessTokenDead           401   the API no longer accepts the access token
+    │   └── ScopeMissing              403   the grant lacks a scope; never a reason to refresh
+    └── UpstreamError                 blame: upstream
+        ├── UpstreamUnreachable       502
+        ├── UpstreamBroken            502   it answered, but not in HTTP, or not to the end
+        └── UpstreamTimeout           504
+
+Every error has a `code` from this fixed list, which pages, problems, logs and metrics carry; a `status`; and a
+`blame`, from which log level and metric label follow. The message (`str(error)`) is for the operator's log and is
+never shown to a visitor, who reads `title` and `advice` only.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Blame(StrEnum):
+    """Whose fault an error is."""
+
+    CLIENT = "client"
+    PROVIDER = "provider"
+    UPSTREAM = "upstream"
+    GATEWAY = "gateway"
+    OPERATOR = "operator"
+
+
+class GatewayError(Exception):
+    """Root of every error that the gateway raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    blame: ClassVar[Blame] = Blame.GATEWAY
+    title: ClassVar[str] = "Something went wrong"
+    advice: ClassVar[str] = "Please try again in a moment."
+    retry_after: ClassVar[int | None] = None  # seconds, for the Retry-After header
+
+
+class SettingsError(GatewayError):
+    """The settings cannot be used; the message lists every problem and how to mend it."""
+
+    code = "settings_invalid"
+    blame = Blame.OPERATOR
+
+
+class RequestRefused(GatewayError):
+    """The request cannot be understood in exactly one way, or goes beyond a limit."""
+
+    code = "malformed_request"
+    status = 400
+    blame = Blame.CLIENT
+    title = "This request cannot be understood"
+    advice = "Check the address and try again."
+
+
+class MalformedRequest(RequestRefused):
+    """Ambiguous or malformed target, header or framing (RFC 9110, RFC 9112)."""
+
+
+class MethodRefused(RequestRefused):
+    """CONNECT, TRACE, or a method that this address does not take."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "This method is not allowed here"
+
+
+class TargetTooLong(RequestRefused):
+    """The request target is longer than the limit."""
+
+    code = "target_too_long"
+    status = 414
+    title = "This address is too long"
+
+
+class HeadersTooLarge(RequestRefused):
+    """Too many header fields, or too many bytes of them (RFC 6585 §5)."""
+
+    code = "headers_too_large"
+    status = 431
+    title = "The request headers are too large"
+    advice = "Clear the cookies of this site and try again."
+
+
+class TooManyAttempts(RequestRefused):
+    """This address began more sign-ins than the limit allows."""
+
+    code = "too_many_attempts"
+    status = 429
+    title = "Too many sign-ins from your address"
+    advice = "Wait a minute, then try again."
+    retry_after = 60
+
+
+class SignInRefused(GatewayError):
+    """A callback that does not complete a sign-in attempt of this browser."""
+
+    code = "sign_in_refused"
+    status = 400
+    blame = Blame.CLIENT
+    title = "This sign-in cannot be completed"
+    advice = "Start the sign-in again."
+
+
+class AttemptUnknown(SignInRefused):
+    """The state is expired, used, tampered with or was never begun."""
+
+    code = "sign_in_expired"
+    title = "This sign-in has expired or was already used"
+
+
+class AttemptOfOtherBrowser(SignInRefused):
+    """The state is real, but another browser began it."""
+
+    code = "sign_in_other_browser"
+    title = "This sign-in was begun in another browser"
+    advice = "Start the sign-in again in this browser, and allow cookies for this site."
+
+
+class AccessDenied(SignInRefused):
+    """The person said no on TikTok's consent page."""
+
+    code = "access_denied"
+    status = 403
+    title = "You did not allow the sign-in"
+    advice = "Nothing was shared. You can start again whenever you like."
+
+
+class StoreUnavailable(GatewayError):
+    """Redis did not answer in time, or not as it should. Nobody is signed out by this."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "The service is briefly unavailable"
+    advice = "You are still signed in. Please try again in a few seconds."
+    retry_after = 5
+
+
+class SealBroken(GatewayError):
+    """A sealed value was opened by none of the keys: altered, swapped, or sealed by a key that is gone."""
+
+    code = "seal_broken"
+    status = 401
+    blame = Blame.CLIENT
+
+
+class ProviderError(GatewayError):
+    """TikTok refused, or could not be understood.
+
+    `log_id` is TikTok's own reference, asked for by its support; it may be empty.
+    """
+
+    code = "provider_error"
+    status = 502
+    blame = Blame.PROVIDER
+    title = "TikTok could not complete this"
+
+    def __init__(self, message: str, *, log_id: str = "") -> None:
+        super().__init__(f"{message} (log_id {log_id})" if log_id else message)
+        self.log_id = log_id
+
+
+class ProviderUnavailable(ProviderError):
+    """A passing fault: timeout, 429, 5xx, HTML, an empty body. Keep everything and try again later."""
+
+    code = "provider_unavailable"
+    status = 503
+    title = "TikTok is not answering"
+    advice = "You are still signed in here. Please try again in a few seconds."
+    retry_after = 5
+
+
+class ProviderMisconfigured(ProviderError):
+    """TikTok refuses the client key, the secret or the request itself: the operator must act."""
+
+    code = "provider_misconfigured"
+    status = 500
+    title = "Sign-in with TikTok is not set up correctly"
+    advice = "Please tell the people who run this site."
+
+
+class GrantDead(ProviderError):
+    """The authorization code or refresh token is dead (`invalid_grant`): sign in again."""
+
+    code = "grant_dead"
+    status = 401
+    title = "Your TikTok sign-in has ended"
+    advice = "Please sign in again."
+
+
+class AccessTokenDead(ProviderError):
+    """TikTok's API answers 401 `access_token_invalid`: refresh once, then sign in again."""
+
+    code = "access_token_dead"
+    status = 401
+    title = "Your TikTok sign-in has ended"
+    advice = "Please sign in again."
+
+
+class ScopeMissing(ProviderError):
+    """TikTok's API answers 401 `scope_not_authorized`: ask for consent, never refresh for it."""
+
+    code = "scope_missing"
+    status = 403
+    title = "A permission is missing"
+    advice = "Sign in again and allow what is asked."
+
+
+class UpstreamError(GatewayError):
+    """The app behind the gateway failed."""
+
+    code = "upstream_error"
+    status = 502
+    blame = Blame.UPSTREAM
+    title = "The app is not answering"
+    advice = "You are still signed in. Please try again in a moment."
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to the upstream could be made, or it was closed before an answer."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamBroken(UpstreamError):
+    """The upstream's answer is not HTTP, is ambiguous, or ended too early."""
+
+    code = "upstream_broken"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not connect or answer within its timeout."""
+
+    code = "upstream_timeout"
+    status = 504
+    title = "The app took too long to answer"
