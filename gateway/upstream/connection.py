@@ -1,0 +1,240 @@
+"""One HTTP/1.1 connection to the upstream: one exchange at a time.
+
+Theory of operation: the owner (a pool) hands out an idle connection; `start` writes a request and names the
+sink that takes the answer. When the answer is whole and the request was sent in full, the connection gives
+itself back to its owner before the sink hears of the end. In every other case it closes, and never serves
+again.
+
+No timers here: the owner calls `check` about once a second. The clock stands still while we wait for the
+client, which is the server's to judge: while its request body is missing, and while it does not take what we
+have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import Protocol, cast
+
+from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from gateway.upstream.address import Upstream
+from gateway.upstream.response import ResponseReader, ResponseSink
+
+
+class Owner(Protocol):
+    """Who keeps the connections."""
+
+    def take_back(self, connection: Connection) -> None:
+        """The connection is ready for another exchange."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection. Made by `pool.Pool`; `alive` says whether it can still be used."""
+
+    __slots__ = (
+        "_body_limit",
+        "_deadline",
+        "_drained",
+        "_loop",
+        "_owner",
+        "_read_paused",
+        "_reader",
+        "_request_sent",
+        "_sink",
+        "_transport",
+        "_upstream",
+        "_write_paused",
+        "alive",
+        "idle_since",
+        "reused",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, upstream: Upstream, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self._upstream = upstream
+        self._owner = owner
+        self._loop = loop
+        self._reader = ResponseReader()
+        self._sink: ResponseSink | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self._read_paused = False
+        self._request_sent = False
+        self._deadline = inf
+        self._body_limit = upstream.idle_timeout or inf
+        self.alive = False
+        self.reused = False  # it has served an exchange before
+        self.idle_since = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything of an answer has arrived in this exchange, be it a 100."""
+        return self._reader.received
+
+    # The exchange
+
+    def start(self, sink: ResponseSink, request: bytes, *, head_request: bool, complete: bool) -> None:
+        """Send a request head, and its body as far as it is there; `complete` when nothing follows."""
+        self._sink = sink
+        self._reader.begin(sink, head_request=head_request)
+        self._request_sent = complete
+        self._deadline = self._loop.time() + self._upstream.first_byte_timeout if complete else inf
+        self._transport.write(request)
+
+    def write(self, data: bytes, *, last: bool) -> None:
+        """Send more of the body, already framed. Ignored when the exchange has ended."""
+        if self._sink is None:
+            return
+        if data:
+            self._transport.write(data)
+        if last:
+            self._request_sent = True
+            if not self._reader.head_done:
+                self._deadline = self._loop.time() + self._upstream.first_byte_timeout
+
+    async def drain(self) -> None:
+        """Wait until the upstream has taken most of what was written, or is gone."""
+        if not self._write_paused or not self.alive:
+            return
+        if not self._reader.head_done:
+            self._deadline = self._loop.time() + self._body_limit
+        self._drained = self._loop.create_future()
+        await self._drained
+        if not self._request_sent and not self._reader.head_done:
+            self._deadline = inf
+
+    def pause(self) -> None:
+        """The client is slow: read no more, so that the upstream slows down too."""
+        if not self._read_paused and self.alive:
+            self._read_paused = True
+            self._deadline = inf
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """The client has taken what we had."""
+        if self._read_paused and self.alive:
+            self._read_paused = False
+            self._deadline = self._loop.time() + self._body_limit
+            self._transport.resume_reading()
+
+    def leave(self, sink: ResponseSink) -> None:
+        """Give up the exchange of `sink`, if it is still going on, and the connection with it."""
+        if self._sink is sink:
+            self._sink = None
+            self.abort()
+
+    # The owner's side
+
+    def check(self, now: float) -> None:
+        """Called about once a second: end what is overdue."""
+        if self._sink is None:
+            return
+        if now < self._deadline:
+            self._sink.on_tick()
+            return
+        what = "stood still" if self._reader.head_done else "did not answer"
+        self._fail(UpstreamTimeout(f"the upstream {self._upstream} {what} for longer than its timeout"))
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self.alive = False
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, dropping what was not sent yet."""
+        self.alive = False
+        self._transport.abort()
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.alive = True
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes of the answer."""
+        sink = self._sink
+        if sink is None:  # an answer to nothing: whatever it is, no request may be paired with it
+            self.abort()
+            return
+        try:
+            self._reader.feed(data)
+        except UpstreamBroken as error:
+            self._fail(error)
+            return
+        if self._reader.complete:
+            self._finish(sink)
+        elif self._reader.head_done and not self._read_paused:
+            # Until the head is there the first-byte deadline stands, so that a trickling head cannot stretch
+            # it.
+            self._deadline = self._loop.time() + self._body_limit
+        sink.on_flush()
+
+    def eof_received(self) -> None:
+        """The upstream sends no more; the transport closes itself."""
+        self.alive = False
+        sink = self._sink
+        if sink is not None and self._reader.end_of_stream():
+            self._finish(sink)
+            sink.on_flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed, by whomever."""
+        self.alive = False
+        self._release_drain()
+        if self._sink is not None:
+            self._fail(self._explain_loss(exc))
+        self._reader.close()
+        self._owner.forget(self)
+
+    def pause_writing(self) -> None:
+        """The upstream is slow to take the request."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The upstream takes more."""
+        self._write_paused = False
+        self._release_drain()
+
+    # Ends
+
+    def _finish(self, sink: ResponseSink) -> None:
+        """The answer is whole. An early answer, before the request was sent in full, costs the connection."""
+        self._sink = None
+        reader = self._reader
+        if self._request_sent and reader.keep_alive and not reader.surplus and self.alive:
+            if self._read_paused:
+                self.resume()
+            self._deadline = inf
+            self.reused = True
+            self._owner.take_back(self)
+        else:
+            self.abort()
+        sink.on_end(None)
+
+    def _fail(self, error: UpstreamError) -> None:
+        sink, self._sink = self._sink, None
+        self.abort()
+        if sink is not None:
+            sink.on_end(error)
+            sink.on_flush()
+
+    def _explain_loss(self, exc: Exception | None) -> UpstreamError:
+        why = f": {exc}" if exc else ""
+        if not self._reader.received:
+            return UpstreamUnreachable(
+                f"the upstream {self._upstream} closed the connection before it answered{why}"
+            )
+        return UpstreamBroken(
+            f"the upstream {self._upstream} closed the connection in the middle of its answer{why}"
+        )
+
+    def _release_drain(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None

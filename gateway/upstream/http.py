@@ -1,0 +1,255 @@
+"""Forwards one request over HTTP/1.1: the ASGI side.
+
+Rules
+- Bodies flow both ways as they come, and the slower side sets the pace: above `HIGH_WATER` bytes that the
+  client has not taken, the upstream is read no further.
+- A request is sent a second time only where the first sending cannot have had an effect twice: the connection
+  was a kept one, nothing of an answer came, the method is idempotent and there was no body (RFC 9110 §9.2.2).
+- A body cut short is never ended as if it were whole: we raise, and the server breaks the connection to the
+  client.
+
+A small request costs one future and no task. A task watches the client only where a body is still being sent,
+or where the answer takes longer than the pool's tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from gateway.core.request import RequestHead
+from gateway.errors import UpstreamError
+from gateway.upstream.connection import Connection
+from gateway.upstream.pool import Pool
+from gateway.upstream.request import BodyFraming, build_request, read_body_framing
+
+HIGH_WATER: Final = 128 * 1024
+
+Fields = list[tuple[bytes, bytes]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+EditResponse = Callable[[Fields], Fields]
+
+# RFC 9110 §9.2.2
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+# The framing of the answer is the server's; the rest of Connection's business ends here (RFC 9110 §7.6.1).
+_HOP_BY_HOP: Final = frozenset(
+    {b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
+)
+
+
+class Exchange:
+    """One request and its answer; the sink of the connection that carries it."""
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_receive",
+        "_size",
+        "_task",
+        "_waiter",
+        "client_gone",
+        "complete",
+        "error",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, connection: Connection, receive: Receive) -> None:
+        self._connection = connection
+        self._receive = receive
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.status = 0
+        self.headers: Fields = []
+        self.complete = False
+        self.error: BaseException | None = None
+        self.client_gone = False
+
+    # What the connection calls
+
+    def on_head(self, status: int, headers: Fields) -> None:
+        """Keep the head."""
+        self.status = status
+        self.headers = headers
+
+    def on_body(self, data: bytes) -> None:
+        """Keep some of the body, and slow the upstream down when the client is slower."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > HIGH_WATER:
+            self._connection.pause()
+
+    def on_end(self, error: UpstreamError | None) -> None:
+        """Keep the end."""
+        self.complete = error is None
+        self.error = self.error or error
+
+    def on_flush(self) -> None:
+        """Wake whoever waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def on_tick(self) -> None:
+        """It takes long: from now on, notice a client that hangs up."""
+        if self._task is None:
+            self._run(self._watch_client())
+
+    # The client's side
+
+    async def wait(self) -> None:
+        """Wait for the next thing to act on."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is nothing to act on yet."""
+        return not (self._chunks or self.complete or self.error or self.client_gone)
+
+    def take_body(self) -> bytes:
+        """What of the body has arrived since the last time."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        self._chunks, self._size = [], 0
+        if not self.complete:  # else the connection may already carry another exchange
+            self._connection.resume()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def send_rest(self, framing: BodyFraming) -> None:
+        """Send the rest of the request body as the client delivers it."""
+        self._run(self._send_rest(framing))
+
+    def close(self) -> None:
+        """Leave nothing behind: no task, and no connection that is in the middle of something."""
+        if self._task is not None:
+            self._task.cancel()
+        if not self.complete:
+            self._connection.leave(self)
+
+    def _run(self, work: Any) -> None:
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """A fault of the client's side, e.g. a body beyond the limit, ends the exchange."""
+        if not task.cancelled() and task.exception() is not None and not self.complete:
+            self.error = task.exception()
+            self._connection.leave(self)
+            self.on_flush()
+
+    async def _send_rest(self, framing: BodyFraming) -> None:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._lose_client()
+                return
+            more = message.get("more_body", False)
+            self._connection.write(framing.frame(message.get("body", b""), last=not more), last=not more)
+            if more:
+                await self._connection.drain()
+        await self._watch_client()
+
+    async def _watch_client(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._lose_client()
+
+    def _lose_client(self) -> None:
+        self.client_gone = True
+        if not self.complete:
+            self._connection.leave(self)
+        self.on_flush()
+
+
+async def forward(
+    pool: Pool,
+    head: RequestHead,
+    headers: Fields,
+    receive: Receive,
+    send: Send,
+    edit_response: EditResponse | None,
+) -> None:
+    """Send a request on and stream its answer back.
+
+    Returns quietly when the client hangs up.
+
+    Raises:
+        UpstreamError: before the answer began, so that it can be told in its place; or afterwards, when the
+            answer was cut short and the connection to the client must be broken.
+        MalformedRequest: the request cannot be sent unambiguously.
+    """
+    framing = read_body_framing(head)
+    request = build_request(head, headers, framing)
+    more = False
+    if framing is not None:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more = message.get("more_body", False)
+        request += framing.frame(message.get("body", b""), last=not more)
+    connection = pool.take_idle() or await pool.acquire()
+    while True:
+        exchange = Exchange(connection, receive)
+        try:
+            connection.start(exchange, request, head_request=head.method == "HEAD", complete=not more)
+            if more and framing is not None:
+                exchange.send_rest(framing)
+            await exchange.wait()
+            while not exchange.status and exchange.error is None and not exchange.client_gone:
+                await exchange.wait()  # an interim answer, or part of a head
+            if not (exchange.status == 0 and _may_repeat(head, framing, connection, exchange)):
+                await _deliver(exchange, head, send, edit_response)
+                return
+        finally:
+            exchange.close()
+        connection = await pool.acquire(fresh=True)
+
+
+def _may_repeat(
+    head: RequestHead, framing: BodyFraming | None, connection: Connection, exchange: Exchange
+) -> bool:
+    """Whether the kept connection turned out dead, and nothing can happen twice."""
+    return (
+        isinstance(exchange.error, UpstreamError)
+        and exchange.error.code == "upstream_unreachable"
+        and connection.reused
+        and not connection.answered
+        and framing is None
+        and head.method in _IDEMPOTENT
+    )
+
+
+async def _deliver(
+    exchange: Exchange, head: RequestHead, send: Send, edit_response: EditResponse | None
+) -> None:
+    """Hand the answer to the client, in as few messages as it allows."""
+    if exchange.status:
+        await send(_build_start(exchange, edit_response))
+    while not exchange.client_gone:
+        body = exchange.take_body() if exchange.status else b""
+        if exchange.complete:
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        elif exchange.error is not None:
+            raise exchange.error
+        if exchange.pending:
+            await exchange.wait()
+
+
+def _build_start(exchange: Exchange, edit_response: EditResponse | None) -> Message:
+    headers = exchange.headers if edit_response is None else edit_response(exchange.headers)
+    dropped = _HOP_BY_HOP | {b"content-length"} if exchange.status in (204, 304) else _HOP_BY_HOP
+    return {
+        "type": "http.response.start",
+        "status": exchange.status,
+        "headers": [field for field in headers if field[0] not in dropped],
+    }

@@ -1,0 +1,60 @@
+"""The reverse proxy that the web layer calls: requests and WebSockets to one upstream."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.request import RequestHead
+from gateway.upstream.address import Upstream
+from gateway.upstream.http import EditResponse, Fields, Receive, Send, forward
+from gateway.upstream.pool import Pool
+from gateway.upstream.websocket import SocketRelay
+
+
+class ReverseProxy:
+    """Forwards to one upstream. `headers` come in final: hop-by-hop fields removed, Host present.
+
+    `edit_response` gets the answer's fields (names in lower case, hop-by-hop fields still there) and returns
+    those for the client.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        # Loading the certificate authorities is slow: once, for requests and WebSockets.
+        self.upstream = msgspec.structs.replace(upstream, ssl_context=upstream.build_ssl_context())
+        self.pool = Pool(self.upstream)
+        self._sockets = SocketRelay(self.upstream)
+
+    async def forward(
+        self,
+        head: RequestHead,
+        headers: Fields,
+        receive: Receive,
+        send: Send,
+        edit_response: EditResponse | None = None,
+    ) -> None:
+        """Forward a request; see `http.forward` for what is raised, and when."""
+        await forward(self.pool, head, headers, receive, send, edit_response)
+
+    async def relay(
+        self,
+        head: RequestHead,
+        headers: Fields,
+        receive: Receive,
+        send: Send,
+        edit_response: EditResponse | None = None,
+    ) -> None:
+        """Relay a WebSocket; see `websocket.SocketRelay.relay`."""
+        await self._sockets.relay(head, headers, receive, send, edit_response)
+
+    async def reachable(self) -> None:
+        """Connect once, for readiness.
+
+        Raises:
+            UpstreamUnreachable, UpstreamTimeout: the upstream takes no connections.
+        """
+        await self.pool.reach()
+
+    async def close(self) -> None:
+        """Close what is idle; exchanges still going on end by themselves."""
+        self.pool.close()
+        await self._sockets.close()

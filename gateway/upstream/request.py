@@ -1,0 +1,100 @@
+"""What is sent to the upstream: the head, and the framing of the body.
+
+Rules
+- The target is exactly the path that was judged and the query that was received.
+- The headers come in final; only those that frame the body are ours (RFC 9112 §6).
+- A body is counted when the client counted it, else chunked. No header may begin a new line.
+
+Sans-IO: bytes out, nothing sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.core.request import RequestHead
+from gateway.errors import MalformedRequest
+
+# `expect`: our server has already answered 100 (RFC 9110 §10.1.1), so nothing waits for the upstream's.
+OUR_FRAMING: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"expect", b"connection", b"keep-alive", b"trailer"}
+)
+
+# RFC 9110 §8.6: these say "no content" aloud, with Content-Length: 0.
+_EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+class BodyFraming:
+    """Frames the body of one request. `left`: bytes still to come, or None when the body is chunked."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, length: int | None) -> None:
+        self.left = length
+
+    def frame(self, body: bytes, *, last: bool) -> bytes:
+        """The bytes to send for a piece of the body.
+
+        Raises:
+            MalformedRequest: the body is longer or shorter than was announced. The connection must be closed,
+                since the upstream would read the next request as part of this one.
+        """
+        if self.left is None:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk + b"0\r\n\r\n" if last else chunk
+        self.left -= len(body)
+        if self.left < 0 or (last and self.left):
+            raise MalformedRequest("the request body is not as long as its Content-Length says")
+        return body
+
+
+def read_body_framing(head: RequestHead) -> BodyFraming | None:
+    """How the client framed its body; None when the request has none (RFC 9112 §6.3)."""
+    length = None
+    for name, value in head.headers:
+        if name == b"transfer-encoding":
+            return BodyFraming(None)
+        if name == b"content-length":
+            length = _read_length(value)
+    return BodyFraming(length) if length else None
+
+
+def build_target(head: RequestHead) -> bytes:
+    """The request target: the path that was judged, the query byte for byte, a bare "?" kept."""
+    if head.query:
+        return head.path.raw + b"?" + head.query
+    return head.path.raw + b"?" if b"?" in head.raw_target else head.path.raw
+
+
+def build_request(
+    head: RequestHead, headers: list[tuple[bytes, bytes]], framing: BodyFraming | None
+) -> bytes:
+    """The request line and header block, ready to be sent.
+
+    Raises:
+        MalformedRequest: a header or the target holds a character that would begin another line or field.
+    """
+    line = b"%b %b HTTP/1.1\r\n" % (head.method.encode("ascii"), build_target(head))
+    fields = [b"%b: %b\r\n" % field for field in headers if field[0] not in OUR_FRAMING]
+    fields.append(_frame_field(head, framing))
+    block = line + b"".join(fields) + b"\r\n"
+    # The second fence against request splitting: each field is one line, whatever its value came from.
+    lines = len(fields) + 2 - (fields[-1] == b"")
+    if block.count(b"\n") != lines or block.count(b"\r") != lines or line.count(b" ") != 2:
+        raise MalformedRequest("a header value or the target holds a line break or a space")
+    return block
+
+
+def _frame_field(head: RequestHead, framing: BodyFraming | None) -> bytes:
+    if framing is None:
+        return b"content-length: 0\r\n" if head.method in _EXPECTS_BODY else b""
+    if framing.left is None:
+        return b"transfer-encoding: chunked\r\n"
+    return b"content-length: %d\r\n" % framing.left
+
+
+def _read_length(value: bytes) -> int:
+    # RFC 9110 §8.6: digits only; int() alone would take "+5" and "1_0".
+    if not value.isdigit():
+        raise MalformedRequest("Content-Length is not a number")
+    return int(value)

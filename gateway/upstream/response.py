@@ -1,0 +1,213 @@
+"""What the upstream answers: reads one response at a time, and judges its framing.
+
+Rules
+- 1xx answers are passed over (RFC 9110 §15.2); 101 was not asked for and is refused.
+- An answer to HEAD, a 204 and a 304 have no body, whatever their headers say (RFC 9112 §6.3).
+- Ambiguous framing is refused: Content-Length with Transfer-Encoding, two lengths, any coding but exactly
+  "chunked", a coding on HTTP/1.0 (RFC 9112 §6.1). Trailers are dropped: nobody looked at them when the head
+  was judged.
+- A body without a length or a coding ends where the connection ends (RFC 9112 §6.3).
+
+Sans-IO: bytes go in through `feed`, events come out at the sink, which is called in the same call stack.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import httptools
+
+from gateway.errors import UpstreamBroken, UpstreamError
+
+HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
+
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+class ResponseSink(Protocol):
+    """Takes the events of one exchange. Called from the transport's callbacks: it must not block."""
+
+    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """The final head; names in lower case. Hop-by-hop fields are still there."""
+
+    def on_body(self, data: bytes) -> None:
+        """Some of the body, without its framing; never empty."""
+
+    def on_end(self, error: UpstreamError | None) -> None:
+        """The last event: the answer is whole, or why it is not. The connection is no longer ours."""
+
+    def on_flush(self) -> None:
+        """One read of the socket has been told in full: the time to act on it."""
+
+    def on_tick(self) -> None:
+        """The exchange is still going on; called about once a second."""
+
+
+class ResponseReader:
+    """Reads the responses of one connection, one after the other."""
+
+    __slots__ = (
+        "_connection_options",
+        "_encodings",
+        "_head_bytes",
+        "_head_request",
+        "_headers",
+        "_interim",
+        "_lengths",
+        "_parser",
+        "_sink",
+        "_spoilt",
+        "complete",
+        "head_done",
+        "keep_alive",
+        "received",
+        "surplus",
+        "until_close",
+    )
+
+    _sink: ResponseSink
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._spoilt = False  # the parser waits for something that will not come: take a new one
+        self.received = False
+
+    def begin(self, sink: ResponseSink, *, head_request: bool) -> None:
+        """Expect the answer to the request that is now being sent."""
+        if self._spoilt:
+            self._parser = httptools.HttpResponseParser(self)
+            self._spoilt = False
+        self._sink = sink
+        self._head_request = head_request
+        self._head_bytes = 0
+        self._interim = False
+        self.received = False  # any byte at all
+        self.complete = False
+        self.keep_alive = False
+        self.surplus = False  # bytes after the end: the connection must not be used again
+        self.until_close = False
+        self._begin_head()
+
+    def _begin_head(self) -> None:
+        self.head_done = False
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._encodings: list[bytes] = []
+        self._lengths: list[bytes] = []
+        self._connection_options = b""
+
+    def feed(self, data: bytes) -> None:
+        """Read some bytes.
+
+        Raises:
+            UpstreamBroken: they are not an HTTP response, or an ambiguous one.
+        """
+        self.received = True
+        if not self.head_done:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                raise UpstreamBroken(f"the answer is not HTTP: {error}") from None
+            self.surplus = True
+        if not self.head_done and self._head_bytes > HEAD_LIMIT:
+            raise UpstreamBroken(f"the answer's headers are larger than {HEAD_LIMIT} bytes")
+
+    def end_of_stream(self) -> bool:
+        """The upstream closed the connection; tells whether the answer is whole."""
+        if self.head_done and self.until_close:
+            self.complete = True
+        return self.complete
+
+    def close(self) -> None:
+        """Let go of the parser, which refers back to this object; nothing can be read any more."""
+        del self._parser
+
+    # What httptools calls
+
+    def on_message_begin(self) -> None:
+        """A message begins."""
+        if self.complete:
+            self.surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a trailer field after the body."""
+        if self.head_done:
+            return
+        name, value = name.lower(), value.strip(b" \t")
+        self._headers.append((name, value))
+        if name in _FRAMING:
+            self._note_framing(name, value)
+
+    def _note_framing(self, name: bytes, value: bytes) -> None:
+        if name == b"content-length":
+            self._lengths.append(value)
+        elif name == b"transfer-encoding":
+            self._encodings.append(value.lower())
+        else:
+            self._connection_options += b"," + value.lower()
+
+    def on_headers_complete(self) -> None:
+        """A head is complete: judge it."""
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._interim = True
+            return
+        self._judge_head(status, self._parser.get_http_version())
+        self.head_done = True
+        self._sink.on_head(status, self._headers)
+
+    def _judge_head(self, status: int, version: str) -> None:
+        if status == 101:
+            raise UpstreamBroken("the answer switches protocols, which nobody asked for")
+        if not 200 <= status <= 599:  # RFC 9110 §15
+            raise UpstreamBroken(f"the answer's status {status} is not one of HTTP's")
+        if self._head_bytes > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in self._headers) > HEAD_LIMIT:
+            raise UpstreamBroken(f"the answer's headers are larger than {HEAD_LIMIT} bytes")
+        framed = self._judge_framing(version)
+        self.keep_alive = self._stays_open(version)
+        if self._head_request or status in (204, 304):
+            self.complete = True
+            # The parser does not know that no body follows; 204 must not even announce one (RFC 9112 §6.3).
+            self._spoilt = self._head_request or framed
+            self.keep_alive = self.keep_alive and not (status == 204 and framed)
+        else:
+            self.until_close = not framed
+
+    def _judge_framing(self, version: str) -> bool:
+        """Whether a length or a coding tells where the body ends (RFC 9112 §6.1, §6.3)."""
+        if self._encodings:
+            if self._lengths:
+                raise UpstreamBroken("the answer has both Content-Length and Transfer-Encoding")
+            if self._encodings != [b"chunked"] or version != "1.1":
+                raise UpstreamBroken("the answer's Transfer-Encoding is not exactly 'chunked' on HTTP/1.1")
+            return True
+        if len(self._lengths) > 1:
+            raise UpstreamBroken("the answer has more than one Content-Length")
+        return bool(self._lengths)
+
+    def _stays_open(self, version: str) -> bool:
+        """Whether the upstream keeps the connection for another request (RFC 9112 §9.3)."""
+        if not self._connection_options:
+            return version == "1.1"
+        options = {option.strip() for option in self._connection_options.split(b",")}
+        return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+
+    def on_body(self, data: bytes) -> None:
+        """Some of the body."""
+        if self.complete:
+            self.surplus = True
+        else:
+            self._sink.on_body(data)
+
+    def on_message_complete(self) -> None:
+        """A message is complete."""
+        if self._interim:
+            self._interim = False
+            self._begin_head()
+        else:
+            self.complete = True
