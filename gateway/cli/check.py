@@ -1,0 +1,36 @@
+"""`gateway check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.settings import Problem, SettingsProblems, find, load, warnings
+
+
+def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Print every problem and warning; returns the exit code."""
+    try:
+        path = find(environ, config)
+        settings = load(path, environ)
+    except SettingsProblems as error:
+        _print(error.problems, (), as_json=as_json)
+        return 1
+    _print((), warnings(settings), as_json=as_json)
+    if not as_json:
+        print(f"{path or 'the environment'}: settings are fine")
+        print(f"redirect URI to register at TikTok: {settings.redirect_uri}")
+    return 0
+
+
+def _print(problems: tuple[Problem, ...], cautions: tuple[Problem, ...], *, as_json: bool) -> None:
+    if as_json:
+        found = {"problems": [str(problem) for problem in problems], "warnings": [str(each) for each in cautions]}
+        print(json.dumps(found, indent=2))
+        return
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    for caution in cautions:
+        print(f"warning: {caution}", file=sys.stderr)

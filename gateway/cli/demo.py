@@ -1,0 +1,57 @@
+"""`gateway demo`: everything on loopback, from nothing."""
+
+from __future__ import annotations
+
+import socket
+
+from gateway.core.keyring import new_secret_key
+from gateway.runtime.sample_app import run_in_thread as run_sample_app
+from gateway.runtime.serve import run
+from gateway.settings import load
+from gateway.simulator import SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+
+
+def demo(port: int) -> None:
+    """Run simulator, sample app, embedded store and gateway until Ctrl-C."""
+    port = port or _free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    with run_simulator(SimulatorSettings()) as simulator, run_sample_app() as upstream:
+        settings = load(
+            None,
+            {
+                "GATEWAY__PUBLIC_URL": public_url,
+                "GATEWAY__LISTEN": f"127.0.0.1:{port}",
+                "GATEWAY__UPSTREAM": upstream,
+                "GATEWAY__REDIS": "memory://",
+                "GATEWAY__SECRET_KEYS": f'["{new_secret_key()}"]',
+                "GATEWAY__TIKTOK__CLIENT_KEY": simulator.settings.client_key,
+                "GATEWAY__TIKTOK__CLIENT_SECRET": simulator.settings.client_secret,
+                "GATEWAY__TIKTOK__SCOPES": '["user.info.basic", "user.info.profile"]',
+                "GATEWAY__TIKTOK__AUTHORIZE_URL": simulator.authorize_url,
+                "GATEWAY__TIKTOK__TOKEN_URL": simulator.token_url,
+                "GATEWAY__TIKTOK__REVOKE_URL": simulator.revoke_url,
+                "GATEWAY__TIKTOK__USER_INFO_URL": simulator.user_info_url,
+                "GATEWAY__ADMIN__LISTEN": "off",
+                "GATEWAY__LOG__FORMAT": "console",
+            },
+        )
+        print(
+            f"""
+  Open {public_url}
+
+  TikTok simulator  {simulator.url}
+  sample app        {upstream} (try it: it knows nobody without the gateway)
+  store             embedded, gone at the end
+
+  Stop with Ctrl-C.
+""",
+            flush=True,
+        )
+        run(settings)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,124 @@
+"""`gateway explain`: what would happen to a request, by the same code that decides on real ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.identity import Identity
+from gateway.core.policy import decide, needs_caller
+from gateway.core.request import Limits, RequestHead, read_head
+from gateway.errors import RequestRefused
+from gateway.runtime.build import build_identity_headers, build_policy
+from gateway.settings import Settings, find, load
+
+
+def explain(
+    method: str,
+    url: str,
+    config: Path | None,
+    environ: Mapping[str, str],
+    *,
+    scopes: str,
+    signed_out: bool,
+    as_json: bool,
+) -> int:
+    """Print the explanation; returns the exit code, 1 when the request would be refused as malformed."""
+    settings = load(find(environ, config), environ)
+    try:
+        head = _read_head(settings, method.upper(), url)
+    except RequestRefused as error:
+        print(f"{error.status} {error.code}: {error}", file=sys.stderr)
+        return 1
+    granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
+    told = _explain(settings, head, None if signed_out else _somebody(granted))
+    print(json.dumps(told, indent=2) if as_json else _in_words(told))
+    return 0
+
+
+def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> dict[str, Any]:
+    policy, headers = build_policy(settings), build_identity_headers(settings)
+    match = policy.match(head.method, head.host, head.path)
+    decision = decide(match, head, person if needs_caller(match) else None, headers)
+    told: dict[str, Any] = {
+        "method": head.method,
+        "canonical_path": head.path.raw.decode(),
+        "route": match.index if match is not None else None,
+        "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],
+    }
+    if head.path.text == settings.prefix or head.path.text.startswith(settings.prefix + "/"):
+        return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
+    match decision:
+        case Allow():
+            target = settings.upstream.url if settings.upstream is not None else "none"
+            query = "?" + head.query.decode() if head.query else ""
+            return told | {
+                "decision": "allow",
+                "upstream": f"{target}{head.path.raw.decode()}{query}",
+                "headers_set": {name.decode(): value.decode() for name, value in decision.set_headers},
+                "headers_removed": sorted(name.decode() for name in decision.remove_headers),
+            }
+        case Challenge():
+            return told | {"decision": "challenge", "how": str(decision.kind)}
+        case Deny():
+            return told | {"decision": "deny", "why": decision.reason}
+
+
+def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
+    public = urlsplit(settings.public_url)
+    parts = urlsplit(url)
+    origin_length = len(f"{parts.scheme}://{parts.netloc}") if parts.scheme else 0
+    target = url[origin_length:].partition("#")[0] or "/"
+    return read_head(
+        method=method,
+        scheme=parts.scheme or public.scheme,
+        target=target.encode(),
+        headers=[
+            (b"host", (parts.netloc or public.netloc).encode()),
+            (b"accept", b"text/html"),
+        ],
+        peer="127.0.0.1",
+        trusted=TrustedProxies(settings.trusted_proxies),
+        limits=Limits(
+            header_bytes=settings.limits.header_bytes,
+            header_count=settings.limits.header_count,
+            target_bytes=settings.limits.target_bytes,
+        ),
+    )
+
+
+def _somebody(scopes: tuple[str, ...]) -> Identity:
+    """Make an example person: every value says what will stand there."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Identity(
+        open_id="<open_id>",
+        union_id="<union_id>",
+        username="<username>",
+        display_name="display_name",
+        avatar_url="https://avatar.example/",
+        scopes=scopes,
+        access_token="<access_token>",
+        token_expires_at=now + timedelta(hours=2),
+        session_id="<session_id>",
+        signed_in_at=now,
+    )
+
+
+def _in_words(told: Mapping[str, Any]) -> str:
+    lines: list[str] = []
+    for name, value in told.items():
+        label = name.replace("_", " ")
+        if isinstance(value, dict):
+            lines += [f"{label}:", *(f"  {key}: {each}" for key, each in value.items())]
+        elif isinstance(value, list):
+            lines += [f"{label}:", *(f"  {each}" for each in value)]
+        else:
+            lines.append(f"{label}: {value}")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""`gateway simulator`."""
+
+from __future__ import annotations
+
+from gateway.simulator import SimulatorSettings, serve
+
+
+def simulator(port: int) -> None:
+    """Serve the simulator until Ctrl-C."""
+    settings = SimulatorSettings()
+    print(
+        f"""TikTok simulator on http://127.0.0.1:{port}
+
+  client key     {settings.client_key}
+  client secret  {settings.client_secret}
+
+Point an app at it, for example in gateway.yaml:
+
+  tiktok:
+    client_key: {settings.client_key}
+    client_secret: {settings.client_secret}
+    authorize_url: http://127.0.0.1:{port}/v2/auth/authorize/
+    token_url: http://127.0.0.1:{port}/v2/oauth/token/
+    revoke_url: http://127.0.0.1:{port}/v2/oauth/revoke/
+    user_info_url: http://127.0.0.1:{port}/v2/user/info/
+
+Trouble switches: GET and PATCH http://127.0.0.1:{port}/simulator/troubles
+Stop with Ctrl-C.""",
+        flush=True,
+    )
+    serve("127.0.0.1", port, settings)

@@ -1,0 +1,85 @@
+"""What one person granted to this app: TikTok's tokens and what is known of the person.
+
+Tokens belong to the grant (client_key, open_id), not to a browser: TikTok may kill the tokens of an earlier sign-in
+when the same person signs in again, so all sessions of a person lean on one grant and share one refresh.
+
+Margins are fractions of the lifetime that TikTok gave, never fixed: that lifetime has changed before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from gateway.core.record import Record
+from gateway.core.tiktok import Profile, TokenSet
+
+REFRESH_FROM: Final = 0.8
+"""Part of an access token's lifetime after which it is refreshed ahead of need."""
+LEEWAY: Final = 0.02
+"""Part of the lifetime, before expiry, in which a token counts as expired: it must survive the way to TikTok."""
+MAX_LEEWAY: Final = timedelta(seconds=30)
+PROFILE_LASTS: Final = timedelta(hours=12)
+"""Avatar URLs are signed and may expire within hours."""
+
+
+class Grant(Record, frozen=True):
+    """A grant, as kept in the store."""
+
+    purpose: ClassVar[str] = "grant"
+
+    tokens: TokenSet
+    profile: Profile
+    profile_read_at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The `open_id` of the person."""
+        return self.tokens.open_id
+
+    def is_refresh_due(self, now: datetime) -> bool:
+        """Whether the access token has used up most of its lifetime and can be renewed."""
+        tokens = self.tokens
+        if not tokens.refresh_token or now >= tokens.refresh_expires_at:
+            return False
+        return now >= tokens.obtained_at + (tokens.access_expires_at - tokens.obtained_at) * REFRESH_FROM
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether the access token may still be handed on: never an expired one."""
+        tokens = self.tokens
+        leeway = min((tokens.access_expires_at - tokens.obtained_at) * LEEWAY, MAX_LEEWAY)
+        return now < tokens.access_expires_at - leeway
+
+    def is_profile_stale(self, now: datetime) -> bool:
+        """Whether the profile should be read again at the next occasion."""
+        return now >= self.profile_read_at + PROFILE_LASTS
+
+    def with_tokens(self, tokens: TokenSet) -> Grant:
+        """Return the grant after a refresh."""
+        return msgspec.structs.replace(self, tokens=tokens)
+
+    def with_profile(self, profile: Profile, now: datetime) -> Grant:
+        """Return the grant with a profile read at `now`."""
+        return msgspec.structs.replace(self, profile=profile, profile_read_at=now)
+
+
+def build_grant_key(client_key: str, open_id: str) -> str:
+    """Return the store key of a person's grant to this app; neither id can be read from it."""
+    return "grant:" + _digest(client_key, open_id)
+
+
+def build_index_key(client_key: str, open_id: str) -> str:
+    """Return the store key of the index of a person's sessions."""
+    return "sessions-of:" + _digest(client_key, open_id)
+
+
+def build_lease_key(grant_key: str) -> str:
+    """Return the store key of the lease that lets one process refresh this grant."""
+    return "lease:" + grant_key
+
+
+def _digest(client_key: str, open_id: str) -> str:
+    return hashlib.sha256(f"{client_key}\0{open_id}".encode()).hexdigest()

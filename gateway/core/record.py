@@ -1,0 +1,46 @@
+"""Sealed records: the one way in which anything of ours is written to the store.
+
+A record is encoded (MessagePack), then sealed with its purpose and with the key it is stored under as associated
+data: a dump of the store opens nothing, and a value copied under another key, or read as another kind of record,
+does not open either.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from gateway.core.keyring import Keyring
+from gateway.errors import SealBroken
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A value that is kept sealed in the store."""
+
+    purpose: ClassVar[str] = ""
+
+
+R = TypeVar("R", bound=Record)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type[Record], msgspec.msgpack.Decoder[Record]] = {}
+
+
+def seal_record(keyring: Keyring, key: str, record: Record) -> bytes:
+    """Seal `record` for being stored under `key`."""
+    return keyring.seal(record.purpose, _encoder.encode(record), context=key.encode())
+
+
+def open_record(keyring: Keyring, key: str, sealed: bytes, kind: type[R]) -> R:
+    """Open what was stored under `key`. Raises `SealBroken` when it is not a `kind` sealed for this key."""
+    plain = keyring.open(kind.purpose, sealed, context=key.encode())
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)  # type: ignore[assignment]
+    try:
+        record = decoder.decode(plain)
+    except msgspec.DecodeError as error:
+        raise SealBroken(f"a {kind.purpose} record of another version: {error}") from None
+    assert isinstance(record, kind)  # noqa: S101 -- tells the type checker what the decoder was made for
+    return record

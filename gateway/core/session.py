@@ -1,0 +1,71 @@
+"""One browser that is signed in.
+
+The cookie holds a random session id and nothing else. The store knows only the id's SHA-256, so that a dump of the
+store gives nobody a cookie. A session leans on a grant, which it shares with the person's other sessions.
+
+Two limits hold, whatever the traffic: the idle timeout since it was last seen, and the absolute timeout since the
+sign-in. Being seen is written down at most every `touch_interval`, so that reading stays cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+import msgspec
+
+from gateway.core.record import Record
+
+_ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
+
+
+class SessionLimits(msgspec.Struct, frozen=True):
+    """How long a session may last."""
+
+    idle: timedelta
+    absolute: timedelta
+
+    @property
+    def touch_interval(self) -> timedelta:
+        """Longest time between two writes of `last_seen_at`: a twentieth of the idle timeout, at most a minute."""
+        return min(self.idle / 20, timedelta(minutes=1))
+
+
+class Session(Record, frozen=True):
+    """A signed-in browser, as kept in the store."""
+
+    purpose: ClassVar[str] = "session"
+
+    subject: str
+    grant_key: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    user_agent: str
+
+    def expires_at(self, limits: SessionLimits) -> datetime:
+        """When this session ends if it is not used again."""
+        return min(self.last_seen_at + limits.idle, self.signed_in_at + limits.absolute)
+
+    def touched(self, now: datetime) -> Session:
+        """Return the session as seen at `now`; the sign-in, and so the absolute limit, stays."""
+        return msgspec.structs.replace(self, last_seen_at=now)
+
+
+def new_session_id() -> str:
+    """Make a fresh session id: 256 random bits as 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
+def build_session_key(cookie_value: bytes) -> str | None:
+    """Return the store key of the session that a cookie names; None when it cannot be one of ours."""
+    if not _ID.fullmatch(cookie_value):
+        return None
+    return "session:" + hashlib.sha256(cookie_value).hexdigest()
+
+
+def public_id(session_key: str) -> str:
+    """Return a name for the session that may be shown to the app and to the person; it opens nothing."""
+    return hashlib.sha256(session_key.encode()).hexdigest()[:20]

@@ -1,0 +1,73 @@
+"""Where a sign-in may return to, judged as a browser judges it.
+
+A browser will follow the address, so a WHATWG URL parser reads it (ada): `urllib` calls `/\\evil.example` local, a
+browser does not. What is emitted is absolute and begins with our own origin, followed by the visitor's text byte for
+byte, and is read once more by the same parser before it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from ada_url import URL
+
+MAX_LENGTH: Final = 8 * 1024
+"""Longest return address, in characters."""
+
+_SUSPECT: Final = re.compile(r"[\x00-\x20\x7f-\uffff\\]|[^\x00-\uffff]")
+"""Control characters, white space, backslashes and anything beyond ASCII: browsers rewrite these."""
+
+
+class ReturnTo(msgspec.Struct, frozen=True):
+    """An address that a sign-in may return to; made by `check_return_to` only."""
+
+    url: str
+
+
+def check_return_to(
+    rd: str, *, public_url: str, allowed_hosts: frozenset[str], prefix: str
+) -> ReturnTo | None:
+    """Return the checked address, or None when it leads elsewhere or to a page that acts.
+
+    `public_url` is our origin without a final slash; `allowed_hosts` are other hosts (with port, if any) that share
+    its scheme; under `prefix` only the account page may be returned to.
+    """
+    if not rd or len(rd) > MAX_LENGTH or _SUSPECT.search(rd):
+        return None
+    if rd.startswith("/"):
+        if rd.startswith("//"):
+            return None
+        candidate = public_url + rd
+    else:
+        candidate = rd
+    parsed = _parse(candidate)
+    if parsed is None or parsed.username or parsed.password:
+        return None
+    ours = _parse(public_url)
+    if ours is None or parsed.protocol != ours.protocol:
+        return None
+    if parsed.host != ours.host and parsed.host not in allowed_hosts:
+        return None
+    # the text itself must show the authority that the parser found: `https:evil` and `https:///evil` do not
+    if not candidate.lower().startswith((f"{ours.protocol}//{parsed.host}/", f"{ours.protocol}//{parsed.host}?")):
+        if candidate.lower() != f"{ours.protocol}//{parsed.host}":
+            return None
+    if parsed.host == ours.host and _is_acting(parsed.pathname, prefix):
+        return None
+    return ReturnTo(candidate)
+
+
+def _is_acting(path: str, prefix: str) -> bool:
+    """Whether the path is one of the gateway's own but the account page."""
+    plain = re.sub(r"/{2,}", "/", unquote(path)).rstrip("/")
+    return plain == prefix or (plain.startswith(prefix + "/") and plain != f"{prefix}/account")
+
+
+def _parse(url: str) -> URL | None:
+    try:
+        return URL(url)
+    except ValueError:
+        return None

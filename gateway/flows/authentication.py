@@ -1,0 +1,79 @@
+"""Who a request comes from: cookie → session → grant, with an access token that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from gateway.core import cookies
+from gateway.core.identity import Identity
+from gateway.core.request import RequestHead
+from gateway.core.session import public_id
+from gateway.errors import ProviderError, StoreUnavailable
+from gateway.flows.refresh import Refresh
+from gateway.flows.sessions import Sessions, SignedIn
+from gateway.telemetry.logs import log
+
+
+class Authentication:
+    """Reads sessions for requests."""
+
+    def __init__(
+        self, sessions: Sessions, refresh: Refresh, *, cookie_name: str, clock: Callable[[], datetime]
+    ) -> None:
+        self._sessions = sessions
+        self._refresh = refresh
+        self._cookie_name = cookie_name.encode()
+        self._clock = clock
+
+    async def read(self, head: RequestHead) -> SignedIn | None:
+        """Return who is signed in, with a usable access token; None when nobody is.
+
+        Raises `StoreUnavailable`, and `ProviderError` when the token has expired and cannot be renewed now: neither
+        means that the person is signed out.
+        """
+        signed_in = await self.peek(head)
+        if signed_in is None:
+            return None
+        grant = await self._refresh.fresh(signed_in.session.grant_key, signed_in.grant)
+        if grant is None or grant.subject != signed_in.session.subject:
+            return None
+        await self._sessions.touch(signed_in, self._clock())
+        return msgspec.structs.replace(signed_in, grant=grant)
+
+    async def peek(self, head: RequestHead) -> SignedIn | None:
+        """Return whose session this is, whatever the state of the access token; for the gateway's own pages.
+
+        A cookie that is sent twice is ambiguous and stands for nobody.
+        """
+        values = cookies.read(head.headers, self._cookie_name)
+        if len(values) != 1:
+            return None
+        return await self._sessions.read(values[0], self._clock())
+
+    async def peek_safely(self, head: RequestHead) -> SignedIn | None:
+        """As `peek`, for pages that also work without knowing; a store that is away counts as nobody."""
+        try:
+            return await self.peek(head)
+        except (StoreUnavailable, ProviderError) as error:
+            log.info("session_not_read", code=error.code)
+            return None
+
+
+def build_identity(signed_in: SignedIn) -> Identity:
+    """Return what the app may learn of the person."""
+    tokens, profile = signed_in.grant.tokens, signed_in.grant.profile
+    return Identity(
+        open_id=tokens.open_id,
+        union_id=profile.union_id,
+        username=profile.username,
+        display_name=profile.display_name,
+        avatar_url=profile.avatar_url,
+        scopes=tokens.scopes,
+        access_token=tokens.access_token,
+        token_expires_at=tokens.access_expires_at,
+        session_id=public_id(signed_in.session_key),
+        signed_in_at=signed_in.session.signed_in_at,
+    )

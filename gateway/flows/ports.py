@@ -1,0 +1,81 @@
+"""What the flows need from the world, said by them; `store` and `provider` obey.
+
+Every method of `Store` raises `StoreUnavailable`, within the configured timeout, when the store cannot answer as it
+should; every method of `Provider` raises a `ProviderError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.core.sign_in import VerifiedCode
+from gateway.core.tiktok import Profile, TokenSet
+
+
+class Store(Protocol):
+    """Bytes in, bytes out, under keys that expire. Keys are relative: the store adds its prefix."""
+
+    async def read(self, key: str) -> bytes | None:
+        """Return what is stored, or None."""
+
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored under each key, in order."""
+
+    async def write(self, key: str, value: bytes, ttl: int) -> None:
+        """Store for `ttl` seconds (> 0)."""
+
+    async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
+        """Store `new` only if the key still holds exactly `old`; never creates."""
+
+    async def take(self, key: str) -> bytes | None:
+        """Read and delete in one step: of many callers, one gets the value."""
+
+    async def delete(self, *keys: str) -> int:
+        """Delete; returns how many existed."""
+
+    async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
+        """Add to an index until `expires_at` (Unix seconds); members past their time are dropped."""
+
+    async def members(self, index: str, *, now: int) -> list[str]:
+        """Return the members that have not expired."""
+
+    async def remove_member(self, index: str, member: str) -> int:
+        """Remove; returns how many members are left."""
+
+    async def increment(self, key: str, *, ttl: int) -> int:
+        """Count up, and return the count; the counter ends `ttl` seconds after its first step."""
+
+    async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:
+        """Take a lease for `ttl` milliseconds, unless somebody holds it."""
+
+    async def renew_lease(self, key: str, holder: str, ttl: int) -> bool:
+        """Prolong a lease; False when it is no longer ours."""
+
+    async def release_lease(self, key: str, holder: str) -> None:
+        """Give a lease back, if it is still ours."""
+
+    async def ping(self) -> None:
+        """Return when the store answers."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class Provider(Protocol):
+    """TikTok."""
+
+    async def redeem(self, code: VerifiedCode) -> TokenSet:
+        """Exchange a verified code for tokens."""
+
+    async def refresh(self, tokens: TokenSet) -> TokenSet:
+        """Renew the access token."""
+
+    async def revoke(self, access_token: str) -> None:
+        """End the grant at TikTok."""
+
+    async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
+        """Read the person's profile, with the fields that the granted scopes permit."""
+
+    async def close(self) -> None:
+        """Close all connections."""

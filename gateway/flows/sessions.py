@@ -1,0 +1,160 @@
+"""Sessions and grants in the store: typed, sealed, with the right time to live.
+
+A value that no key opens counts as absent: it was altered, or sealed by a key that has been retired.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from gateway.core.grant import Grant, build_grant_key, build_index_key
+from gateway.core.keyring import Keyring
+from gateway.core.record import R, open_record, seal_record
+from gateway.core.tiktok import Profile
+from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
+from gateway.errors import SealBroken
+from gateway.flows.ports import Store
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """A live session with the grant it leans on, and the exact bytes it was read from."""
+
+    session_key: str
+    session: Session
+    sealed_session: bytes
+    grant: Grant
+
+
+class StoredGrant(msgspec.Struct, frozen=True):
+    """A grant with the exact bytes it was read from: a writer may only replace what it has seen."""
+
+    key: str
+    grant: Grant
+    sealed: bytes
+
+
+class Sessions:
+    """Reads and writes the records that make a person signed in."""
+
+    def __init__(self, store: Store, keyring: Keyring, limits: SessionLimits, *, client_key: str) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._limits = limits
+        self._client_key = client_key
+
+    async def read(self, cookie_value: bytes, now: datetime) -> SignedIn | None:
+        """Return who a session cookie stands for; None when it stands for nobody (any more)."""
+        key = build_session_key(cookie_value)
+        sealed = await self._store.read(key) if key is not None else None
+        if key is None or sealed is None:
+            return None
+        session = self._open(key, sealed, Session)
+        if session is None or now >= session.expires_at(self._limits):
+            return None
+        stored = await self.read_grant(session.grant_key)
+        if stored is None or stored.grant.subject != session.subject:
+            return None
+        return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=stored.grant)
+
+    async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
+        """Write a grant and a new session that leans on it; returns the new session id for the cookie.
+
+        The index is written before the session: a session that no sign-out could find must never exist.
+        """
+        session_id = new_session_id()
+        key = build_session_key(session_id.encode())
+        assert key is not None  # noqa: S101 -- we made it
+        grant_key = build_grant_key(self._client_key, grant.subject)
+        session = Session(
+            subject=grant.subject,
+            grant_key=grant_key,
+            signed_in_at=now,
+            last_seen_at=now,
+            user_agent=user_agent[:256],
+        )
+        index = build_index_key(self._client_key, grant.subject)
+        ends_at = now + self._limits.absolute
+        await self._store.write(
+            grant_key, seal_record(self._keyring, grant_key, grant), _seconds(self._limits.absolute)
+        )
+        await self._store.add_member(
+            index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp())
+        )
+        await self._store.write(key, seal_record(self._keyring, key, session), self._time_to_live(session, now))
+        return session_id
+
+    async def touch(self, signed_in: SignedIn, now: datetime) -> None:
+        """Write down that the session is in use, at most every `touch_interval`.
+
+        Replaces exactly what was read, so that a sign-out in between is never undone.
+        """
+        if now < signed_in.session.last_seen_at + self._limits.touch_interval:
+            return
+        session, key = signed_in.session.touched(now), signed_in.session_key
+        await self._store.replace(
+            key,
+            old=signed_in.sealed_session,
+            new=seal_record(self._keyring, key, session),
+            ttl=self._time_to_live(session, now),
+        )
+
+    async def end(self, signed_in: SignedIn) -> None:
+        """End one session; the grant goes with the last one."""
+        await self._store.delete(signed_in.session_key)
+        index = build_index_key(self._client_key, signed_in.session.subject)
+        if await self._store.remove_member(index, signed_in.session_key) == 0:
+            await self._store.delete(signed_in.session.grant_key)
+
+    async def end_all(self, subject: str, now: datetime) -> tuple[str, ...]:
+        """End every session of a person and drop the grant; returns the keys of the sessions."""
+        index = build_index_key(self._client_key, subject)
+        # the grant first: without it no session of the person counts any more
+        await self._store.delete(build_grant_key(self._client_key, subject))
+        keys = await self._store.members(index, now=int(now.timestamp()))
+        for key in keys:
+            await self._store.delete(key)
+        await self._store.delete(index)
+        return tuple(keys)
+
+    async def of_subject(self, subject: str, now: datetime) -> list[tuple[str, Session]]:
+        """Return a person's live sessions with their keys, most recently seen first."""
+        index = build_index_key(self._client_key, subject)
+        keys = await self._store.members(index, now=int(now.timestamp()))
+        found: list[tuple[str, Session]] = []
+        for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True):
+            session = self._open(key, sealed, Session) if sealed is not None else None
+            if session is not None and now < session.expires_at(self._limits):
+                found.append((key, session))
+        return sorted(found, key=lambda pair: pair[1].last_seen_at, reverse=True)
+
+    async def read_grant(self, key: str) -> StoredGrant | None:
+        """Return the grant under `key`, or None."""
+        sealed = await self._store.read(key)
+        grant = self._open(key, sealed, Grant) if sealed is not None else None
+        return StoredGrant(key, grant, sealed) if grant is not None and sealed is not None else None
+
+    async def read_profile(self, subject: str) -> Profile | None:
+        """Return what an earlier sign-in of the person told."""
+        stored = await self.read_grant(build_grant_key(self._client_key, subject))
+        return stored.grant.profile if stored is not None else None
+
+    async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
+        """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""
+        sealed = seal_record(self._keyring, stored.key, grant)
+        ttl = _seconds(self._limits.absolute)
+        return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
+
+    def _open(self, key: str, sealed: bytes, kind: type[R]) -> R | None:
+        try:
+            return open_record(self._keyring, key, sealed, kind)
+        except SealBroken:
+            return None
+
+    def _time_to_live(self, session: Session, now: datetime) -> int:
+        return _seconds(session.expires_at(self._limits) - now)
+
+
+def _seconds(span: timedelta) -> int:
+    return max(1, int(span.total_seconds()) + 1)

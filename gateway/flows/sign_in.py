@@ -1,0 +1,209 @@
+"""Sign-in: begin an attempt, complete it at the callback.
+
+The order at the callback is the defence (RFC 9700 §4.7): the state names the attempt, the browser's cookie proves whose
+it is, the attempt is taken (once, atomically), and only then is the code redeemed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from gateway.core.grant import Grant
+from gateway.core.keyring import Keyring
+from gateway.core.pkce import ChallengeForm, build_challenge, new_verifier
+from gateway.core.record import R, open_record, seal_record
+from gateway.core.sign_in import (
+    ATTEMPT_LASTS,
+    FINISHED_LASTS,
+    Callback,
+    FinishedSignIn,
+    SignInAttempt,
+    begin_attempt,
+    build_attempt_key,
+    build_finished_key,
+    hash_binding,
+    is_opaque,
+    new_binding,
+    new_state,
+    read_callback_error,
+)
+from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
+from gateway.core.urls import ReturnTo
+from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable, SealBroken, TooManyAttempts
+from gateway.flows.ports import Provider, Store
+from gateway.flows.sessions import Sessions, SignedIn
+from gateway.telemetry.logs import log
+
+ATTEMPTS_WINDOW: Final = timedelta(minutes=1)
+_NEVER: Final = datetime.fromtimestamp(0, UTC)
+
+
+class AuthorizationPlan(msgspec.Struct, frozen=True):
+    """What every authorization request of this gateway has in common."""
+
+    authorize_url: str
+    client_key: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    pkce: ChallengeForm
+    always_ask: bool
+    attempts_per_minute: int  # for one client address; 0 = unlimited
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A sign-in that has begun: where to send the visitor, and the value of the binding cookie."""
+
+    location: str
+    binding: str
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """A sign-in that is complete: the new session's id, and where the visitor wanted to go."""
+
+    session_id: str
+    subject: str
+    return_to: str
+
+
+class SignIn:
+    """The sign-in flow."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        provider: Provider,
+        keyring: Keyring,
+        plan: AuthorizationPlan,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._provider = provider
+        self._keyring = keyring
+        self._plan = plan
+        self._clock = clock
+
+    async def begin(self, return_to: ReturnTo, *, binding: str | None, client_address: str) -> Begun:
+        """Write an attempt and return TikTok's address for it.
+
+        `binding` is the binding cookie the browser already has: all its tabs share it.
+        Raises `TooManyAttempts` beyond the limit for one address.
+        """
+        await self._count_attempt(client_address)
+        plan, state = self._plan, new_state()
+        binding = binding if binding is not None and is_opaque(binding) else new_binding()
+        verifier = new_verifier() if plan.pkce != "off" else None
+        attempt = begin_attempt(
+            binding_cookie=binding,
+            code_verifier=verifier,
+            return_to=return_to.url,
+            scopes=plan.scopes,
+            now=self._clock(),
+        )
+        key = build_attempt_key(state)
+        await self._store.write(
+            key, seal_record(self._keyring, key, attempt), int(ATTEMPT_LASTS.total_seconds())
+        )
+        location = build_authorization_url(
+            plan.authorize_url,
+            client_key=plan.client_key,
+            redirect_uri=plan.redirect_uri,
+            scopes=plan.scopes,
+            state=state,
+            code_challenge=build_challenge(verifier, plan.pkce) if verifier is not None else None,
+            always_ask=plan.always_ask,
+        )
+        return Begun(location=location, binding=binding)
+
+    async def complete(
+        self, callback: Callback, *, binding: str | None, presented: SignedIn | None, user_agent: str
+    ) -> Completed:
+        """Finish the attempt that the callback names.
+
+        `presented` is the session the browser still has: it ends, and its id is never taken over.
+        Raises a `SignInRefused` (nothing was redeemed), or a `ProviderError` from the redemption.
+        """
+        attempt, key, sealed = await self._read_attempt(callback)
+        now = self._clock()
+        if binding is None or not attempt.belongs_to(binding):
+            # not consumed: it is the other browser's, and that one may still finish
+            attempt.verify(callback, binding or "", now)
+        if await self._store.take(key) != sealed:
+            raise AttemptUnknown("the sign-in attempt was used a moment ago")
+        code = attempt.verify(callback, binding or "", now)
+        await self._remember_finished(callback, attempt)
+        tokens = await self._provider.redeem(code)
+        grant = await self._read_grant(tokens)
+        session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
+        if presented is not None:
+            await self._sessions.end(presented)
+        return Completed(session_id=session_id, subject=tokens.open_id, return_to=attempt.return_to)
+
+    async def read_finished(self, callback: Callback, *, binding: str | None) -> str | None:
+        """Return where a callback that is reloaded led, if this browser did finish it; redeems nothing."""
+        if callback.state is None or binding is None:
+            return None
+        key = build_finished_key(callback.state)
+        sealed = await self._store.read(key)
+        finished = self._open(key, sealed, FinishedSignIn) if sealed is not None else None
+        if finished is None or finished.binding != hash_binding(binding):
+            return None
+        return finished.return_to
+
+    async def _count_attempt(self, client_address: str) -> None:
+        limit = self._plan.attempts_per_minute
+        if limit == 0:
+            return
+        window = int(self._clock().timestamp() // ATTEMPTS_WINDOW.total_seconds())
+        address = hashlib.sha256(client_address.encode()).hexdigest()[:32]
+        count = await self._store.increment(
+            f"attempts-from:{address}:{window}", ttl=int(ATTEMPTS_WINDOW.total_seconds())
+        )
+        if count > limit:
+            raise TooManyAttempts(f"more than {limit} sign-ins a minute from one address")
+
+    async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
+        if callback.state is None:
+            # without a state nothing proves whose attempt this is: nothing is touched
+            raise read_callback_error(callback) if callback.error else AttemptUnknown("the callback has no state")
+        if not is_opaque(callback.state):
+            raise AttemptUnknown("the state is not one of ours")
+        key = build_attempt_key(callback.state)
+        sealed = await self._store.read(key)
+        attempt = self._open(key, sealed, SignInAttempt) if sealed is not None else None
+        if attempt is None or sealed is None:
+            raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
+        return attempt, key, sealed
+
+    async def _remember_finished(self, callback: Callback, attempt: SignInAttempt) -> None:
+        assert callback.state is not None  # noqa: S101 -- the attempt was found by it
+        key = build_finished_key(callback.state)
+        record = FinishedSignIn(binding=attempt.binding, return_to=attempt.return_to)
+        await self._store.write(
+            key, seal_record(self._keyring, key, record), int(FINISHED_LASTS.total_seconds())
+        )
+
+    async def _read_grant(self, tokens: TokenSet) -> Grant:
+        """Add the profile to the tokens; a person whose profile cannot be read now is signed in all the same."""
+        try:
+            profile = await self._provider.user_info(tokens.access_token, tokens.scopes)
+        except ProviderError as error:
+            log.warning("profile_not_read", reason=str(error), code=error.code)
+            known = await self._sessions.read_profile(tokens.open_id)
+            return Grant(tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER)
+        if profile.open_id != tokens.open_id:
+            raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
+        return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())
+
+    def _open(self, key: str, sealed: bytes, kind: type[R]) -> R | None:
+        try:
+            return open_record(self._keyring, key, sealed, kind)
+        except SealBroken:
+            return None

@@ -1,0 +1,245 @@
+"""From settings to a whole gateway, ready to run: the only place where the layers meet."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.core.cookies import CookieSpec
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.identity import IdentityHeaders
+from gateway.core.keyring import Keyring, read_secret_key
+from gateway.core.policy import Policy, Route
+from gateway.core.request import Limits
+from gateway.core.session import SessionLimits
+from gateway.errors import StoreUnavailable
+from gateway.flows.authentication import Authentication
+from gateway.flows.disconnect import Disconnect
+from gateway.flows.gate import Gate
+from gateway.flows.ports import Provider, Store
+from gateway.flows.refresh import Refresh
+from gateway.flows.sessions import Sessions
+from gateway.flows.sign_in import AuthorizationPlan, SignIn
+from gateway.provider import Endpoints as TikTokEndpoints
+from gateway.provider import TikTok
+from gateway.settings import Settings
+from gateway.store import open_store
+from gateway.telemetry.metrics import Metrics
+from gateway.upstream import ReverseProxy, build_upstream
+from gateway.web.answers import Answers
+from gateway.web.doors import ClosedDoor, Door, InProcessDoor, ReverseProxyDoor
+from gateway.web.endpoints import Endpoints
+from gateway.web.forward_auth import ForwardAuth
+from gateway.web.live import LiveSockets
+from gateway.web.middleware import GatewayMiddleware
+from gateway.web.pages import Pages
+from gateway.web.pipeline import Pipeline
+from gateway.web.scope import HeadReader
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Generation:
+    """One gateway built from one set of settings: its ASGI app, and what must be closed at its end."""
+
+    settings: Settings
+    app: GatewayMiddleware
+    pipeline: Pipeline
+    reader: HeadReader
+    own_pages: Endpoints
+    own_cookies: frozenset[bytes]
+    store: Store
+    provider: Provider
+    refresh: Refresh
+    live: LiveSockets
+    metrics: Metrics
+    readiness: Readiness
+    upstream: ReverseProxy | None
+
+    async def close(self) -> None:
+        """Finish the refreshes under way, then close every connection."""
+        await self.refresh.close()
+        await self.provider.close()
+        await self.store.close()
+        if self.upstream is not None:
+            await self.upstream.close()
+
+
+class Readiness:
+    """Whether requests can be answered now."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.draining = False
+
+    async def __call__(self) -> str | None:
+        """Return why not, or None when ready."""
+        if self.draining:
+            return "the gateway is shutting down"
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+
+def build_policy(settings: Settings) -> Policy:
+    """Compile the routes; without any, everything needs a sign-in."""
+    return Policy(
+        [
+            Route(
+                path=route.path,
+                host=route.host,
+                methods=frozenset(route.methods) if route.methods else None,
+                access=route.access,
+                on_unauthenticated=route.on_unauthenticated,
+            )
+            for route in settings.routes
+        ]
+    )
+
+
+def build_identity_headers(settings: Settings) -> IdentityHeaders:
+    """Compile the headers the app is given."""
+    return IdentityHeaders(settings.identity.presets, settings.identity.headers)
+
+
+def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
+    """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
+    name, secure = settings.session.cookie_name, settings.secure
+    bare = name.removeprefix("__Host-").removeprefix("__Secure-")
+    session = CookieSpec(name=name, secure=secure, domain=settings.session.cookie_domain)
+    # never shared between hosts, whatever the session cookie is: only this host completes sign-ins
+    binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
+    return session, binding
+
+
+def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) -> Generation:
+    """Wire a gateway before `app`, or before the upstream in the settings when there is no app.
+
+    Opens no connection. Raises `SettingsError` when the embedded store is asked for but not installed.
+    """
+    store = open_store(
+        settings.redis.url.get_secret_value(),
+        key_prefix=settings.redis.key_prefix,
+        timeout=settings.redis.timeout.total_seconds(),
+    )
+    provider = _build_provider(settings, clock)
+    keyring = Keyring([read_secret_key(key.get_secret_value()) for key in settings.secret_keys])
+    limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
+    session_cookie, binding_cookie = build_cookies(settings)
+    own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
+    metrics, live, readiness = Metrics(), LiveSockets(), Readiness(store)
+
+    sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key.get_secret_value())
+    refresh = Refresh(store, sessions, provider, clock=clock)
+    authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
+    gate = Gate(build_policy(settings), build_identity_headers(settings), authentication)
+    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
+
+    reader = HeadReader(
+        TrustedProxies(settings.trusted_proxies),
+        Limits(
+            header_bytes=settings.limits.header_bytes,
+            header_count=settings.limits.header_count,
+            target_bytes=settings.limits.target_bytes,
+        ),
+    )
+    answers = Answers(
+        public_url=settings.public_url,
+        prefix=settings.prefix,
+        allowed_hosts=frozenset(settings.return_to.allowed_hosts),
+        session_cookie=session_cookie,
+        binding_cookie=binding_cookie,
+        sign_in=sign_in,
+        pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
+        ask_first=settings.sign_in == "page",
+    )
+    forward_auth = ForwardAuth(gate=gate, authentication=authentication, reader=reader, answers=answers)
+    own_pages = Endpoints(
+        answers=answers,
+        authentication=authentication,
+        sessions=sessions,
+        refresh=refresh,
+        sign_in=sign_in,
+        disconnect=Disconnect(sessions, refresh, provider, clock=clock),
+        session_limits=limits,
+        live=live,
+        metrics=metrics,
+        clock=clock,
+        readiness=readiness,
+        forward_auth=forward_auth,
+    )
+    door, upstream = _build_door(settings, app, own_cookies)
+    pipeline = Pipeline(gate, answers)
+    middleware = GatewayMiddleware(
+        door, pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+    )
+    return Generation(
+        settings=settings,
+        app=middleware,
+        pipeline=pipeline,
+        reader=reader,
+        own_pages=own_pages,
+        own_cookies=own_cookies,
+        store=store,
+        provider=provider,
+        refresh=refresh,
+        live=live,
+        metrics=metrics,
+        readiness=readiness,
+        upstream=upstream,
+    )
+
+
+def _build_provider(settings: Settings, clock: Clock) -> Provider:
+    tiktok = settings.tiktok
+    return TikTok(
+        TikTokEndpoints(
+            client_key=tiktok.client_key.get_secret_value(),
+            client_secret=tiktok.client_secret.get_secret_value(),
+            redirect_uri=settings.redirect_uri,
+            token_url=tiktok.token_url,
+            revoke_url=tiktok.revoke_url,
+            user_info_url=tiktok.user_info_url,
+        ),
+        clock=clock,
+    )
+
+
+def _build_plan(settings: Settings) -> AuthorizationPlan:
+    tiktok = settings.tiktok
+    return AuthorizationPlan(
+        authorize_url=tiktok.authorize_url,
+        client_key=tiktok.client_key.get_secret_value(),
+        redirect_uri=settings.redirect_uri,
+        scopes=tuple(tiktok.scopes),
+        pkce=tiktok.pkce,
+        always_ask=tiktok.always_ask,
+        attempts_per_minute=settings.limits.sign_in_attempts,
+    )
+
+
+def _build_door(
+    settings: Settings, app: Any | None, own_cookies: frozenset[bytes]
+) -> tuple[Door, ReverseProxy | None]:
+    if app is not None:
+        return InProcessDoor(app, own_cookies=own_cookies), None
+    if settings.upstream is None:
+        return ClosedDoor(), None
+    upstream = ReverseProxy(build_upstream(settings.upstream))
+    door = ReverseProxyDoor(
+        upstream,
+        upstream_host=urlsplit(settings.upstream.url).netloc.encode(),
+        pass_host=settings.upstream.pass_host,
+        own_cookies=own_cookies,
+    )
+    return door, upstream

@@ -1,0 +1,62 @@
+"""The gateway's end inside somebody else's server: when the server shuts down, what was opened is closed.
+
+The lifespan belongs to the app; the gateway only listens for its end. An app that does not know the protocol is
+answered for, so that the gateway is closed all the same (ASGI specification, "Lifespan Protocol").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.runtime.build import Generation
+from gateway.web.exchange import Message, Receive, Send
+
+
+class Lifespan:
+    """An ASGI app: the gateway, plus the lifespan of the app behind it."""
+
+    def __init__(self, generation: Generation, app: Any | None) -> None:
+        self.generation = generation
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve a request, or take part in the server's start and end."""
+        if scope["type"] != "lifespan":
+            await self.generation.app(scope, receive, send)
+        elif self._app is None:
+            await self._answer(receive, send)
+        else:
+            await self._share(self._app, scope, receive, send)
+
+    async def _share(self, app: Any, scope: Any, receive: Receive, send: Send) -> None:
+        received: list[str] = []
+        answered = False
+
+        async def receive_noted() -> Message:
+            message = await receive()
+            received.append(message["type"])
+            return message
+
+        async def send_noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            if message["type"].startswith("lifespan.shutdown"):
+                await self.generation.close()
+            await send(message)
+
+        try:
+            await app(scope, receive_noted, send_noted)
+        except Exception:
+            # an app without lifespan raises before it answers anything; later, it is a real failure
+            if answered:
+                raise
+        if not answered:
+            await self._answer(receive, send, started="lifespan.startup" in received)
+
+    async def _answer(self, receive: Receive, send: Send, *, started: bool = False) -> None:
+        if not started:
+            await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.generation.close()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,189 @@
+"""`gateway run`: two listeners in one event loop, signals, and a bounded, orderly end.
+
+SIGTERM or SIGINT: not ready any more → no new connections → WebSockets closed with 1001 → requests under way finish, up
+to the drain time → refreshes under way finish → connections closed → exit code 0. A second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import stat
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import uvicorn
+
+from gateway.errors import SettingsError, StoreUnavailable
+from gateway.runtime.build import Generation, build
+from gateway.runtime.protocol import StrictHttpProtocol
+from gateway.settings import Listen, Settings
+from gateway.telemetry.logs import configure_logs, log
+from gateway.web.admin import Admin
+
+DRAIN: Final = timedelta(seconds=20)
+"""Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
+REDIS_PATIENCE: Final = timedelta(seconds=10)
+"""Time in which Redis may still be starting when the gateway does."""
+
+
+class StartError(SettingsError):
+    """The gateway cannot start; the message says what to change."""
+
+    code = "cannot_start"
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal. Raises `StartError` when an address is taken or Redis does not answer."""
+    configure_logs(settings.log.format, settings.log.level)
+    generation = build(settings)
+    with contextlib.ExitStack() as stack:
+        public = stack.enter_context(bind(settings.listen, "listen"))
+        admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(generation, public, admin))
+
+
+async def serve(generation: Generation, public: socket.socket, admin: socket.socket | None) -> None:
+    """Serve a generation on bound sockets until SIGTERM or SIGINT."""
+    try:
+        await _wait_for_store(generation)
+    except StartError:
+        await generation.close()
+        raise
+    servers = [build_server(generation.app, generation.settings)]
+    sockets = [public]
+    if admin is not None:
+        servers.append(build_server(Admin(generation.metrics, generation.readiness), generation.settings))
+        sockets.append(admin)
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener]), name="server")
+        for server, listener in zip(servers, sockets, strict=True)
+    ]
+    with _signals(generation, servers):
+        log.info("started", address=describe(generation.settings.listen), public_url=generation.settings.public_url)
+        await tasks[0]
+        for server in servers[1:]:
+            server.should_exit = True
+        await asyncio.gather(*tasks)
+    await generation.close()
+    log.info("stopped")
+
+
+def bind(listen: Listen, key: str) -> socket.socket:
+    """Bind a listening socket; the caller closes it. Raises `StartError` naming the key to change."""
+    try:
+        return _bind_unix(Path(listen.unix_path)) if listen.unix_path else _bind_tcp(listen)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartError(
+            f"{key}: cannot listen on {describe(listen)}: {reason}. "
+            f"Stop what uses it, or choose another address with `{key}:` (or GATEWAY__{key.upper().replace('.', '__')})."
+        ) from None
+
+
+def describe(listen: Listen) -> str:
+    """Return an address as it is written in the settings."""
+    if listen.unix_path:
+        return f"unix:{listen.unix_path}"
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{host}:{listen.port}"
+
+
+def _bind_tcp(listen: Listen) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(
+        listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address[:2], family=family, backlog=2048)
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    # a socket left behind by a process that died is in the way; anything else at that path is not ours to remove
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.stat().st_mode):
+            path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _wait_for_store(generation: Generation) -> None:
+    """Give a Redis that is starting too some time; then say what is wrong rather than serve errors."""
+    give_up_at = asyncio.get_running_loop().time() + REDIS_PATIENCE.total_seconds()
+    while True:
+        try:
+            return await generation.store.ping()
+        except StoreUnavailable as error:
+            if asyncio.get_running_loop().time() >= give_up_at:
+                raise StartError(
+                    f"redis: {error}. Start Redis, or correct `redis:` (or GATEWAY__REDIS); "
+                    "`redis: memory://` needs no Redis, for development."
+                ) from None
+            log.warning("waiting_for_redis", reason=str(error))
+            await asyncio.sleep(1)
+
+
+def build_server(app: Any, settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
+    """Make a server of ours; the caller binds its socket and handles signals."""
+    protocol = type("Protocol", (StrictHttpProtocol,), {"head_limit": settings.limits.header_bytes})
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="websockets-sansio",
+            ws_max_size=2**63 - 1,  # the upstream's limit counts, not ours
+            ws_ping_interval=None,  # pings are the app's own affair and pass through
+            interface="asgi3",
+            lifespan=lifespan,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=int(DRAIN.total_seconds()),
+        )
+    )
+
+
+@contextlib.contextmanager
+def _signals(generation: Generation, servers: list[uvicorn.Server]) -> Generator[None, None, None]:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if generation.readiness.draining:
+            servers[0].force_exit = True
+        generation.readiness.draining = True
+        log.info("stopping", websockets=len(generation.live))
+        generation.live.close_all()
+        servers[0].should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Any:
+    import uvloop
+
+    return uvloop.new_event_loop

@@ -1,0 +1,77 @@
+"""Structured logs, one line an event.
+
+Everything goes through the standard library's logger `gateway`, so that inside somebody else's program its owner
+decides. `configure_logs` is for our own process: `json` for machines, `console` for people, on standard error.
+
+Secrets are not filtered here but never given: callers name codes, paths, ids and durations only. As a second fence,
+a value under a telling name is blanked.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final, Literal
+
+import structlog
+
+Event = structlog.typing.EventDict
+
+_TELLING: Final = ("token", "secret", "cookie", "password", "authorization", "verifier", "state")
+
+
+def _blank_telling_names(_: Any, __: str, event: Event) -> Event:
+    for name in event:
+        if any(part in name for part in _TELLING):
+            event[name] = "***"
+    return event
+
+
+_shared: Final[list[structlog.typing.Processor]] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _blank_telling_names,
+]
+_words: Final = structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True)
+
+
+class _Renderer:
+    """The last processor: plain words, until `configure_logs` leaves rendering to its own handler."""
+
+    def __init__(self) -> None:
+        self.render: structlog.typing.Processor = _words
+
+    def __call__(self, logger: Any, name: str, event: Event) -> Any:
+        return self.render(logger, name, event)
+
+
+_renderer: Final = _Renderer()
+log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
+    logging.getLogger("gateway"),
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared,
+        structlog.processors.format_exc_info,
+        _renderer,
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+
+
+def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
+    """Send all events of this process, ours and the libraries', to standard error in one form."""
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=[*_shared, structlog.stdlib.add_logger_name, structlog.processors.format_exc_info],
+        )
+    )
+    _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("gateway").setLevel(level.upper())

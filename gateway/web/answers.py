@@ -1,0 +1,146 @@
+"""The gateway's own answers: challenges, refusals and errors, as a page for a person or a problem for a program."""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+from urllib.parse import quote
+
+from gateway.core import cookies
+from gateway.core.challenge import ChallengeKind, is_navigation
+from gateway.core.cookies import CookieSpec
+from gateway.core.decision import Challenge, Deny
+from gateway.core.path import CanonicalPath
+from gateway.core.request import RequestHead
+from gateway.core.session import public_id
+from gateway.core.sign_in import BINDING_LASTS
+from gateway.core.urls import ReturnTo, check_return_to
+from gateway.errors import GatewayError, RequestRefused
+from gateway.flows.sessions import SignedIn
+from gateway.flows.sign_in import Begun, SignIn
+from gateway.web.pages import Pages
+from gateway.web.responses import Answer, error_answer, page, problem, redirect
+
+
+class Forbidden(GatewayError):
+    """A route denies this, or no route matches it."""
+
+    code = "forbidden"
+    status = 403
+    title = "You may not go there"
+    advice = "If you think you should, ask the people who run this site."
+
+
+class CrossSite(RequestRefused):
+    """A request that acts for the person came from another site."""
+
+    code = "cross_site"
+    status = 403
+    title = "This request came from another site"
+    advice = "Open this site itself and try again."
+
+
+class Answers:
+    """Builds answers; knows the public address, the prefix and the gateway's cookies."""
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        prefix: str,
+        allowed_hosts: frozenset[str],
+        session_cookie: CookieSpec,
+        binding_cookie: CookieSpec,
+        sign_in: SignIn,
+        pages: Pages,
+        ask_first: bool,
+    ) -> None:
+        self.public_url = public_url
+        self.prefix = prefix
+        self.public_origins = frozenset({public_url})
+        self.session_cookie = session_cookie
+        self.binding_cookie = binding_cookie
+        self.pages = pages
+        self._allowed_hosts = allowed_hosts
+        self._sign_in = sign_in
+        self._ask_first = ask_first
+
+    def is_own_path(self, path: CanonicalPath) -> bool:
+        """Whether the path is one of the gateway's own; nothing outside the prefix ever is."""
+        return path.text == self.prefix or path.text.startswith(self.prefix + "/")
+
+    def check_return_to(self, rd: str | None) -> ReturnTo:
+        """Return the checked address, or the site's front page when it is missing or leads elsewhere."""
+        checked = self._check(rd) if rd else None
+        home = checked or self._check("/")
+        assert home is not None  # noqa: S101 -- "/" is always ours
+        return home
+
+    def start_url(self, return_to: str) -> str:
+        """Return the absolute address that begins a sign-in for `return_to`."""
+        return f"{self.public_url}{self.prefix}/start?rd={quote(return_to, safe='/')}"
+
+    async def challenge(self, challenge: Challenge, head: RequestHead, request_id: str) -> Answer:
+        """Answer somebody who is not signed in."""
+        here = head.raw_target.decode("ascii", "replace")
+        match challenge.kind:
+            case ChallengeKind.REDIRECT if self._ask_first:
+                return redirect(302, f"{self.public_url}{self.prefix}/sign_in?rd={quote(here, safe='/')}")
+            case ChallengeKind.REDIRECT:
+                return await self.begin(here, head)
+            case ChallengeKind.PAGE:
+                return self._with_scheme(page(401, self.pages.sign_in(self.start_url(here), "session_ended")))
+            case ChallengeKind.UNAUTHORIZED:
+                return self.unauthenticated(request_id, here if head.method in {"GET", "HEAD"} else "/")
+            case _ as never:
+                assert_never(never)
+
+    async def begin(self, rd: str | None, head: RequestHead) -> Answer:
+        """Begin a sign-in and send the visitor to TikTok."""
+        begun = await self._sign_in.begin(
+            self.check_return_to(rd), binding=self.read_binding(head), client_address=head.client_address
+        )
+        return redirect(302, begun.location, extra=(self._binding_header(begun),))
+
+    def unauthenticated(self, request_id: str, return_to: str = "/") -> Answer:
+        """401 for a program (RFC 9110 §11.6.1, RFC 9457)."""
+        return problem(
+            401,
+            "unauthenticated",
+            "Sign in first",
+            "There is no live session with this request.",
+            request_id,
+            sign_in_url=self.start_url(return_to),
+        )
+
+    def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
+        """Answer what a route denies; the reason stays in the log."""
+        return self.error(Forbidden(deny.reason), head, request_id)
+
+    def cross_site(self, head: RequestHead, request_id: str) -> Answer:
+        """Refuse what another site made the browser send."""
+        return self.error(CrossSite("Sec-Fetch-Site or Origin names another site"), head, request_id)
+
+    def error(self, error: GatewayError, head: RequestHead | None, request_id: str) -> Answer:
+        """Answer an error with a page or a problem; a request that could not be read gets the latter."""
+        return error_answer(
+            error,
+            navigation=head is not None and is_navigation(head),
+            pages=self.pages,
+            request_id=request_id,
+        )
+
+    def read_binding(self, head: RequestHead) -> str | None:
+        """Return the binding cookie; one that comes twice is as good as none."""
+        values = cookies.read(head.headers, self.binding_cookie.name.encode())
+        return values[0].decode("latin-1") if len(values) == 1 else None
+
+    def _binding_header(self, begun: Begun) -> tuple[bytes, bytes]:
+        return (b"set-cookie", self.binding_cookie.set(begun.binding, int(BINDING_LASTS.total_seconds())))
+
+    def _check(self, rd: str) -> ReturnTo | None:
+        return check_return_to(
+            rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix
+        )
+
+    def _with_scheme(self, answer: Answer) -> Answer:
+        return answer

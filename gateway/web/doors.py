@@ -1,0 +1,147 @@
+"""What lies behind the gate: an upstream to forward to, an app to call, or nothing.
+
+Every door takes the same `Allow` and removes and sets the same headers, so an app moves between them unedited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gateway.core.decision import Allow
+from gateway.core.headers import client_headers, in_process_headers, upstream_headers
+from gateway.core.request import RequestHead
+from gateway.errors import GatewayError
+from gateway.web.exchange import Receive, Send
+from gateway.web.scope import Scope
+from gateway.web.user import build_auth, build_user
+
+EditResponse = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
+
+
+class NothingHere(GatewayError):
+    """There is no app behind this gateway: it only answers forward-auth."""
+
+    code = "nothing_here"
+    status = 404
+    title = "There is nothing here"
+    advice = "This gateway only answers a front proxy. Set `upstream` to put it before an app."
+
+
+class Forwarder(Protocol):
+    """A reverse proxy; `upstream` obeys."""
+
+    async def forward(
+        self,
+        head: RequestHead,
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+        edit_response: EditResponse,
+    ) -> None:
+        """Send the request on and stream the answer back."""
+
+    async def relay(
+        self, head: RequestHead, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+    ) -> None:
+        """Open a WebSocket to the upstream and join both."""
+
+
+class Door(Protocol):
+    """Lets an allowed request through to what lies behind."""
+
+    async def open(
+        self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer the request; the caller has checked that it may pass."""
+
+
+class ReverseProxyDoor:
+    """Forwards to the upstream."""
+
+    def __init__(
+        self, forwarder: Forwarder, *, upstream_host: bytes, pass_host: bool, own_cookies: frozenset[bytes]
+    ) -> None:
+        self._forwarder = forwarder
+        self._upstream_host = upstream_host
+        self._pass_host = pass_host
+        self._own_cookies = own_cookies
+
+    async def open(
+        self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Forward, with the answer's headers made fit for the client."""
+        headers = upstream_headers(
+            head,
+            set_headers=allow.set_headers,
+            remove_headers=allow.remove_headers,
+            own_cookies=self._own_cookies,
+            request_id=request_id,
+            pass_host=self._pass_host,
+            upstream_host=self._upstream_host,
+        )
+        if head.websocket:
+            await self._forwarder.relay(head, headers, receive, send)
+            return
+        identity_bearing = allow.identity is not None
+
+        def edit(response: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+            return client_headers(
+                response,
+                own_cookies=self._own_cookies,
+                remove_headers=allow.remove_headers,
+                identity_bearing=identity_bearing,
+            )
+
+        await self._forwarder.forward(head, headers, receive, send, edit)
+
+
+class InProcessDoor:
+    """Calls an ASGI app in this process.
+
+    Besides the headers, the app finds Starlette's `scope["user"]` and `scope["auth"]`, and the path as it was judged.
+    """
+
+    def __init__(self, app: Any, *, own_cookies: frozenset[bytes]) -> None:
+        self._app = app
+        self._own_cookies = own_cookies
+
+    async def open(
+        self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Call the app with a scope of its own."""
+        inner = dict(scope)
+        inner["headers"] = in_process_headers(
+            head,
+            set_headers=allow.set_headers,
+            remove_headers=allow.remove_headers,
+            own_cookies=self._own_cookies,
+            request_id=request_id,
+        )
+        inner["path"], inner["raw_path"] = head.path.text, head.path.raw
+        inner["user"], inner["auth"] = build_user(allow.identity), build_auth(allow.identity)
+
+        async def send_edited(message: Any) -> None:
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+                message = message | {"headers": self._edit(message.get("headers", []), allow)}
+            await send(message)
+
+        await self._app(inner, receive, send_edited)
+
+    def _edit(self, headers: Any, allow: Allow) -> list[tuple[bytes, bytes]]:
+        return client_headers(
+            [(bytes(name), bytes(value)) for name, value in headers],
+            own_cookies=self._own_cookies,
+            remove_headers=allow.remove_headers,
+            identity_bearing=allow.identity is not None,
+        )
+
+
+class ClosedDoor:
+    """Nothing lies behind: `upstream: none`."""
+
+    async def open(
+        self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Say so."""
+        raise NothingHere("a request reached a gateway that only answers forward-auth")

@@ -1,0 +1,97 @@
+"""The gateway as one ASGI middleware."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway.core.request import RequestHead
+from gateway.errors import GatewayError
+from gateway.telemetry.metrics import Metrics
+from gateway.web.doors import Door
+from gateway.web.endpoints import EXCHANGE_KEY, HEAD_KEY
+from gateway.web.exchange import Exchange, Receive, Send
+from gateway.web.live import LiveSockets
+from gateway.web.pipeline import OwnPage, Passage, Pipeline
+from gateway.web.responses import Answer, refuse_websocket, send_answer
+from gateway.web.scope import HeadReader, Scope
+
+
+class Abandoned(Exception):  # noqa: N818 -- not an error of its own: it makes the server cut the connection
+    """An answer failed after it had begun: it must not look complete."""
+
+
+class GatewayMiddleware:
+    """Stands before whatever its door leads to (ASGI 3, HTTP and WebSocket)."""
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        pipeline: Pipeline,
+        reader: HeadReader,
+        own_pages: Any,
+        live: LiveSockets,
+        metrics: Metrics,
+    ) -> None:
+        self._door = door
+        self._pipeline = pipeline
+        self._reader = reader
+        self._own_pages = own_pages
+        self._live = live
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises `Abandoned` when an answer broke off, so that the server cuts the connection."""
+        exchange = Exchange(send)
+        head: RequestHead | None = None
+        try:
+            head = self._reader.read(scope)
+            await self._answer(head, exchange, scope, receive)
+        except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
+            answer = self._pipeline.answer_error(error, head, exchange)
+            if exchange.status:
+                raise Abandoned from (None if isinstance(error, GatewayError) else error)
+            await _send(answer, exchange, scope)
+        finally:
+            exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
+
+    async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive) -> None:
+        match await self._pipeline.judge(head, exchange):
+            case OwnPage():
+                inner = {**scope, HEAD_KEY: head, EXCHANGE_KEY: exchange}
+                await self._own_pages(inner, receive, exchange.send)
+            case Passage() as passage if head.websocket:
+                await self._hold_websocket(head, passage, exchange, scope, receive)
+            case Passage() as passage:
+                await self._door.open(head, passage.allow, exchange.request_id, scope, receive, exchange.send)
+            case Answer() as answer:
+                await _send(answer, exchange, scope)
+
+    async def _hold_websocket(
+        self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive
+    ) -> None:
+        """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
+        task = asyncio.ensure_future(
+            self._door.open(head, passage.allow, exchange.request_id, scope, receive, exchange.send)
+        )
+        socket = self._live.add(passage.session_key, task)
+        self._metrics.websockets.inc()
+        try:
+            await task
+        except asyncio.CancelledError:
+            if socket.close_code is None:
+                task.cancel()
+                raise
+            if exchange.status == 101:
+                await exchange.send({"type": "websocket.close", "code": socket.close_code, "reason": ""})
+        finally:
+            self._metrics.websockets.dec()
+            self._live.discard(socket)
+
+
+async def _send(answer: Answer, exchange: Exchange, scope: Scope) -> None:
+    if scope["type"] == "websocket":
+        await refuse_websocket(answer, exchange.send, scope.get("extensions") or {})
+    else:
+        await send_answer(answer, exchange.send, head_only=scope["method"] == "HEAD")

@@ -1,0 +1,74 @@
+"""The one way every request takes, whatever the door: the gateway's own path? → the gate → in, or an answer.
+
+The doors (ASGI middleware, WSGI middleware, forward-auth) differ only in what they do with a `Passage`.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from gateway.core.challenge import is_cross_site_websocket
+from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.request import RequestHead
+from gateway.core.session import public_id
+from gateway.errors import GatewayError
+from gateway.flows.gate import Gate
+from gateway.telemetry.logs import log
+from gateway.web.answers import Answers
+from gateway.web.exchange import Exchange
+from gateway.web.responses import Answer
+
+
+class OwnPage(msgspec.Struct, frozen=True):
+    """The request is for the gateway itself."""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """The request may go in."""
+
+    allow: Allow
+    session_key: str  # "" for the anonymous
+
+
+class Pipeline:
+    """Judges requests, and turns what goes wrong into answers."""
+
+    def __init__(self, gate: Gate, answers: Answers) -> None:
+        self._gate = gate
+        self._answers = answers
+
+    async def judge(self, head: RequestHead, exchange: Exchange) -> OwnPage | Passage | Answer:
+        """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer."""
+        exchange.client_address = head.client_address
+        if self._answers.is_own_path(head.path):
+            exchange.decision = "own"
+            return OwnPage()
+        verdict = await self._gate.check(head)
+        session_key = verdict.signed_in.session_key if verdict.signed_in is not None else ""
+        exchange.route = verdict.match.index if verdict.match is not None else -1
+        exchange.session = public_id(session_key) if session_key else ""
+        match verdict.decision:
+            case Allow() as allow:
+                if head.websocket and is_cross_site_websocket(head, self._answers.public_origins):
+                    exchange.decision = "deny"
+                    return self._answers.cross_site(head, exchange.request_id)
+                exchange.decision = "allow"
+                return Passage(allow=allow, session_key=session_key)
+            case Challenge() as challenge:
+                exchange.decision = "challenge"
+                return await self._answers.challenge(challenge, head, exchange.request_id)
+            case Deny() as deny:
+                exchange.decision = "deny"
+                return self._answers.deny(deny, head, exchange.request_id)
+            case _ as never:
+                assert_never(never)
+
+    def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
+        """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""
+        if not isinstance(error, GatewayError):
+            log.error("bug", request_id=exchange.request_id, exc_info=error)
+            error = GatewayError("an exception nobody expected; its traceback is above")
+        exchange.error = error
+        return self._answers.error(error, head, exchange.request_id)

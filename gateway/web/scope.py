@@ -1,0 +1,53 @@
+"""From an ASGI scope to a `RequestHead`.
+
+Under our own server the raw request target is at hand (`gateway.target`); under somebody else's it is rebuilt from
+`raw_path` and `query_string`. The header list is copied: a server may append trailers to its own list later.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.request import Limits, RequestHead, read_head
+
+TARGET_KEY: Final = "gateway.target"
+"""Scope key under which our server's protocol leaves the request target, as bytes."""
+
+Scope = Any
+
+
+class HeadReader:
+    """Reads the head of a request from its scope, by the operator's limits and trusted proxies."""
+
+    def __init__(self, trusted: TrustedProxies, limits: Limits) -> None:
+        self.trusted = trusted
+        self.limits = limits
+
+    def read(self, scope: Scope) -> RequestHead:
+        """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
+        client = scope.get("client")
+        return read_head(
+            method=scope.get("method", "GET"),
+            scheme=scope.get("scheme", "http"),
+            target=_read_target(scope),
+            headers=scope["headers"],
+            peer=client[0] if client else None,
+            trusted=self.trusted,
+            limits=self.limits,
+            http_version=scope.get("http_version", "1.1"),
+            websocket=scope["type"] == "websocket",
+        )
+
+
+def _read_target(scope: Scope) -> bytes:
+    target: bytes | None = scope.get(TARGET_KEY)
+    if target is not None:
+        return target
+    path: bytes | None = scope.get("raw_path")
+    if path is None:
+        # raw_path is optional in ASGI; what the app will see is the decoded path, so judge exactly that
+        path = quote(scope["path"], safe="/!$&'()*+,;=:@-._~").encode()
+    query: bytes = scope.get("query_string", b"")
+    return path + b"?" + query if query else path

@@ -1,0 +1,47 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.core.grant import Grant, build_grant_key, build_index_key
+from gateway.core.tiktok import Profile, TokenSet
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def grant(lifetime: timedelta = timedelta(hours=2), refresh_token: str = "rft.x") -> Grant:
+    tokens = TokenSet(
+        open_id="-o",
+        access_token="act.x",
+        refresh_token=refresh_token,
+        scopes=(),
+        obtained_at=NOW,
+        access_expires_at=NOW + lifetime,
+        refresh_expires_at=NOW + timedelta(days=180),
+    )
+    return Grant(tokens=tokens, profile=Profile(open_id="-o"), profile_read_at=NOW)
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(seconds=5), timedelta(hours=2), timedelta(days=1)])
+def test_margins_are_fractions_of_the_lifetime(lifetime: timedelta) -> None:
+    found = grant(lifetime)
+    assert not found.is_refresh_due(NOW + lifetime * 0.79)
+    assert found.is_refresh_due(NOW + lifetime * 0.81)
+    assert found.is_usable(NOW + lifetime * 0.97)
+    assert not found.is_usable(NOW + lifetime)
+
+
+def test_a_token_about_to_expire_is_not_usable() -> None:
+    assert not grant(timedelta(seconds=100)).is_usable(NOW + timedelta(seconds=99))
+    assert grant(timedelta(days=1)).is_usable(NOW + timedelta(days=1, seconds=-31))
+    assert not grant(timedelta(days=1)).is_usable(NOW + timedelta(days=1, seconds=-29))
+
+
+def test_without_a_live_refresh_token_nothing_is_due() -> None:
+    assert not grant(refresh_token="").is_refresh_due(NOW + timedelta(hours=3))
+    assert not grant().is_refresh_due(NOW + timedelta(days=181))
+
+
+def test_keys_tell_people_and_apps_apart_and_name_neither() -> None:
+    keys = {build_grant_key("k", "-o"), build_grant_key("k", "-O"), build_grant_key("k-", "o"), build_index_key("k", "-o")}
+    assert len(keys) == 4
+    assert not any("-o" in key.removeprefix("sessions-of") for key in keys)

@@ -1,0 +1,122 @@
+"""The layers, and the test that holds them.
+
+    5 faces         __main__ · asgi · wsgi · cli/
+    4 runtime/      build (Settings → Generation) · serve · lifespan · protocol · sample_app
+    3 web/          scope · pipeline · middleware · wsgi · endpoints · forward_auth · answers · pages · admin
+    2 flows/        ports · gate · authentication · sign_in · sessions · refresh · disconnect
+      store/        bytes in, bytes out: Redis, embedded
+      provider      the HTTP shell round core.tiktok
+      upstream/     the forwarding client
+      telemetry/    logs · metrics
+    1 core/         sans-IO: values in, values out
+    0 settings/ · errors
+
+Imports only go down. `flows` never sees Redis or httpx; nothing but `runtime` sees `store`, `provider` and `upstream`;
+the simulator stands apart.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "gateway"
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "core": {"errors", "settings"},
+    "telemetry": {"errors", "settings"},
+    "flows": {"core", "telemetry", "settings", "errors"},
+    "store": {"core", "settings", "errors"},
+    "provider": {"core", "settings", "errors"},
+    "upstream": {"core", "telemetry", "settings", "errors"},
+    "web": {"flows", "core", "telemetry", "settings", "errors"},
+    "runtime": {"web", "flows", "store", "provider", "upstream", "telemetry", "core", "settings", "errors"},
+    "asgi": {"runtime", "settings", "errors"},
+    "wsgi": {"runtime", "web", "asgi", "settings", "errors"},
+    "cli": {"runtime", "simulator", "core", "settings", "errors"},
+    "simulator": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+ONLY_IN: dict[str, set[str]] = {
+    "redis": {"store"},
+    "fakeredis": {"store"},
+    "httpx": {"provider", "simulator"},
+    "authlib": {"provider"},
+    "starlette": {"web", "runtime", "simulator"},
+    "uvicorn": {"runtime", "simulator"},
+    "jinja2": {"web", "simulator"},
+    "websockets": {"upstream"},
+    "httptools": {"upstream"},
+    "typer": {"cli"},
+    "structlog": {"telemetry"},
+    "prometheus_client": {"telemetry"},
+    "ruamel": {"settings"},
+}
+
+IO_MODULES = {"socket", "os", "time", "logging", "asyncio", "threading", "subprocess", "pathlib", "random", "httpx", "ssl"}
+
+SOLE_MAKER = {
+    "VerifiedCode": "core/sign_in.py",
+    "ReturnTo": "core/urls.py",
+    "CanonicalPath": "core/path.py",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    here = layer(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "gateway":
+            there = rest.partition(".")[0]
+            if there != "__version__":
+                assert there == here or there in MAY_IMPORT[here], f"{here} must not import {name}"
+        elif top in ONLY_IN:
+            assert here in ONLY_IN[top], f"{here} must not import {top}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.name)
+def test_the_core_touches_nothing(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports(path)} & IO_MODULES
+    text = path.read_text()
+    assert "datetime.now" not in text
+    assert ".utcnow" not in text
+
+
+@pytest.mark.parametrize(("name", "maker"), SOLE_MAKER.items())
+def test_values_that_prove_something_have_one_maker(name: str, maker: str) -> None:
+    callers = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+    }
+    assert callers == {maker}
+
+
+def test_the_package_imports_nothing_by_itself() -> None:
+    assert list(imports(PACKAGE / "__init__.py")) == []

@@ -1,0 +1,63 @@
+"""A gateway on a raw socket, before an upstream that echoes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+
+import pytest
+
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import Running, echo, serve_app, serve_gateway
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Generator[RunningSimulator]:
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(simulator: RunningSimulator) -> Generator[Running]:
+    with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
+        yield running
+
+
+class Wire:
+    """Sends exact bytes, and returns exact bytes."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+
+    def exchange(self, request: bytes, *, timeout: float = 5) -> bytes:
+        """Send one request and read until the answer is whole or the connection ends."""
+        with socket.create_connection(self.address, timeout=timeout) as connection:
+            connection.sendall(request)
+            received = b""
+            while chunk := connection.recv(65536):
+                received += chunk
+                if _is_whole(received):
+                    break
+            return received
+
+    def status(self, request: bytes) -> int:
+        """Return the status of the answer."""
+        answer = self.exchange(request)
+        assert answer.startswith(b"HTTP/1.1 "), answer
+        return int(answer[9:12])
+
+
+def _is_whole(received: bytes) -> bool:
+    head, separator, body = received.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(body) >= int(line.partition(b":")[2])
+    return body.endswith(b"0\r\n\r\n") or head[9:12] in {b"204", b"304"}
+
+
+@pytest.fixture
+def wire(gateway: Running) -> Wire:
+    return Wire(gateway.address)
