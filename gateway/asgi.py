@@ -1,8 +1,8 @@
 """The gateway for ASGI: around your own app, or as an app that stands before an upstream.
 
-    from gateway.asgi import protect
-    app = protect(app)                    # settings from gateway.yaml or the environment
-    app = protect(app, "gateway.yaml")
+from gateway.asgi import protect
+app = protect(app)                    # settings from gateway.yaml or the environment
+app = protect(app, "gateway.yaml")
 """
 
 from __future__ import annotations
@@ -38,5 +38,3 @@ def read_settings(source: Settings | Path | str | None, *, needs_upstream: bool)
         return source
     path = find(os.environ, Path(source) if source is not None else None)
     return load(path, os.environ, needs_upstream=needs_upstream)
-
-

@@ -60,7 +60,9 @@ class Endpoints(msgspec.Struct, frozen=True):
 class TikTok:
     """The provider: redeem, refresh, revoke, user info. Safe for concurrent use in one event loop."""
 
-    def __init__(self, endpoints: Endpoints, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, endpoints: Endpoints, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._endpoints = endpoints
         self._clock = clock
         self._transport: httpx.AsyncHTTPTransport | None = None
@@ -89,7 +91,9 @@ class TikTok:
         replies: list[TokenSet] = []
         async with self._oauth_client() as client:
             client.register_compliance_hook("refresh_token_response", self._reader(replies, tokens.scopes))
-            await _translated(client.refresh_token(self._endpoints.token_url, refresh_token=tokens.refresh_token))
+            await _translated(
+                client.refresh_token(self._endpoints.token_url, refresh_token=tokens.refresh_token)
+            )
         new = replies[0]
         if new.refresh_token:
             return new

@@ -1,7 +1,7 @@
 """The gateway around your own WSGI app.
 
-    from gateway.wsgi import protect
-    application = protect(application)
+from gateway.wsgi import protect
+application = protect(application)
 """
 
 from __future__ import annotations

@@ -107,7 +107,9 @@ def serve_app(app: Any, bound: socket.socket | None = None) -> Generator[str]:
     """Serve any ASGI app; yields its address."""
     with bound or listener() as bound:
         server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2
+            )
         )
         with serve_in_thread(server, bound):
             yield url_of(bound)
@@ -201,7 +203,9 @@ class Browser:
         """Request an address as a script of the same site does."""
         return self._send(method, target, SAME_ORIGIN, options)
 
-    def sign_in(self, target: str = "/private/x", *, person: str | None = None, **choices: Any) -> httpx.Response:
+    def sign_in(
+        self, target: str = "/private/x", *, person: str | None = None, **choices: Any
+    ) -> httpx.Response:
         """Open a page, go through TikTok, and return the page's answer."""
         begun = self.navigate(target)
         assert begun.status_code == 302, begun.text

@@ -60,7 +60,19 @@ ONLY_IN: dict[str, set[str]] = {
     "ruamel": {"settings"},
 }
 
-IO_MODULES = {"socket", "os", "time", "logging", "asyncio", "threading", "subprocess", "pathlib", "random", "httpx", "ssl"}
+IO_MODULES = {
+    "socket",
+    "os",
+    "time",
+    "logging",
+    "asyncio",
+    "threading",
+    "subprocess",
+    "pathlib",
+    "random",
+    "httpx",
+    "ssl",
+}
 
 SOLE_MAKER = {
     "VerifiedCode": "core/sign_in.py",

@@ -27,7 +27,10 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> 
 
 def _print(problems: tuple[Problem, ...], cautions: tuple[Problem, ...], *, as_json: bool) -> None:
     if as_json:
-        found = {"problems": [str(problem) for problem in problems], "warnings": [str(each) for each in cautions]}
+        found = {
+            "problems": [str(problem) for problem in problems],
+            "warnings": [str(each) for each in cautions],
+        }
         print(json.dumps(found, indent=2))
         return
     for problem in problems:

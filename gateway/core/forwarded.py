@@ -23,7 +23,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MEMO_SIZE: Final = 4096
 _PAIR: Final = re.compile(r'\s*([A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))\s*')
-_HOP: Final = re.compile(r"\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<plain>[^:\[\]\s]+)(?::\d{1,5})?|(?P<bare>[0-9A-Fa-f:.]+)")
+_HOP: Final = re.compile(
+    r"\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<plain>[^:\[\]\s]+)(?::\d{1,5})?|(?P<bare>[0-9A-Fa-f:.]+)"
+)
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")  # RFC 9110 §7.2
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 

@@ -61,7 +61,9 @@ class Keyring:
         if cipher is None or sealed[:1] != _VERSION or len(sealed) < _SHORTEST:
             raise SealBroken("sealed by none of the keys in `secret_keys`")
         try:
-            return cipher.decrypt(sealed[_ID_END:_NONCE_END], sealed[_NONCE_END:], _associated(purpose, context))
+            return cipher.decrypt(
+                sealed[_ID_END:_NONCE_END], sealed[_NONCE_END:], _associated(purpose, context)
+            )
         except InvalidTag:
             raise SealBroken("altered, or sealed for another place") from None
 
@@ -78,7 +80,9 @@ def new_secret_key() -> str:
 def read_secret_key(text: str) -> bytes:
     """Return the 32 bytes of an entry of `secret_keys`. Raises `ValueError` that says how to get one."""
     try:
-        key = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
+        key = base64.b64decode(
+            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True
+        )
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:

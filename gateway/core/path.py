@@ -23,7 +23,9 @@ import msgspec
 from gateway.errors import MalformedRequest
 
 # segments of characters that are never encoded, dotted only between others: what nearly every request is
-_PLAIN: Final = re.compile(rb"/(?:[A-Za-z0-9_~$!*+,=:@-][A-Za-z0-9_~$!*+,=:@.-]*/)*(?:[A-Za-z0-9_~$!*+,=:@-][A-Za-z0-9_~$!*+,=:@.-]*)?")
+_PLAIN: Final = re.compile(
+    rb"/(?:[A-Za-z0-9_~$!*+,=:@-][A-Za-z0-9_~$!*+,=:@.-]*/)*(?:[A-Za-z0-9_~$!*+,=:@-][A-Za-z0-9_~$!*+,=:@.-]*)?"
+)
 _ALLOWED: Final = re.compile(rb"/[!\"$-\[\]-~]*")  # visible ASCII without "#" and the backslash
 _ESCAPE: Final = re.compile(rb"%(..|.?)", re.DOTALL)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{2}")
@@ -48,7 +50,9 @@ def canonicalise(raw: bytes) -> CanonicalPath:
     if _PLAIN.fullmatch(raw):
         return CanonicalPath(raw, raw.decode("ascii"))
     if not _ALLOWED.fullmatch(raw) or b"?" in raw:
-        raise MalformedRequest("the path has a character that does not belong there, or does not begin with /")
+        raise MalformedRequest(
+            "the path has a character that does not belong there, or does not begin with /"
+        )
     normal = _resolve(_ESCAPE.sub(_normalise, raw))
     try:
         text = unquote_to_bytes(normal).decode("utf-8")

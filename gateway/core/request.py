@@ -159,4 +159,3 @@ def _strip_authority(target: bytes, host: bytes) -> bytes:
     if not separator or scheme.lower() not in {b"http", b"https"} or authority.lower() != host.lower():
         raise MalformedRequest("the request target is neither a path nor an address of this host")
     return slash + path if slash else b"/"
-

@@ -22,7 +22,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gateway.core.record import Record
-from gateway.errors import AccessDenied, AttemptOfOtherBrowser, AttemptUnknown, MalformedRequest, SignInRefused
+from gateway.errors import (
+    AccessDenied,
+    AttemptOfOtherBrowser,
+    AttemptUnknown,
+    MalformedRequest,
+    SignInRefused,
+)
 
 ATTEMPT_LASTS: Final = timedelta(minutes=15)
 """Time a person has on TikTok's pages."""

@@ -52,7 +52,9 @@ def check_return_to(
     if parsed.host != ours.host and parsed.host not in allowed_hosts:
         return None
     # the text itself must show the authority that the parser found: `https:evil` and `https:///evil` do not
-    if not candidate.lower().startswith((f"{ours.protocol}//{parsed.host}/", f"{ours.protocol}//{parsed.host}?")):
+    if not candidate.lower().startswith(
+        (f"{ours.protocol}//{parsed.host}/", f"{ours.protocol}//{parsed.host}?")
+    ):
         if candidate.lower() != f"{ours.protocol}//{parsed.host}":
             return None
     if parsed.host == ours.host and _is_acting(parsed.pathname, prefix):

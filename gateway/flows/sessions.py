@@ -12,8 +12,8 @@ import msgspec
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, open_record, seal_record
-from gateway.core.tiktok import Profile
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
+from gateway.core.tiktok import Profile
 from gateway.errors import SealBroken
 from gateway.flows.ports import Store
 
@@ -82,7 +82,9 @@ class Sessions:
         await self._store.add_member(
             index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp())
         )
-        await self._store.write(key, seal_record(self._keyring, key, session), self._time_to_live(session, now))
+        await self._store.write(
+            key, seal_record(self._keyring, key, session), self._time_to_live(session, now)
+        )
         return session_id
 
     async def touch(self, signed_in: SignedIn, now: datetime) -> None:

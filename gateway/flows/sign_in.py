@@ -172,7 +172,11 @@ class SignIn:
     async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
         if callback.state is None:
             # without a state nothing proves whose attempt this is: nothing is touched
-            raise read_callback_error(callback) if callback.error else AttemptUnknown("the callback has no state")
+            raise (
+                read_callback_error(callback)
+                if callback.error
+                else AttemptUnknown("the callback has no state")
+            )
         if not is_opaque(callback.state):
             raise AttemptUnknown("the state is not one of ours")
         key = build_attempt_key(callback.state)
@@ -197,7 +201,9 @@ class SignIn:
         except ProviderError as error:
             log.warning("profile_not_read", reason=str(error), code=error.code)
             known = await self._sessions.read_profile(tokens.open_id)
-            return Grant(tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER)
+            return Grant(
+                tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER
+            )
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
         return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())

@@ -12,7 +12,7 @@ from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.identity import IdentityHeaders
 from gateway.core.keyring import Keyring, read_secret_key
-from gateway.core.policy import Policy, Route
+from gateway.core.policy import Access, Policy, Route
 from gateway.core.request import Limits
 from gateway.core.session import SessionLimits
 from gateway.errors import StoreUnavailable
@@ -25,10 +25,10 @@ from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
-from gateway.settings import Settings
+from gateway.settings import Settings, UpstreamSettings
 from gateway.store import open_store
 from gateway.telemetry.metrics import Metrics
-from gateway.upstream import ReverseProxy, build_upstream
+from gateway.upstream import ReverseProxy, Upstream
 from gateway.web.answers import Answers
 from gateway.web.doors import ClosedDoor, Door, InProcessDoor, ReverseProxyDoor
 from gateway.web.endpoints import Endpoints
@@ -99,7 +99,7 @@ def build_policy(settings: Settings) -> Policy:
                 path=route.path,
                 host=route.host,
                 methods=frozenset(route.methods) if route.methods else None,
-                access=route.access,
+                access=Access(route.access),
                 on_unauthenticated=route.on_unauthenticated,
             )
             for route in settings.routes
@@ -114,7 +114,7 @@ def build_identity_headers(settings: Settings) -> IdentityHeaders:
 
 def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
-    name, secure = settings.session.cookie_name, settings.secure
+    name, secure = settings.cookie_name, settings.secure
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
     session = CookieSpec(name=name, secure=secure, domain=settings.session.cookie_domain)
     # never shared between hosts, whatever the session cookie is: only this host completes sign-ins
@@ -139,7 +139,7 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
     metrics, live, readiness = Metrics(), LiveSockets(), Readiness(store)
 
-    sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key.get_secret_value())
+    sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
     gate = Gate(build_policy(settings), build_identity_headers(settings), authentication)
@@ -204,7 +204,7 @@ def _build_provider(settings: Settings, clock: Clock) -> Provider:
     tiktok = settings.tiktok
     return TikTok(
         TikTokEndpoints(
-            client_key=tiktok.client_key.get_secret_value(),
+            client_key=tiktok.client_key,
             client_secret=tiktok.client_secret.get_secret_value(),
             redirect_uri=settings.redirect_uri,
             token_url=tiktok.token_url,
@@ -219,7 +219,7 @@ def _build_plan(settings: Settings) -> AuthorizationPlan:
     tiktok = settings.tiktok
     return AuthorizationPlan(
         authorize_url=tiktok.authorize_url,
-        client_key=tiktok.client_key.get_secret_value(),
+        client_key=tiktok.client_key,
         redirect_uri=settings.redirect_uri,
         scopes=tuple(tiktok.scopes),
         pkce=tiktok.pkce,
@@ -235,7 +235,7 @@ def _build_door(
         return InProcessDoor(app, own_cookies=own_cookies), None
     if settings.upstream is None:
         return ClosedDoor(), None
-    upstream = ReverseProxy(build_upstream(settings.upstream))
+    upstream = ReverseProxy(_build_upstream(settings.upstream))
     door = ReverseProxyDoor(
         upstream,
         upstream_host=urlsplit(settings.upstream.url).netloc.encode(),
@@ -243,3 +243,16 @@ def _build_door(
         own_cookies=own_cookies,
     )
     return door, upstream
+
+
+def _build_upstream(settings: UpstreamSettings) -> Upstream:
+    parts = urlsplit(settings.url)
+    return Upstream(
+        scheme="https" if parts.scheme == "https" else "http",
+        host=parts.hostname or "",
+        port=parts.port or {"http": 80, "https": 443}[parts.scheme],
+        connect_timeout=settings.connect_timeout.total_seconds(),
+        first_byte_timeout=settings.first_byte_timeout.total_seconds(),
+        idle_timeout=settings.idle_timeout.total_seconds(),
+        max_connections=settings.max_connections,
+    )

@@ -58,7 +58,9 @@ log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
 )
 
 
-def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
+def configure_logs(
+    form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]
+) -> None:
     """Send all events of this process, ours and the libraries', to standard error in one form."""
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -69,7 +71,11 @@ def configure_logs(form: Literal["json", "console"], level: Literal["debug", "in
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-            foreign_pre_chain=[*_shared, structlog.stdlib.add_logger_name, structlog.processors.format_exc_info],
+            foreign_pre_chain=[
+                *_shared,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.format_exc_info,
+            ],
         )
     )
     _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import assert_never
 from urllib.parse import quote
 
 from gateway.core import cookies
@@ -11,11 +11,9 @@ from gateway.core.cookies import CookieSpec
 from gateway.core.decision import Challenge, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
-from gateway.core.session import public_id
 from gateway.core.sign_in import BINDING_LASTS
 from gateway.core.urls import ReturnTo, check_return_to
 from gateway.errors import GatewayError, RequestRefused
-from gateway.flows.sessions import SignedIn
 from gateway.flows.sign_in import Begun, SignIn
 from gateway.web.pages import Pages
 from gateway.web.responses import Answer, error_answer, page, problem, redirect

@@ -269,7 +269,9 @@ class Endpoints:
 
     async def readyz(self, request: Request) -> Answer:
         """Say whether requests can be answered now; the reason stays in the log and on the admin listener."""
-        return text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
+        return (
+            text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
+        )
 
     async def static(self, request: Request) -> Answer:
         """Serve the stylesheet."""

@@ -27,7 +27,17 @@ _LEVEL_OF_BLAME = {
 class Exchange:
     """Watches what is sent, so that the answer can be told in one line at its end."""
 
-    __slots__ = ("_send", "_started_at", "client_address", "decision", "error", "request_id", "route", "session", "status")
+    __slots__ = (
+        "_send",
+        "_started_at",
+        "client_address",
+        "decision",
+        "error",
+        "request_id",
+        "route",
+        "session",
+        "status",
+    )
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -92,7 +92,9 @@ class ForwardAuth:
         canonical = canonicalise(path)
         if not _is_same_path(path, canonical.text):
             raise MalformedRequest("the original path is not in canonical form")
-        method = first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
+        method = (
+            first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
+        )
         return msgspec.structs.replace(
             head, method=method.decode("latin-1"), path=canonical, query=query, raw_target=target
         )

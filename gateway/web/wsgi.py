@@ -181,7 +181,9 @@ class WsgiGateway:
                 text = value.decode("latin-1")
                 joiner = "; " if variable == "HTTP_COOKIE" else ","
                 inner[variable] = inner[variable] + joiner + text if variable in inner else text
-        inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[len(environ.get("SCRIPT_NAME", "")) :]
+        inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[
+            len(environ.get("SCRIPT_NAME", "")) :
+        ]
         inner.pop("REMOTE_USER", None)
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
@@ -213,7 +215,11 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
     )
     raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
-    if raw.startswith(b"/") and unquote_to_bytes(raw.partition(b"?")[0]) == path and raw.partition(b"?")[2] == query:
+    if (
+        raw.startswith(b"/")
+        and unquote_to_bytes(raw.partition(b"?")[0]) == path
+        and raw.partition(b"?")[2] == query
+    ):
         return msgspec.structs.replace(head, raw_target=raw)
     return head
 

@@ -42,6 +42,11 @@ def test_without_a_live_refresh_token_nothing_is_due() -> None:
 
 
 def test_keys_tell_people_and_apps_apart_and_name_neither() -> None:
-    keys = {build_grant_key("k", "-o"), build_grant_key("k", "-O"), build_grant_key("k-", "o"), build_index_key("k", "-o")}
+    keys = {
+        build_grant_key("k", "-o"),
+        build_grant_key("k", "-O"),
+        build_grant_key("k-", "o"),
+        build_index_key("k", "-o"),
+    }
     assert len(keys) == 4
     assert not any("-o" in key.removeprefix("sessions-of") for key in keys)

@@ -3,7 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.headers import client_headers, end_to_end, in_process_headers, normalised, strip, upstream_headers
+from gateway.core.headers import (
+    client_headers,
+    end_to_end,
+    in_process_headers,
+    normalised,
+    strip,
+    upstream_headers,
+)
 from gateway.core.request import Headers, Limits, RequestHead, read_head
 
 OWN = frozenset({b"gateway"})
@@ -86,7 +93,15 @@ def test_connection_cannot_take_ours_away() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [b"TE", b"Upgrade", b"Keep-Alive", b"Proxy-Authorization", b"Expect", b"X-Original-URL", b"X_Forwarded_For"]
+    [
+        b"TE",
+        b"Upgrade",
+        b"Keep-Alive",
+        b"Proxy-Authorization",
+        b"Expect",
+        b"X-Original-URL",
+        b"X_Forwarded_For",
+    ]
     + [b"X-Forwarded-Port", b"X.Real.IP", b"X-Rewrite-Url", b"HTTP2-Settings", b"Trailer"],
 )
 def test_what_never_passes(name: bytes) -> None:
@@ -140,7 +155,10 @@ def test_answers_lose_hop_by_hop_fields_and_identity() -> None:
 
 def test_the_app_keeps_its_cookies_and_cannot_set_ours() -> None:
     given = answer(
-        (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"gateway=x; Path=/"), (b"Set-Cookie", b" gateway =x"), (b"Set-Cookie", b"b=2")
+        (b"Set-Cookie", b"a=1"),
+        (b"Set-Cookie", b"gateway=x; Path=/"),
+        (b"Set-Cookie", b" gateway =x"),
+        (b"Set-Cookie", b"b=2"),
     )
     assert given == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
 

@@ -88,7 +88,23 @@ def test_text_is_decoded_once() -> None:
 
 
 segment = st.sampled_from(
-    [b"a", b".", b"..", b"", b"%2e", b"%2E%2e", b"b;c", b"..;", b"%41", b"%2f", b"%e2%82%ac", b"%25", b"~", b"!", b"%"]
+    [
+        b"a",
+        b".",
+        b"..",
+        b"",
+        b"%2e",
+        b"%2E%2e",
+        b"b;c",
+        b"..;",
+        b"%41",
+        b"%2f",
+        b"%e2%82%ac",
+        b"%25",
+        b"~",
+        b"!",
+        b"%",
+    ]
 )
 paths = st.lists(segment, max_size=7).map(lambda parts: b"/" + b"/".join(parts))
 
@@ -109,7 +125,9 @@ def test_the_result_is_a_fixed_point_without_anything_to_resolve(raw: bytes) -> 
     assert found.raw.isascii()
 
 
-@given(st.text(alphabet=st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"), min_size=1))
+@given(
+    st.text(alphabet=st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"), min_size=1)
+)
 def test_any_text_survives_as_one_segment(text: str) -> None:
     from urllib.parse import quote
 

@@ -42,7 +42,17 @@ def test_the_key_hides_the_id() -> None:
 
 
 @pytest.mark.parametrize(
-    "cookie", [b"", b"a" * 42, b"a" * 44, b"a" * 42 + b"=", b"a" * 42 + b" ", b"\xff" * 43, b"a" * 43 + b"\n", b"a" * 9000]
+    "cookie",
+    [
+        b"",
+        b"a" * 42,
+        b"a" * 44,
+        b"a" * 42 + b"=",
+        b"a" * 42 + b" ",
+        b"\xff" * 43,
+        b"a" * 43 + b"\n",
+        b"a" * 9000,
+    ],
 )
 def test_what_cannot_be_an_id_has_no_key(cookie: bytes) -> None:
     assert build_session_key(cookie) is None

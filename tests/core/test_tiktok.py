@@ -147,7 +147,9 @@ def test_fields_follow_the_granted_scopes() -> None:
 
 
 def user_info(user: object, code: str = "ok") -> bytes:
-    return json.dumps({"data": {"user": user}, "error": {"code": code, "message": "", "log_id": "L"}}).encode()
+    return json.dumps(
+        {"data": {"user": user}, "error": {"code": code, "message": "", "log_id": "L"}}
+    ).encode()
 
 
 def test_user_info_with_missing_fields() -> None:
@@ -171,7 +173,12 @@ def test_api_errors_by_class(code: str, kind: type[ProviderError]) -> None:
         read_user_info(401, user_info({}, code))
 
 
-@given(st.one_of(st.binary(max_size=200), st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())))
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()),
+    )
+)
 def test_user_info_never_raises_anything_else(body: bytes) -> None:
     with pytest.raises(ProviderError):
         read_user_info(200, body)

@@ -44,7 +44,12 @@ def test_a_navigation_goes_to_tiktok(door: Running) -> None:
         {"accept": "application/json"},
         {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", "accept": "image/*"},
         {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe", "accept": "text/html"},
-        {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-purpose": "prefetch", "accept": "text/html"},
+        {
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": "document",
+            "sec-purpose": "prefetch",
+            "accept": "text/html",
+        },
     ],
     ids=["json", "image", "iframe", "prefetch"],
 )
@@ -60,7 +65,13 @@ def test_what_is_not_a_navigation_gets_401(door: Running, headers: dict[str, str
 
 @pytest.mark.parametrize(
     "target",
-    ["/private/x", "/private/a%20b/?q=%2F%2f&u=https://x//y&empty=", "/private/%E2%82%AC?x='\"|", "/", "/?x=1"],
+    [
+        "/private/x",
+        "/private/a%20b/?q=%2F%2f&u=https://x//y&empty=",
+        "/private/%E2%82%AC?x='\"|",
+        "/",
+        "/?x=1",
+    ],
 )
 def test_a_sign_in_returns_to_where_it_began_byte_for_byte(door: Running, target: str) -> None:
     with Browser(door.url) as browser:

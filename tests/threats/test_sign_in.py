@@ -48,7 +48,9 @@ def test_twenty_callbacks_at_once_redeem_once(gateway: Running, browser: Browser
     statuses: list[int] = []
 
     def open_callback() -> None:
-        statuses.append(httpx.get(callback, headers=cookies | {"accept": "text/html"}, trust_env=False).status_code)
+        statuses.append(
+            httpx.get(callback, headers=cookies | {"accept": "text/html"}, trust_env=False).status_code
+        )
 
     cookies = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())}
     threads = [threading.Thread(target=open_callback) for _ in range(20)]
@@ -103,7 +105,10 @@ def test_foreign_error_text_is_not_reflected(gateway: Running, browser: Browser)
     text = "%3Cscript%3Ealert(1)%3C/script%3E"
     state = begin(browser).partition("state=")[2].partition("&")[0]
     with no_redemption(gateway):
-        for query in (f"error={text}&error_description={text}", f"error=x&error_description={text}&state={state}"):
+        for query in (
+            f"error={text}&error_description={text}",
+            f"error=x&error_description={text}&state={state}",
+        ):
             page = browser.navigate(f"/oauth2/callback?{query}")
             assert page.status_code in {400, 403}
             assert "alert(1)" not in page.text
@@ -124,7 +129,9 @@ def test_five_tabs_each_end_at_their_own_address(gateway: Running, browser: Brow
         assert browser.navigate(callback).headers["location"] == gateway.url + target
 
 
-def test_the_session_id_is_new_at_each_sign_in_and_the_old_one_dies(gateway: Running, browser: Browser) -> None:
+def test_the_session_id_is_new_at_each_sign_in_and_the_old_one_dies(
+    gateway: Running, browser: Browser
+) -> None:
     browser.sign_in()
     old = browser.client.cookies["gateway"]
     browser.navigate(browser.consent(browser.navigate("/oauth2/start?rd=/private/x").headers["location"]))
@@ -162,7 +169,10 @@ def test_a_session_id_of_the_visitors_choice_is_never_adopted(gateway: Running, 
 )
 def test_a_return_address_never_leaves(gateway: Running, browser: Browser, rd: str) -> None:
     begun = browser.client.get(
-        gateway.url + "/oauth2/start", params={"rd": rd}, headers={"accept": "text/html"}, follow_redirects=False
+        gateway.url + "/oauth2/start",
+        params={"rd": rd},
+        headers={"accept": "text/html"},
+        follow_redirects=False,
     )
     if begun.status_code == 414:
         return

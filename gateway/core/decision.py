@@ -1,0 +1,41 @@
+"""The three answers of the gate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from gateway.core.identity import Identity
+from gateway.core.request import Headers
+
+
+class ChallengeKind(StrEnum):
+    """How somebody who is not signed in is asked to."""
+
+    REDIRECT = "redirect"  # a navigation: to TikTok, or to the page with the button
+    PAGE = "page"  # a navigation whose body a redirect would lose: a page with the button
+    UNAUTHORIZED = "unauthorized"  # a program: 401
+
+
+class Allow(msgspec.Struct, frozen=True):
+    """Let in. `remove_headers` is always the whole set of reserved names, in normalised spelling."""
+
+    set_headers: Headers
+    remove_headers: frozenset[bytes]
+    identity: Identity | None
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """Ask to sign in."""
+
+    kind: ChallengeKind
+
+
+class Deny(msgspec.Struct, frozen=True):
+    """Refuse; the reason is for the log."""
+
+    reason: str
+
+
+Decision = Allow | Challenge | Deny

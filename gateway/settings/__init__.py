@@ -1,0 +1,32 @@
+"""The operator's settings: from a YAML file and the environment to one frozen value.
+
+model         every key, with its default, its meaning and its rules
+parts         the small types the model is made of: durations, sizes, addresses, secrets
+yaml_file     reads YAML with the place of every key
+interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
+load          file + environment → Settings, or every problem at once
+caution       what is allowed but unsafe
+schema        the JSON Schema of the file
+"""
+
+from __future__ import annotations
+
+from gateway.settings.caution import warnings
+from gateway.settings.load import find, load
+from gateway.settings.model import RouteSettings, Settings, UpstreamSettings
+from gateway.settings.parts import Listen
+from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.schema import json_schema
+
+__all__ = [
+    "Listen",
+    "Problem",
+    "RouteSettings",
+    "Settings",
+    "SettingsProblems",
+    "UpstreamSettings",
+    "find",
+    "json_schema",
+    "load",
+    "warnings",
+]

@@ -1,0 +1,69 @@
+"""What is allowed but unsafe: said by `gateway check`, and no reason not to start."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.settings.model import Settings
+from gateway.settings.problem import Problem
+
+
+def warnings(settings: Settings) -> tuple[Problem, ...]:
+    """Return what an operator should think about twice."""
+    return tuple(Problem("", key, message) for key, message in _find(settings))
+
+
+def _find(settings: Settings) -> Iterator[tuple[str, str]]:
+    public = urlsplit(settings.public_url)
+    if not settings.secure and not _is_loopback(public.hostname or ""):
+        yield (
+            "public_url",
+            "is http: anybody on the way can take cookies and tokens; TikTok registers https only",
+        )
+    for key in sorted(settings.plain_secrets):
+        yield key, "stands in the file in the clear: use ${NAME} or ${file:PATH}"
+    yield from _find_in_redis(settings)
+    if settings.tiktok.pkce == "off":
+        yield "tiktok.pkce", "is off: a stolen authorization code can be redeemed by whoever has it"
+    for network in settings.trusted_proxies:
+        if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
+            yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
+    admin = settings.admin.listen
+    if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
+        yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
+    keys = [key.get_secret_value() for key in settings.secret_keys]
+    if len(set(keys)) < len(keys):
+        yield "secret_keys", "has the same key twice"
+    if any(len(set(key)) < 12 for key in keys):
+        yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
+    yield from _find_in_routes(settings)
+
+
+def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
+    url = urlsplit(settings.redis.url.get_secret_value())
+    if url.scheme == "memory":
+        yield "redis", "is the embedded store: sessions end with the process and are not shared"
+    elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
+        if not url.password:
+            yield "redis", "has no password, on another host"
+        yield "redis", "is not encrypted, on another host: use rediss://"
+
+
+def _find_in_routes(settings: Settings) -> Iterator[tuple[str, str]]:
+    for index, route in enumerate(settings.routes):
+        everything = (
+            route.path in {"/**", "**", "regex:.*", "regex:/.*"} and not route.host and not route.methods
+        )
+        if everything and route.access in {"public", "optional"}:
+            yield f"routes[{index}]", f"makes everything {route.access}"
+        if everything and index + 1 < len(settings.routes):
+            yield f"routes[{index}]", "matches everything: the routes after it are never reached"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,140 @@
+"""The small types that settings are made of."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_BYTES: Final = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen: host and port, or the path of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    unix_path: str = ""
+
+
+def read_duration(value: Any) -> timedelta:
+    """Read `10s`, `1h30m`, `7d`, or a number of seconds."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _positive(timedelta(seconds=value))
+    if isinstance(value, str):
+        parts = _DURATION.findall(value)
+        if parts and "".join(number + unit for number, unit in parts) == value:
+            return _positive(timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts)))
+    raise ValueError("is no duration: write it like 500ms, 10s, 5m, 1h30m or 7d")
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if not timedelta(0) < duration < timedelta(days=3660):
+        raise ValueError("must be longer than nothing and shorter than ten years")
+    return duration
+
+
+def read_size(value: Any) -> int:
+    """Read `32KiB`, `8MiB`, or a number of bytes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        raise ValueError("is no size: write it like 8KiB, 32KiB or 1MiB")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def read_listen(value: Any) -> Listen:
+    """Read `0.0.0.0:8080`, `[::]:8080`, `:8080` or `unix:/path`."""
+    if isinstance(value, Listen):
+        return value
+    if isinstance(value, str) and value.startswith("unix:/"):
+        return Listen(unix_path=value.removeprefix("unix:"))
+    host, separator, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("is no address to listen on: write it like 0.0.0.0:8080 or unix:/run/gateway.sock")
+    if host and not _HOST.fullmatch(host):
+        raise ValueError(f"has a host that is none: `{host}`")
+    return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
+
+
+def read_optional_listen(value: Any) -> Listen | None:
+    """As `read_listen`; `off` is None."""
+    return None if value is None or value is False or value == "off" else read_listen(value)
+
+
+def read_trusted(value: Any) -> str:
+    """Read a CIDR, an address, or `unix`."""
+    if value == "unix":
+        return "unix"
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError("is neither a CIDR like 10.0.0.0/8, nor an address, nor `unix`") from None
+
+
+def read_public_url(value: Any) -> str:
+    """Read an origin; returns it in lower case, without a default port and without a final slash."""
+    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError("is no address: write what browsers type, like https://app.example.com")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"must end after the host, like {parts.scheme}://{host}")
+    shown = f"[{host}]" if ":" in host else host
+    if not _HOST.fullmatch(shown):
+        raise ValueError("has a host that is none; write an international name in its xn-- form")
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{shown}{f':{port}' if port not in {None, default} else ''}"
+
+
+def read_upstream_url(value: Any) -> str:
+    """Read the address of an app: scheme, host and port, no path."""
+    try:
+        return read_public_url(value)
+    except ValueError:
+        raise ValueError(
+            "is no address of an app: write it like http://127.0.0.1:3000, without a path"
+        ) from None
+
+
+def read_endpoint(value: Any) -> str:
+    """Read the full address of one of TikTok's endpoints."""
+    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+        raise ValueError("is no http or https address")
+    if not parts.path.endswith("/"):
+        raise ValueError("must end with `/`: TikTok answers 404 without it")
+    return str(value)
+
+
+_TEXT = {"type": "string"}
+_TEXT_OR_NUMBER = {"type": ["string", "number"]}
+
+Duration = Annotated[timedelta, BeforeValidator(read_duration), WithJsonSchema(_TEXT_OR_NUMBER)]
+Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["string", "integer"]})]
+ListenOn = Annotated[Listen, BeforeValidator(read_listen), WithJsonSchema(_TEXT)]
+OptionalListenOn = Annotated[
+    Listen | None,
+    BeforeValidator(read_optional_listen),
+    WithJsonSchema({"type": ["string", "boolean", "null"]}),
+]
+Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
+PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]
+UpstreamUrl = Annotated[str, BeforeValidator(read_upstream_url), WithJsonSchema(_TEXT)]
+Endpoint = Annotated[str, BeforeValidator(read_endpoint), WithJsonSchema(_TEXT)]

@@ -1,0 +1,28 @@
+"""What is wrong with the settings, said so that it can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem: where it stands (`file:line:column`, or a variable), which key, and what would be right."""
+
+    where: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+
+
+class SettingsProblems(SettingsError):
+    """The settings cannot be used; all problems are told at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("the settings cannot be used:\n" + "\n".join(f"  {problem}" for problem in problems))

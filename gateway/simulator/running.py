@@ -1,0 +1,102 @@
+"""Serves the simulator over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+import uvicorn
+
+from gateway.simulator.app import create_app
+from gateway.simulator.people import Person
+from gateway.simulator.state import Simulator, SimulatorSettings
+from gateway.simulator.troubles import Troubles
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSimulator:
+    """A simulator that serves, and its address."""
+
+    url: str
+    simulator: Simulator
+
+    @property
+    def settings(self) -> SimulatorSettings:
+        """The app registered there."""
+        return self.simulator.settings
+
+    @property
+    def troubles(self) -> Troubles:
+        """The switches."""
+        return self.simulator.troubles
+
+    @property
+    def people(self) -> Mapping[str, Person]:
+        """Who may sign in."""
+        return self.simulator.people
+
+    @property
+    def redemptions(self) -> int:
+        """How many times a code was sent to the token endpoint."""
+        return self.simulator.calls["token:authorization_code"]
+
+    @property
+    def refreshes(self) -> int:
+        """How many times a refresh token was sent to the token endpoint."""
+        return self.simulator.calls["token:refresh_token"]
+
+    @property
+    def authorize_url(self) -> str:
+        """The authorization endpoint."""
+        return f"{self.url}/v2/auth/authorize/"
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint."""
+        return f"{self.url}/v2/oauth/token/"
+
+    @property
+    def revoke_url(self) -> str:
+        """The revocation endpoint."""
+        return f"{self.url}/v2/oauth/revoke/"
+
+    @property
+    def user_info_url(self) -> str:
+        """The user info endpoint."""
+        return f"{self.url}/v2/user/info/"
+
+
+@contextlib.contextmanager
+def run_in_thread(settings: SimulatorSettings | None = None, *, port: int = 0) -> Generator[RunningSimulator]:
+    """Serve on 127.0.0.1 in a thread, on a free port unless one is given."""
+    simulator = Simulator(settings or SimulatorSettings())
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        server = _build_server(simulator)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield RunningSimulator(f"http://127.0.0.1:{listener.getsockname()[1]}", simulator)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+
+
+def serve(host: str, port: int, settings: SimulatorSettings) -> None:
+    """Serve until Ctrl-C. Raises `OSError` when the address is taken."""
+    with socket.create_server((host, port)) as listener, contextlib.suppress(KeyboardInterrupt):
+        _build_server(Simulator(settings)).run(sockets=[listener])
+
+
+def _build_server(simulator: Simulator) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(simulator),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,  # a switch may have left an answer hanging
+        )
+    )

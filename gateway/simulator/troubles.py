@@ -1,0 +1,68 @@
+"""The switches: everything TikTok has been seen to do wrong, slowly or differently.
+
+Set from Python (`simulator.troubles.token_delay = 6`) or over HTTP (`PATCH /simulator/troubles {"token_delay": 6}`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+@dataclass(slots=True)
+class Troubles:
+    """All switches; the defaults are a TikTok on a good day. Times in seconds."""
+
+    require_challenge: bool = False
+    challenge_form: Literal["hex", "base64url"] = "hex"
+    auto_auth: bool = False  # reconnect a person silently unless disable_auto_auth=1
+    error_status: int = 400  # of OAuth errors; TikTok has been seen to use 200 too
+    error_without_state: bool = False
+    error_type: str = ""
+    code_lifetime: float = 60
+    access_lifetime: float = 7200
+    refresh_lifetime: float = 15_552_000
+    rotate: Literal["always", "never"] = "always"
+    lose_token_answers: int = 0  # this many answers are lost after the tokens have changed
+    shuffle_scopes: bool = True
+    omit_scope: bool = False
+    omit_union_id: bool = False
+    other_open_id: bool = False  # a refresh answers with somebody else's
+    token_error: str = ""  # an OAuth error for every token call
+    user_info_error: str = ""  # an API error for every user-info call
+    html: bool = False  # 502 with an HTML page, from every endpoint
+    plain_text: bool = False  # 200 with words that are no JSON
+    empty_body: bool = False
+    token_delay: float = 0
+    user_info_delay: float = 0
+    hang: bool = False  # never answer
+    empty_revoke_body: bool = False
+
+    def update(self, changes: dict[str, Any]) -> None:
+        """Set some switches. Raises `ValueError` that names what is wrong."""
+        hints = get_type_hints(Troubles)
+        for name, value in changes.items():
+            if name not in hints:
+                raise ValueError(f"there is no switch `{name}`; there are {', '.join(hints)}")
+            setattr(self, name, _checked(name, hints[name], value))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all switches."""
+        return dataclasses.asdict(self)
+
+    def reset(self) -> None:
+        """Return to a good day."""
+        self.update(Troubles().as_dict())
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"`{name}` must be one of {', '.join(get_args(kind))}")
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"`{name}` must be a {kind.__name__}")
+    return value

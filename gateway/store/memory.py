@@ -1,0 +1,21 @@
+"""The embedded store: the same code over fakeredis, in this process. For the demo, development and fast tests.
+
+It forgets everything when the process ends and cannot be shared between processes.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import SettingsError
+from gateway.store.redis import RedisStore
+
+
+def open_memory_store(*, key_prefix: str, timeout: float) -> RedisStore:
+    """Return a fresh, empty store. Raises `SettingsError` when the extra is not installed."""
+    try:
+        from fakeredis import FakeAsyncRedis, FakeServer
+    except ImportError:
+        raise SettingsError(
+            "redis: `memory://` needs the extra: pip install 'tiktok-gateway[demo]', or use a real Redis"
+        ) from None
+    client = FakeAsyncRedis(server=FakeServer(version=(7, 0)))
+    return RedisStore(client, address="the embedded store", key_prefix=key_prefix, timeout=timeout)

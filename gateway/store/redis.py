@@ -1,0 +1,227 @@
+"""The store over Redis.
+
+Every call is bounded by one timeout, waiting for a free connection included, and ends in a value or in
+`StoreUnavailable`: a Redis that is away must never read as "signed out". Scripts touch one key each, so that they run on
+a cluster. Every key is written with a time to live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+
+from gateway.errors import StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_CONNECTIONS: Final = 64
+
+_REPLACE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+  return 1
+end
+return 0"""
+
+# members past their time go; the index lives as long as its latest member
+_ADD_MEMBER: Final = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+local latest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+redis.call('EXPIREAT', KEYS[1], latest[2])
+return 1"""
+
+_REMOVE_MEMBER: Final = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+return redis.call('ZCARD', KEYS[1])"""
+
+_INCREMENT: Final = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return count"""
+
+_RENEW_LEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0"""
+
+_RELEASE_LEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0"""
+
+
+def _bounded(
+    method: Callable[Concatenate[RedisStore, P], Awaitable[T]],
+) -> Callable[Concatenate[RedisStore, P], Awaitable[T]]:
+    """Bound a call in time, and translate what goes wrong: the one border to redis-py's exceptions."""
+
+    @functools.wraps(method)
+    async def call(self: RedisStore, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await method(self, *args, **kwargs)
+        except TimeoutError:
+            raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(_explain(self.address, error)) from None
+
+    return call
+
+
+class RedisStore:
+    """The store over a redis-py client; see `flows.ports.Store` for what each method promises."""
+
+    def __init__(self, client: redis.Redis, *, address: str, key_prefix: str, timeout: float) -> None:
+        self._client = client
+        self._prefix = key_prefix
+        self.address = address
+        self.timeout = timeout
+        self._replace = client.register_script(_REPLACE)
+        self._add_member = client.register_script(_ADD_MEMBER)
+        self._remove_member = client.register_script(_REMOVE_MEMBER)
+        self._increment = client.register_script(_INCREMENT)
+        self._renew_lease = client.register_script(_RENEW_LEASE)
+        self._release_lease = client.register_script(_RELEASE_LEASE)
+
+    @_bounded
+    async def read(self, key: str) -> bytes | None:
+        """Return what is stored, or None."""
+        found: bytes | None = await self._client.get(self._prefix + key)
+        return found
+
+    @_bounded
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored under each key, in order."""
+        # a pipeline and not MGET: the keys may lie on several nodes of a cluster
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.get(self._prefix + key)
+            return list(await pipeline.execute())
+
+    @_bounded
+    async def write(self, key: str, value: bytes, ttl: int) -> None:
+        """Store for `ttl` seconds."""
+        await self._client.set(self._prefix + key, value, ex=ttl)
+
+    @_bounded
+    async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
+        """Store `new` only if the key still holds exactly `old`."""
+        return bool(await self._replace(keys=[self._prefix + key], args=[old, new, ttl]))
+
+    @_bounded
+    async def take(self, key: str) -> bytes | None:
+        """Read and delete in one step."""
+        found: bytes | None = await self._client.getdel(self._prefix + key)
+        return found
+
+    @_bounded
+    async def delete(self, *keys: str) -> int:
+        """Delete; returns how many existed."""
+        deleted = 0
+        for key in keys:
+            deleted += await self._client.delete(self._prefix + key)
+        return deleted
+
+    @_bounded
+    async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
+        """Add to an index until `expires_at` (Unix seconds)."""
+        await self._add_member(keys=[self._prefix + index], args=[expires_at, member, now])
+
+    @_bounded
+    async def members(self, index: str, *, now: int) -> list[str]:
+        """Return the members that have not expired."""
+        found = await self._client.zrangebyscore(self._prefix + index, f"({now}", "+inf")
+        return [member.decode() for member in found]
+
+    @_bounded
+    async def remove_member(self, index: str, member: str) -> int:
+        """Remove; returns how many members are left."""
+        return int(await self._remove_member(keys=[self._prefix + index], args=[member]))
+
+    @_bounded
+    async def increment(self, key: str, *, ttl: int) -> int:
+        """Count up, and return the count."""
+        return int(await self._increment(keys=[self._prefix + key], args=[ttl]))
+
+    @_bounded
+    async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:
+        """Take a lease for `ttl` milliseconds, unless somebody holds it."""
+        return bool(await self._client.set(self._prefix + key, holder, nx=True, px=ttl))
+
+    @_bounded
+    async def renew_lease(self, key: str, holder: str, ttl: int) -> bool:
+        """Prolong a lease; False when it is no longer ours."""
+        return bool(await self._renew_lease(keys=[self._prefix + key], args=[holder, ttl]))
+
+    @_bounded
+    async def release_lease(self, key: str, holder: str) -> None:
+        """Give a lease back, if it is still ours."""
+        await self._release_lease(keys=[self._prefix + key], args=[holder])
+
+    @_bounded
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self._client.ping()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+        await self._client.connection_pool.disconnect()
+
+
+def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore:
+    """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
+    pool: Any = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        health_check_interval=0,
+        # once more on a fresh connection: a pooled one may have died while Redis restarted. No call of ours does harm
+        # by running twice, but a lease or a taken attempt may then look as if somebody else had been quicker.
+        retry=Retry(NoBackoff(), 1),
+        protocol=2,
+    )
+    return RedisStore(
+        redis.Redis(connection_pool=pool), address=_describe(url), key_prefix=key_prefix, timeout=timeout
+    )
+
+
+def _describe(url: str) -> str:
+    """Return the address without user and password."""
+    parts = urlsplit(url)
+    return (
+        f"Redis at {parts.path}"
+        if parts.scheme == "unix"
+        else f"Redis at {parts.hostname}:{parts.port or 6379}"
+    )
+
+
+def _explain(address: str, error: Exception) -> str:
+    match error:
+        case AuthenticationError() | NoPermissionError():
+            return f"{address} refuses the user, the password or a command: check the URL and Redis' ACL"
+        case ReadOnlyError():
+            return f"{address} is a read-only replica: point `redis` at the primary"
+        case OutOfMemoryError():
+            return f"{address} is full: raise `maxmemory`"
+        case BusyLoadingError():
+            return f"{address} is loading its data"
+        case _:
+            return f"{address} cannot be used ({type(error).__name__})"

@@ -1,0 +1,165 @@
+"""The pages that people see: templates, filled with plain values. No script, no inline style, no foreign asset."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+MAX_NAME: Final = 80
+"""Longest display name shown, in characters."""
+
+SCOPE_WORDS: Final = {
+    "user.info.basic": "Your name and profile picture",
+    "user.info.profile": "Your username, bio and whether you are verified",
+    "user.info.stats": "Your follower, like and video counts",
+    "video.list": "Your public videos",
+    "video.upload": "Upload videos as drafts",
+    "video.publish": "Publish videos",
+}
+_CONTENT_TYPES: Final = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_BROWSERS: Final = (
+    ("TikTok", r"musical_ly|BytedanceWebview|TikTok"),
+    ("Instagram", r"Instagram"),
+    ("Edge", r"Edg(?:e|A|iOS)?/"),
+    ("Opera", r"OPR/|Opera"),
+    ("Samsung Internet", r"SamsungBrowser/"),
+    ("Firefox", r"Firefox/|FxiOS/"),
+    ("Chrome", r"Chrome/|CriOS/|Chromium/"),
+    ("Safari", r"Safari/"),
+)
+_SYSTEMS: Final = (
+    ("iPhone", r"iPhone"),
+    ("iPad", r"iPad"),
+    ("Android", r"Android"),
+    ("Windows", r"Windows"),
+    ("ChromeOS", r"CrOS"),
+    ("macOS", r"Macintosh|Mac OS X"),
+    ("Linux", r"Linux|X11"),
+)
+
+
+class Link(msgspec.Struct, frozen=True):
+    """Where to go next."""
+
+    url: str
+    text: str
+
+
+class Device(msgspec.Struct, frozen=True):
+    """One of the browsers a person is signed in with."""
+
+    name: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """What the account page shows."""
+
+    display_name: str | None
+    username: str | None
+    open_id: str
+    scopes: Sequence[str]
+    session_ends_at: datetime
+    devices: Sequence[Device]
+
+
+class Pages:
+    """Renders pages; compiled once. `site` is the host people see, `prefix` where the pages live."""
+
+    def __init__(self, *, prefix: str, site: str) -> None:
+        self._static = {
+            item.name: _read_static(item.name, item.read_bytes())
+            for item in (files("gateway.web") / "static").iterdir()
+            if item.is_file()
+        }
+        self._environment = Environment(
+            loader=PackageLoader("gateway.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        stylesheet = self._static["gateway.css"][2].strip('"')
+        self._environment.globals.update(
+            prefix=prefix, site=site, stylesheet=f"{prefix}/static/gateway.css?v={stylesheet}"
+        )
+        self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
+
+    def sign_in(self, start_url: str, reason: str | None) -> bytes:
+        """The button; `reason` "session_ended" says why it is shown instead of what was asked for."""
+        return self._render("sign_in.html", start_url=start_url, reason=reason)
+
+    def error(
+        self, *, code: str, title: str, advice: str, request_id: str, log_id: str, action: Link | None
+    ) -> bytes:
+        """Something went wrong; `log_id` is TikTok's reference."""
+        return self._render(
+            "error.html",
+            code=code,
+            title=title,
+            advice=advice,
+            request_id=request_id,
+            log_id=log_id,
+            action=action or Link("/", "Back to the start page"),
+        )
+
+    def sign_out_question(self) -> bytes:
+        """Ask before signing out."""
+        return self._render("sign_out.html")
+
+    def signed_out(self, sign_in_url: str) -> bytes:
+        """Nobody is signed in here."""
+        return self._render("signed_out.html", sign_in_url=sign_in_url)
+
+    def disconnected(self, sign_in_url: str) -> bytes:
+        """The grant at TikTok is revoked."""
+        return self._render("disconnected.html", sign_in_url=sign_in_url)
+
+    def account(self, view: AccountView) -> bytes:
+        """Who am I, what did I grant, where am I signed in."""
+        name = shorten(view.display_name or view.username or "You")
+        return self._render(
+            "account.html",
+            view=view,
+            name=name,
+            initial=next((char.upper() for char in name if char.isalnum()), "•"),
+            scopes=[(SCOPE_WORDS.get(scope, scope), scope) for scope in view.scopes],
+        )
+
+    def static_file(self, name: str) -> tuple[bytes, str, str] | None:
+        """Return body, content type and etag of a file of ours, or None."""
+        return self._static.get(name)
+
+    def _render(self, template: str, **values: Any) -> bytes:
+        return self._environment.get_template(template).render(**values).encode("utf-8", "replace")
+
+
+def shorten(name: str) -> str:
+    """Return a display name fit for one line: no control characters, no direction overrides, not too long."""
+    visible = re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", " ", name
+    ).strip()
+    return visible if len(visible) <= MAX_NAME else visible[: MAX_NAME - 1] + "…"
+
+
+def describe_user_agent(user_agent: str) -> str:
+    """Name a browser as its owner would, e.g. "Chrome on Windows"; "Unknown device" when it cannot be told."""
+    browser = next((name for name, mark in _BROWSERS if re.search(mark, user_agent)), None)
+    system = next((name for name, mark in _SYSTEMS if re.search(mark, user_agent)), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or "Unknown device"
+
+
+def _read_static(name: str, body: bytes) -> tuple[bytes, str, str]:
+    etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+    return body, _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream"), etag

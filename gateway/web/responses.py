@@ -1,0 +1,150 @@
+"""The gateway's own answers as plain values, and how they are sent.
+
+Nothing in them comes from a URL, an exception or a token: titles and advice are fixed texts of the error tree.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.request import Headers
+from gateway.errors import GatewayError, ProviderError
+from gateway.web.pages import Link, Pages
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+NO_STORE: Final = (b"cache-control", b"no-store")
+NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+CONTENT_SECURITY_POLICY: Final = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    b"frame-ancestors 'none'; base-uri 'none'"
+)
+PAGE_HEADERS: Final[Headers] = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    NO_STORE,
+    NO_SNIFF,
+    (b"content-security-policy", CONTENT_SECURITY_POLICY),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+CHALLENGE: Final = (b"www-authenticate", b'TikTok realm="sign-in"')
+"""RFC 9110 §11.6.1 asks for a challenge with every 401; browsers prompt for no scheme they do not know."""
+
+_LOG_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def page(status: int, html: bytes, *, extra: Headers = ()) -> Answer:
+    """Answer with a page of ours."""
+    challenge = (CHALLENGE,) if status == 401 else ()
+    return Answer(status, (*PAGE_HEADERS, *challenge, *extra), html)
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    request_id: str,
+    *,
+    extra: Headers = (),
+    **members: object,
+) -> Answer:
+    """Answer a program (RFC 9457); `members` are further members of the problem."""
+    body = {
+        "type": f"urn:tiktok-gateway:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request_id,
+        **members,
+    }
+    challenge = (CHALLENGE,) if status == 401 else ()
+    headers = ((b"content-type", b"application/problem+json"), NO_STORE, NO_SNIFF, *challenge, *extra)
+    return Answer(status, headers, json.dumps(body).encode())
+
+
+def redirect(status: int, location: str, *, extra: Headers = ()) -> Answer:
+    """Answer with a redirect; `location` is an address of ours or a checked one."""
+    headers = (
+        (b"location", location.encode("ascii")),
+        NO_STORE,
+        (b"referrer-policy", b"no-referrer"),
+        *extra,
+    )
+    return Answer(status, headers, b"")
+
+
+def json_answer(status: int, value: Mapping[str, object]) -> Answer:
+    """Answer with JSON."""
+    headers = ((b"content-type", b"application/json"), NO_STORE, NO_SNIFF)
+    return Answer(status, headers, json.dumps(value).encode())
+
+
+def text_answer(status: int, text: str) -> Answer:
+    """Answer with words."""
+    return Answer(
+        status, ((b"content-type", b"text/plain; charset=utf-8"), NO_STORE, NO_SNIFF), text.encode()
+    )
+
+
+def error_answer(
+    error: GatewayError, *, navigation: bool, pages: Pages, request_id: str, action: Link | None = None
+) -> Answer:
+    """Answer an error: a page for a person, a problem for a program."""
+    extra: Headers = ()
+    if error.retry_after is not None:
+        extra = ((b"retry-after", str(error.retry_after).encode()),)
+    log_id = error.log_id if isinstance(error, ProviderError) and _LOG_ID.fullmatch(error.log_id) else ""
+    if navigation:
+        html = pages.error(
+            code=error.code,
+            title=error.title,
+            advice=error.advice,
+            request_id=request_id,
+            log_id=log_id,
+            action=action,
+        )
+        return page(error.status, html, extra=extra)
+    members = {"log_id": log_id} if log_id else {}
+    return problem(error.status, error.code, error.title, error.advice, request_id, extra=extra, **members)
+
+
+async def send_answer(answer: Answer, send: Send, *, head_only: bool = False) -> None:
+    """Send an answer over ASGI; a HEAD gets the headers of the GET."""
+    length = () if answer.status in {204, 304} else ((b"content-length", str(len(answer.body)).encode()),)
+    await send(
+        {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *length]}
+    )
+    await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
+
+
+async def refuse_websocket(answer: Answer, send: Send, extensions: Mapping[str, object]) -> None:
+    """Refuse a WebSocket with an HTTP answer where the server can (ASGI extension), else with its 403."""
+    if "websocket.http.response" not in extensions:
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    length = (b"content-length", str(len(answer.body)).encode())
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": answer.status,
+            "headers": [*answer.headers, length],
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": answer.body})
