@@ -104,7 +104,7 @@ class HeadersTooLarge(RequestRefused):
 
 
 class TooManyAttempts(RequestRefused):
-    """This address began more sign-ins than the limit allows."""
+    """One address began more sign-ins than the limit allows."""
 
     code = "too_many_attempts"
     status = 429

@@ -18,9 +18,12 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
+# authlib prefers httpx2 and says so when it is imported; httpx is this project's client (see pyproject.toml). Its own
+# module puts the filter for that warning in front, so it has to be loaded before ours.
 with warnings.catch_warnings():
-    # authlib prefers httpx2 and says so at import; httpx is this project's client (see pyproject.toml)
-    warnings.simplefilter("ignore")
+    from authlib.deprecate import AuthlibDeprecationWarning
+
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
     from authlib.common.urls import add_params_to_qs
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
@@ -60,9 +63,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 class TikTok:
     """The provider: redeem, refresh, revoke, user info. Safe for concurrent use in one event loop."""
 
-    def __init__(
-        self, endpoints: Endpoints, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._endpoints = endpoints
         self._clock = clock
         self._transport: httpx.AsyncHTTPTransport | None = None
@@ -78,9 +79,7 @@ class TikTok:
         replies: list[TokenSet] = []
         async with self._oauth_client() as client:
             client.register_compliance_hook("access_token_response", self._reader(replies, code.scopes_asked))
-            await _translated(
-                client.fetch_token(self._endpoints.token_url, grant_type="authorization_code", **form)
-            )
+            await _translated(client.fetch_token(self._endpoints.token_url, grant_type="authorization_code", **form))
         return replies[0]
 
     async def refresh(self, tokens: TokenSet) -> TokenSet:
@@ -91,9 +90,7 @@ class TikTok:
         replies: list[TokenSet] = []
         async with self._oauth_client() as client:
             client.register_compliance_hook("refresh_token_response", self._reader(replies, tokens.scopes))
-            await _translated(
-                client.refresh_token(self._endpoints.token_url, refresh_token=tokens.refresh_token)
-            )
+            await _translated(client.refresh_token(self._endpoints.token_url, refresh_token=tokens.refresh_token))
         new = replies[0]
         if new.refresh_token:
             return new
@@ -151,9 +148,7 @@ class TikTok:
             follow_redirects=False,
         )
 
-    def _reader(
-        self, replies: list[TokenSet], asked: Sequence[str]
-    ) -> Callable[[httpx.Response], httpx.Response]:
+    def _reader(self, replies: list[TokenSet], asked: Sequence[str]) -> Callable[[httpx.Response], httpx.Response]:
         def read(response: httpx.Response) -> httpx.Response:
             replies.append(read_token_reply(_read_json(response), asked=asked, now=self._clock()))
             return response

@@ -31,4 +31,5 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
         own_pages=generation.own_pages,
         own_cookies=generation.own_cookies,
         metrics=generation.metrics,
+        close=generation.close,
     )

@@ -30,9 +30,5 @@ def need(program: str) -> str:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Where everything is installed (`.ci/run`), a test that skips has not been run: that is a failure."""
-    if (
-        report.skipped
-        and os.environ.get("GATEWAY_TESTS_MAY_SKIP") == "no"
-        and not hasattr(report, "wasxfail")
-    ):
+    if report.skipped and os.environ.get("GATEWAY_TESTS_MAY_SKIP") == "no" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"

@@ -66,9 +66,7 @@ def url_of(bound: socket.socket) -> str:
     return f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def read_settings(
-    simulator: RunningSimulator, public_url: str, *, upstream: str = "none", **changes: str
-) -> Settings:
+def read_settings(simulator: RunningSimulator, public_url: str, *, upstream: str = "none", **changes: str) -> Settings:
     """Return settings for a test; `changes` are GATEWAY__ names without the prefix, in lower case."""
     environ = {
         "public_url": public_url,
@@ -107,9 +105,7 @@ def serve_app(app: Any, bound: socket.socket | None = None) -> Generator[str]:
     """Serve any ASGI app; yields its address."""
     with bound or listener() as bound:
         server = uvicorn.Server(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2
-            )
+            uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2)
         )
         with serve_in_thread(server, bound):
             yield url_of(bound)
@@ -167,7 +163,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             "query": scope["query_string"].decode(),
             "headers": headers,
             "body": body.decode("latin-1"),
-            "user": getattr(scope.get("user"), "identity_key", None),
+            "user": scope["user"].identity if scope.get("user") and scope["user"].is_authenticated else None,
         }
     )
     if scope["path"].endswith("/cookies"):
@@ -203,9 +199,7 @@ class Browser:
         """Request an address as a script of the same site does."""
         return self._send(method, target, SAME_ORIGIN, options)
 
-    def sign_in(
-        self, target: str = "/private/x", *, person: str | None = None, **choices: Any
-    ) -> httpx.Response:
+    def sign_in(self, target: str = "/private/x", *, person: str | None = None, **choices: Any) -> httpx.Response:
         """Open a page, go through TikTok, and return the page's answer."""
         begun = self.navigate(target)
         assert begun.status_code == 302, begun.text
@@ -219,10 +213,8 @@ class Browser:
             choices["person"] = person
         return consent(authorization_url, **choices)
 
-    def _send(
-        self, method: str, target: str, headers: Mapping[str, str], options: dict[str, Any]
-    ) -> httpx.Response:
-        absolute = target if "://" in target else self.url + target
+    def _send(self, method: str, target: str, headers: Mapping[str, str], options: dict[str, Any]) -> httpx.Response:
+        absolute = target if target.startswith("http") else self.url + target
         merged = {**headers, **options.pop("headers", {})}
         # the raw target goes out byte for byte: httpx would tidy it
         origin = absolute[: absolute.index("/", 8)] if "/" in absolute[8:] else absolute

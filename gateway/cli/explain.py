@@ -104,7 +104,7 @@ def _somebody(scopes: tuple[str, ...]) -> Identity:
         display_name="display_name",
         avatar_url="https://avatar.example/",
         scopes=scopes,
-        access_token="<access_token>",
+        access_token="<access_token>",  # noqa: S106 -- a placeholder
         token_expires_at=now + timedelta(hours=2),
         session_id="<session_id>",
         signed_in_at=now,

@@ -16,7 +16,8 @@ def health(config: Path | None, environ: Mapping[str, str]) -> int:
     if listen is None or listen.unix_path:
         print("gateway: `admin.listen` is not a TCP address; there is nobody to ask", file=sys.stderr)
         return 1
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    # whoever listens everywhere also listens on loopback
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, listen.port, timeout=2)
     try:
         connection.request("GET", "/livez")

@@ -98,9 +98,7 @@ def explain(
     scopes: Annotated[
         str, typer.Option(help="Scopes the person has granted, with commas.", show_default="tiktok.scopes")
     ] = "",
-    signed_out: Annotated[
-        bool, typer.Option("--signed-out", help="Ask for somebody who is not signed in.")
-    ] = False,
+    signed_out: Annotated[bool, typer.Option("--signed-out", help="Ask for somebody who is not signed in.")] = False,
     json: Json = False,
 ) -> None:
     """Say what would happen to a request, and why. Example: gateway explain GET /admin/users --signed-out"""

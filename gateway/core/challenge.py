@@ -1,87 +1,110 @@
 """What kind of request this is: a person's navigation or a program's call, from our site or from another.
 
-Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts cannot forge; `Accept` and `Origin` stand in for
-those that do not send it.
+Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts can neither set nor remove. They send it to
+https and loopback addresses only, so `Accept` and `Origin` stand in where it is missing.
+
+A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else is told
+401. A state-changing call must prove that it comes from our own pages; what cannot is taken for cross-site.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
-from gateway.core.headers import every, first
+from gateway.core.headers import every
 from gateway.core.request import RequestHead
+
+_METADATA: Final = (b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site")
+_PREFETCH: Final = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
 
 
 def is_navigation(head: RequestHead) -> bool:
     """Whether this is a person opening a page, which may begin a sign-in: a GET for a whole window."""
-    return head.method == "GET" and _is_document(head)
+    return head.method == "GET" and _is_document(head, dict(head.headers))
 
 
 def is_prefetch(head: RequestHead) -> bool:
     """Whether the browser only prepares for a navigation that may never come."""
-    marks = (first(head.headers, name) or b"" for name in (b"sec-purpose", b"purpose", b"x-moz"))
-    return any(b"prefetch" in mark.lower() or b"prerender" in mark.lower() for mark in marks)
+    return _is_prefetch(dict(head.headers))
 
 
-def choose(
-    head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "unauthorized"]
-) -> ChallengeKind:
-    """Return how to ask for a sign-in. Whatever the route says, only a navigation is ever redirected."""
-    if head.websocket or on_unauthenticated == "unauthorized":
+def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "unauthorized"]) -> ChallengeKind:
+    """Return how to ask for a sign-in.
+
+    `redirect` differs from `auto` for GETs without Fetch Metadata: those are redirected whatever they accept. What a
+    browser calls a prefetch, a frame, an image or a fetch is never redirected.
+    """
+    if on_unauthenticated == "unauthorized" or head.websocket:
         return ChallengeKind.UNAUTHORIZED
-    if is_navigation(head):
+    fields = dict(head.headers)
+    if _is_document(head, fields):
+        # a redirect would lose the body of a form: the person should know
+        kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE}
+        return kinds.get(head.method, ChallengeKind.UNAUTHORIZED)
+    if on_unauthenticated == "redirect" and head.method == "GET" and _may_follow(fields):
         return ChallengeKind.REDIRECT
-    if (
-        on_unauthenticated == "redirect"
-        and head.method == "GET"
-        and not is_prefetch(head)
-        and not _says(head)
-    ):
-        return ChallengeKind.REDIRECT
-    # the body of a form would be lost on the way to TikTok and back: the person should know
-    if head.method == "POST" and _is_document(head):
-        return ChallengeKind.PAGE
     return ChallengeKind.UNAUTHORIZED
 
 
 def is_cross_site_post(head: RequestHead, public_origins: frozenset[str]) -> bool:
     """Whether a state-changing call may have been made by another site; true unless the contrary is proved.
 
-    `Sec-Fetch-Site` decides where it is sent: `same-origin` only, since a neighbour under the same domain is another
-    site's owner as often as not. Chromium sends `Origin: null` from our own pages, whose referrer policy is
-    `no-referrer`.
+    Every browser sends `Origin` with a POST (Fetch §3.2), so a request without it and without Fetch Metadata proves
+    nothing. `public_origins` are ours, serialised as browsers do: lower case, no default port, no slash.
     """
-    site = first(head.headers, b"sec-fetch-site")
-    if site is not None:
-        return site != b"same-origin"
-    return not _origin_is_ours(head, public_origins)
+    return not _is_from_us(head, public_origins, when_unknown=False)
 
 
 def is_cross_site_websocket(head: RequestHead, public_origins: frozenset[str]) -> bool:
-    """Whether a WebSocket is opened by another site's page (RFC 6455 §10.2); programs send no `Origin`."""
-    return first(head.headers, b"origin") is not None and not _origin_is_ours(head, public_origins)
+    """Whether a WebSocket is opened by another site's page.
+
+    Browsers must send `Origin` in the handshake, and only they do (RFC 6455 §4.1, §10.2): without it, it is a program.
+    """
+    return not _is_from_us(head, public_origins, when_unknown=True)
 
 
-def _origin_is_ours(head: RequestHead, public_origins: frozenset[str]) -> bool:
-    origins = every(head.headers, b"origin")
-    return len(origins) == 1 and origins[0].decode("latin-1").lower() in public_origins
+def _is_from_us(head: RequestHead, public_origins: frozenset[str], *, when_unknown: bool) -> bool:
+    """Judge by `Sec-Fetch-Site` where it decides, then by `Origin`.
 
-
-def _is_document(head: RequestHead) -> bool:
-    if head.websocket or is_prefetch(head):
+    Chromium sends `Origin: null` from our own pages, whose referrer policy is `no-referrer`, so `same-origin` decides
+    alone. `same-site` is a neighbour under the same domain, who may be anybody; `none` is the address bar, or the
+    reload of a request that another site's page made.
+    """
+    sites, origins = every(head.headers, b"sec-fetch-site"), every(head.headers, b"origin")
+    if sites == (b"same-origin",):
+        return True
+    if sites and sites not in {(b"none",), (b"same-site",)}:
         return False
-    if _says(head):
-        mode, dest = first(head.headers, b"sec-fetch-mode"), first(head.headers, b"sec-fetch-dest")
-        return mode == b"navigate" and dest in {b"document", None}
-    if (first(head.headers, b"x-requested-with") or b"").lower() == b"xmlhttprequest":
+    if origins:
+        return len(origins) == 1 and origins[0].decode("latin-1").lower() in public_origins
+    return sites == (b"none",) or (not sites and when_unknown)
+
+
+def _is_document(head: RequestHead, fields: Mapping[bytes, bytes]) -> bool:
+    """Whether a whole window is to show the answer."""
+    if head.websocket or _is_prefetch(fields):
         return False
-    return b"text/html" in (first(head.headers, b"accept") or b"").lower()
+    if _has_metadata(fields):
+        # Chromium before 80 sent no destination
+        destination = fields.get(b"sec-fetch-dest", b"document")
+        return fields.get(b"sec-fetch-mode") == b"navigate" and destination == b"document"
+    return b"text/html" in fields.get(b"accept", b"").lower() and not _is_script(fields)
 
 
-def _says(head: RequestHead) -> bool:
-    """Whether the browser sends Fetch Metadata."""
-    return (
-        first(head.headers, b"sec-fetch-mode") is not None
-        or first(head.headers, b"sec-fetch-dest") is not None
-    )
+def _may_follow(fields: Mapping[bytes, bytes]) -> bool:
+    return not (_has_metadata(fields) or _is_prefetch(fields) or _is_script(fields))
+
+
+def _is_prefetch(fields: Mapping[bytes, bytes]) -> bool:
+    marks = b" ".join(fields[name] for name in _PREFETCH if name in fields).lower()
+    return b"prefetch" in marks or b"prerender" in marks or b"preview" in marks
+
+
+def _is_script(fields: Mapping[bytes, bytes]) -> bool:
+    return fields.get(b"x-requested-with", b"").lower() == b"xmlhttprequest"
+
+
+def _has_metadata(fields: Mapping[bytes, bytes]) -> bool:
+    return any(name in fields for name in _METADATA)

@@ -70,9 +70,7 @@ class TrustedProxies:
         return any((mapped or address) in network for network in self._networks)
 
 
-def read_forwarded(
-    headers: Headers, *, peer: str | None, scheme: str, host: str, trusted: TrustedProxies
-) -> Origin:
+def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str, trusted: TrustedProxies) -> Origin:
     """Return the origin of a request. Raises `MalformedRequest` when a trusted peer contradicts itself."""
     if not trusted.trusts(peer):
         return Origin(client_address=peer or "", scheme=scheme, host=host)

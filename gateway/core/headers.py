@@ -207,11 +207,7 @@ def _cookie_name(set_cookie: bytes) -> bytes:
 def _private(fields: Fields) -> Fields:
     """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
     directives = [
-        part.strip()
-        for name, value in fields
-        if name == b"cache-control"
-        for part in value.split(b",")
-        if part.strip()
+        part.strip() for name, value in fields if name == b"cache-control" for part in value.split(b",") if part.strip()
     ]
     words = {part.partition(b"=")[0].lower() for part in directives}
     kept = [(name, value) for name, value in fields if name != b"cache-control"]

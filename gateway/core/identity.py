@@ -1,10 +1,14 @@
 """What the app is told of a person, as headers.
 
-Values are visible ASCII, always: a display name is free text, so it is percent-encoded UTF-8 wherever it is used, and so
-is any other value that has a character beyond visible ASCII. A missing field means no header, never an empty one.
+Values are visible ASCII, always. A display name is free text: percent-encoded UTF-8 wherever it is used, so that
+decoding gives it back. Other values stand as they are, and percent-encoded only where they have a space, a
+control or a character beyond ASCII. A missing field means no header, never an empty one.
 
-The names of all presets are reserved, whether they are in use or not: what is not used today may be trusted by an app
-tomorrow. `Authorization` alone is reserved only while the `bearer` preset is on, since otherwise it is the app's own.
+The names of all presets are reserved, in use or not: what no gateway sets, an app behind it may still trust.
+`Authorization` alone is reserved only while the `bearer` preset is on: otherwise it is the app's own credential,
+by which its programs sign in to it, and none of the gateway's business.
+
+`build` depends on nothing but the identity, so its callers may keep the result as long as they keep that.
 """
 
 from __future__ import annotations
@@ -12,25 +16,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
-from gateway.core.headers import normalised
+from gateway.core.headers import HOP_BY_HOP, normalised
 from gateway.core.request import Headers
+from gateway.errors import SettingsError
 
 MAX_NAME: Final = 256
-"""Longest display name handed on, in characters, before encoding."""
-MAX_VALUE: Final = 2048
-"""Longest other free text handed on, in characters."""
+"""Longest name handed on, in characters, before encoding."""
+MAX_URL: Final = 4096
+"""Longest avatar address handed on, in characters; half an address would be none."""
 
-_PLAIN: Final = re.compile(r"[\x21-\x7e]*")
-_FIELD: Final = re.compile(r"\{([a-z_]+)\}")
+_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_URL_CHARACTERS: Final = "!#$&'()*+,/:;=?@[]~%"
+_NEVER_SET: Final = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"expect"}
+"""Fields that say where a request goes or ends, or whose it is."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What is known of a person who is signed in."""
+    """What is known of a person who is signed in. Both moments are aware."""
 
     open_id: str
     union_id: str | None
@@ -40,7 +49,7 @@ class Identity(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     access_token: str
     token_expires_at: datetime
-    session_id: str  # a public name of the session; not the cookie
+    session_id: str  # public name of the session; not what the cookie holds
     signed_in_at: datetime
 
     def __repr__(self) -> str:
@@ -96,50 +105,78 @@ _ALSO_RESERVED: Final = (
 """Names that apps read as identity though no preset sets them."""
 
 
-def _plain(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text[:MAX_VALUE], safe="!#$&'()*+,/:;=?@[]~%")
+Field = Callable[[Identity], str | None]
 
 
-def _optional(text: str | None, build: Callable[[str], str]) -> str | None:
-    return build(text) if text else None
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
-def _name(text: str) -> str:
-    # safe="": a name is data, and must decode to itself
-    return quote(text[:MAX_NAME].encode("utf-8", "replace"), safe="")
+def _encode(text: str, safe: str = "") -> str:
+    # lone surrogates, which JSON lets in, have no UTF-8
+    return quote(text.encode("utf-8", "replace"), safe=safe)
+
+
+def _opaque(text: str | None) -> str | None:
+    """An id or token: as it is, byte for byte."""
+    return text if not text or _is_plain(text) else _encode(text)
+
+
+def _username(text: str | None) -> str | None:
+    # a literal % is encoded, lest one name be written as another's encoding
+    return text if not text or (_is_plain(text) and "%" not in text) else _encode(text[:MAX_NAME])
+
+
+@lru_cache(maxsize=1024)
+def _display_name(text: str | None) -> str | None:
+    return _encode(text[:MAX_NAME]) if text else None
+
+
+def _url(text: str | None) -> str | None:
+    if not text or len(text) > MAX_URL:
+        return None
+    return text if _is_plain(text) else _encode(text, _URL_CHARACTERS)
+
+
+def _scopes(scopes: tuple[str, ...]) -> str:
+    joined = ",".join(scopes)
+    return joined if _is_plain(joined) else _encode(joined, ",")
 
 
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 §5.6, whole seconds in UTC."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-FIELDS: Final[Mapping[str, Callable[[Identity], str | None]]] = {
-    "open_id": lambda who: _plain(who.open_id),
-    "union_id": lambda who: _optional(who.union_id, _plain),
-    "username": lambda who: _optional(who.username, _plain),
-    "display_name": lambda who: _optional(who.display_name, _name),
-    "avatar_url": lambda who: _optional(who.avatar_url, _plain),
-    "scopes": lambda who: ",".join(_plain(scope) for scope in who.scopes) or None,
-    "access_token": lambda who: _plain(who.access_token),
+FIELDS: Final[Mapping[str, Field]] = {
+    "open_id": lambda who: _opaque(who.open_id),
+    "union_id": lambda who: _opaque(who.union_id),
+    "username": lambda who: _username(who.username),
+    "display_name": lambda who: _display_name(who.display_name),
+    "avatar_url": lambda who: _url(who.avatar_url),
+    "scopes": lambda who: _scopes(who.scopes),
+    "access_token": lambda who: _opaque(who.access_token),
     "token_expires_at": lambda who: _moment(who.token_expires_at),
-    "session_id": lambda who: who.session_id,
+    "session_id": lambda who: _opaque(who.session_id),
     "signed_in_at": lambda who: _moment(who.signed_in_at),
 }
-"""The fields a header template may use, each as it stands in a header."""
+"""The fields a template may use, each as it stands in a header; None or "" where there is none."""
 
 
 class IdentityHeaders:
-    """The headers of the chosen presets and of the operator's own templates, compiled once."""
+    """The headers of the chosen presets and of the operator's own templates, compiled once.
+
+    An own template replaces a preset's of the same name. Raises `SettingsError` for a name or template that cannot be
+    sent.
+    """
 
     def __init__(self, presets: Sequence[str], custom: Mapping[str, str]) -> None:
-        proxied: dict[str, str] = {}
-        answered: dict[str, str] = {}
-        for preset in presets:
-            proxied |= PRESETS[preset]
-            answered |= FORWARD_AUTH.get(preset, PRESETS[preset])
-        self._proxied = _compile(proxied | dict(custom))
-        self._answered = _compile(answered | dict(custom))
-        self.reserved = _reserved(presets, custom)
+        unknown = [preset for preset in presets if preset not in PRESETS]
+        if unknown:
+            raise SettingsError(f"identity.presets: {unknown[0]!r} is none of {', '.join(PRESETS)}")
+        self._proxied = _compile([PRESETS[preset] for preset in presets], custom)
+        self._answered = _compile([FORWARD_AUTH.get(preset, PRESETS[preset]) for preset in presets], custom)
+        self.reserved: Final = _reserved(presets, custom)
 
     def build(self, identity: Identity) -> Headers:
         """Return the headers for the app; a template that uses a missing field gives none."""
@@ -150,23 +187,56 @@ class IdentityHeaders:
         return _fill(self._answered, identity)
 
 
-Template = tuple[bytes, str, tuple[str, ...]]  # name, format, fields
+Templates = tuple[tuple[bytes, Field], ...]  # name in lower case, and what makes the value
 
 
-def _compile(templates: Mapping[str, str]) -> tuple[Template, ...]:
-    return tuple(
-        (name.lower().encode("ascii"), template, tuple(_FIELD.findall(template)))
-        for name, template in templates.items()
-    )
+def _compile(presets: Sequence[Mapping[str, str]], custom: Mapping[str, str]) -> Templates:
+    compiled: dict[bytes, tuple[bytes, Field]] = {}
+    for name, template in custom.items():
+        _check_custom(name, template)
+    for table in (*presets, custom):
+        for name, template in table.items():
+            lower = name.lower().encode("ascii")
+            compiled[normalised(lower)] = lower, _compile_template(template)
+    return tuple(compiled.values())
 
 
-def _fill(templates: tuple[Template, ...], identity: Identity) -> Headers:
+def _check_custom(name: str, template: str) -> None:
+    where = f"identity.headers.{name}"
+    if not _TOKEN.fullmatch(name):
+        raise SettingsError(f"{where}: is no header name; use letters, digits and hyphens, e.g. X-User")
+    if normalised(name.lower().encode("ascii")) in _NEVER_SET:
+        raise SettingsError(f"{where}: the gateway needs this header itself; choose another name, e.g. X-User")
+    unknown = [field for field in _FIELD.findall(template) if field not in FIELDS]
+    if unknown:
+        raise SettingsError(f"{where}: {{{unknown[0]}}} is no field; there are {', '.join(FIELDS)}")
+    if not (template.isascii() and template.isprintable() and template == template.strip() and template):
+        raise SettingsError(f"{where}: a header value is visible ASCII, without spaces at its ends")
+
+
+def _compile_template(template: str) -> Field:
+    literals, names = _FIELD.split(template)[::2], _FIELD.findall(template)
+    if literals == ["", ""]:
+        return FIELDS[names[0]]
+    fields = tuple(FIELDS[name] for name in names)
+    return lambda who: _join(literals, [field(who) for field in fields])
+
+
+def _join(literals: Sequence[str], values: Sequence[str | None]) -> str | None:
+    text = literals[0]
+    for value, literal in zip(values, literals[1:], strict=True):
+        if not value:
+            return None
+        text += value + literal
+    return text
+
+
+def _fill(templates: Templates, identity: Identity) -> Headers:
     filled: list[tuple[bytes, bytes]] = []
-    for name, template, fields in templates:
-        values = {field: FIELDS[field](identity) for field in fields}
-        if None not in values.values():
-            text = template.format_map(values)
-            filled.append((name, text.encode("ascii")))
+    for name, field in templates:
+        value = field(identity)
+        if value:
+            filled.append((name, value.encode("ascii")))
     return tuple(filled)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -51,7 +50,7 @@ class Keyring:
 
     def seal(self, purpose: str, plaintext: bytes, *, context: bytes = b"") -> bytes:
         """Encrypt under the newest key."""
-        nonce = os.urandom(12)
+        nonce = secrets.token_bytes(12)
         sealed = self._newest.encrypt(nonce, plaintext, _associated(purpose, context))
         return _VERSION + self._newest_id + nonce + sealed
 
@@ -61,9 +60,7 @@ class Keyring:
         if cipher is None or sealed[:1] != _VERSION or len(sealed) < _SHORTEST:
             raise SealBroken("sealed by none of the keys in `secret_keys`")
         try:
-            return cipher.decrypt(
-                sealed[_ID_END:_NONCE_END], sealed[_NONCE_END:], _associated(purpose, context)
-            )
+            return cipher.decrypt(sealed[_ID_END:_NONCE_END], sealed[_NONCE_END:], _associated(purpose, context))
         except InvalidTag:
             raise SealBroken("altered, or sealed for another place") from None
 
@@ -80,9 +77,7 @@ def new_secret_key() -> str:
 def read_secret_key(text: str) -> bytes:
     """Return the 32 bytes of an entry of `secret_keys`. Raises `ValueError` that says how to get one."""
     try:
-        key = base64.b64decode(
-            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True
-        )
+        key = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:

@@ -50,17 +50,20 @@ def canonicalise(raw: bytes) -> CanonicalPath:
     if _PLAIN.fullmatch(raw):
         return CanonicalPath(raw, raw.decode("ascii"))
     if not _ALLOWED.fullmatch(raw) or b"?" in raw:
-        raise MalformedRequest(
-            "the path has a character that does not belong there, or does not begin with /"
-        )
-    normal = _resolve(_ESCAPE.sub(_normalise, raw))
+        raise MalformedRequest("the path has a character that does not belong there, or does not begin with /")
+    normal = _ESCAPE.sub(_normalise, raw)
+    # the whole path is judged before dot segments take parts of it away
+    if _CONTROL.search(_decode(normal)):
+        raise MalformedRequest("the path has an encoded control character")
+    resolved = _resolve(normal)
+    return CanonicalPath(resolved, _decode(resolved))
+
+
+def _decode(path: bytes) -> str:
     try:
-        text = unquote_to_bytes(normal).decode("utf-8")
+        return unquote_to_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedRequest("the path's percent-encoding is not UTF-8") from None
-    if _CONTROL.search(text):
-        raise MalformedRequest("the path has an encoded control character")
-    return CanonicalPath(normal, text)
 
 
 def _normalise(escape: re.Match[bytes]) -> bytes:

@@ -37,7 +37,7 @@ def open_record(keyring: Keyring, key: str, sealed: bytes, kind: type[R]) -> R:
     plain = keyring.open(kind.purpose, sealed, context=key.encode())
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)  # type: ignore[assignment]
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
         record = decoder.decode(plain)
     except msgspec.DecodeError as error:

@@ -62,9 +62,7 @@ class TokenSet(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Name no token: this object may end in a traceback."""
-        return (
-            f"TokenSet(scopes={self.scopes}, access_expires_at={self.access_expires_at:%Y-%m-%dT%H:%M:%SZ})"
-        )
+        return f"TokenSet(scopes={self.scopes}, access_expires_at={self.access_expires_at:%Y-%m-%dT%H:%M:%SZ})"
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -138,8 +136,7 @@ def read_token_reply(reply: object, *, asked: Sequence[str], now: datetime) -> T
         obtained_at=now,
         access_expires_at=now + access_lifetime,
         # without a refresh token the grant lives as long as its access token
-        refresh_expires_at=now
-        + (_lifetime(reply, "refresh_expires_in") if refresh_token else access_lifetime),
+        refresh_expires_at=now + (_lifetime(reply, "refresh_expires_in") if refresh_token else access_lifetime),
     )
 
 
@@ -182,9 +179,7 @@ def read_user_info(status: int, body: bytes) -> Profile:
     user = data.get("user") if isinstance(data, dict) else None
     open_id = _text(user, "open_id") if isinstance(user, dict) else None
     if not isinstance(user, dict) or not open_id:
-        raise ProviderUnavailable(
-            "TikTok's user info names no `open_id`", log_id=_text(error, "log_id") or ""
-        )
+        raise ProviderUnavailable("TikTok's user info names no `open_id`", log_id=_text(error, "log_id") or "")
     return Profile(
         open_id=open_id,
         union_id=_text(user, "union_id"),
@@ -216,7 +211,5 @@ def _text(reply: Mapping[str, Any], name: str) -> str | None:
 def _lifetime(reply: Mapping[str, Any], name: str) -> timedelta:
     value = reply.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**10:
-        raise ProviderUnavailable(
-            f"TikTok's token reply has no usable `{name}`", log_id=_text(reply, "log_id") or ""
-        )
+        raise ProviderUnavailable(f"TikTok's token reply has no usable `{name}`", log_id=_text(reply, "log_id") or "")
     return timedelta(seconds=min(value, 10 * 365 * 86400))

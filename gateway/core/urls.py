@@ -1,6 +1,6 @@
-"""Where a sign-in may return to, judged as a browser judges it.
+r"""Where a sign-in may return to, judged as a browser judges it.
 
-A browser will follow the address, so a WHATWG URL parser reads it (ada): `urllib` calls `/\\evil.example` local, a
+A browser will follow the address, so a WHATWG URL parser reads it (ada): `urllib` calls `/\evil.example` local, a
 browser does not. What is emitted is absolute and begins with our own origin, followed by the visitor's text byte for
 byte, and is read once more by the same parser before it is believed.
 """
@@ -27,9 +27,7 @@ class ReturnTo(msgspec.Struct, frozen=True):
     url: str
 
 
-def check_return_to(
-    rd: str, *, public_url: str, allowed_hosts: frozenset[str], prefix: str
-) -> ReturnTo | None:
+def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], prefix: str) -> ReturnTo | None:
     """Return the checked address, or None when it leads elsewhere or to a page that acts.
 
     `public_url` is our origin without a final slash; `allowed_hosts` are other hosts (with port, if any) that share
@@ -52,11 +50,9 @@ def check_return_to(
     if parsed.host != ours.host and parsed.host not in allowed_hosts:
         return None
     # the text itself must show the authority that the parser found: `https:evil` and `https:///evil` do not
-    if not candidate.lower().startswith(
-        (f"{ours.protocol}//{parsed.host}/", f"{ours.protocol}//{parsed.host}?")
-    ):
-        if candidate.lower() != f"{ours.protocol}//{parsed.host}":
-            return None
+    origin = f"{parsed.protocol}//{parsed.host}"
+    if candidate.lower() != origin and not candidate.lower().startswith((f"{origin}/", f"{origin}?")):
+        return None
     if parsed.host == ours.host and _is_acting(parsed.pathname, prefix):
         return None
     return ReturnTo(candidate)

@@ -23,9 +23,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class Gate:
     """Judges request heads. It never sets a cookie: a front proxy drops those of a subrequest."""
 
-    def __init__(
-        self, policy: Policy, identity_headers: IdentityHeaders, authentication: Authentication
-    ) -> None:
+    def __init__(self, policy: Policy, identity_headers: IdentityHeaders, authentication: Authentication) -> None:
         self._policy = policy
         self._authentication = authentication
         self.identity_headers = identity_headers

@@ -41,9 +41,7 @@ REMEMBER_FAILURE: Final = timedelta(seconds=5)
 class Refresh:
     """Keeps grants fresh. One object a process."""
 
-    def __init__(
-        self, store: Store, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, store: Store, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._sessions = sessions
         self._provider = provider

@@ -79,12 +79,8 @@ class Sessions:
         await self._store.write(
             grant_key, seal_record(self._keyring, grant_key, grant), _seconds(self._limits.absolute)
         )
-        await self._store.add_member(
-            index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp())
-        )
-        await self._store.write(
-            key, seal_record(self._keyring, key, session), self._time_to_live(session, now)
-        )
+        await self._store.add_member(index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp()))
+        await self._store.write(key, seal_record(self._keyring, key, session), self._time_to_live(session, now))
         return session_id
 
     async def touch(self, signed_in: SignedIn, now: datetime) -> None:

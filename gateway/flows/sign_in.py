@@ -108,9 +108,7 @@ class SignIn:
             now=self._clock(),
         )
         key = build_attempt_key(state)
-        await self._store.write(
-            key, seal_record(self._keyring, key, attempt), int(ATTEMPT_LASTS.total_seconds())
-        )
+        await self._store.write(key, seal_record(self._keyring, key, attempt), int(ATTEMPT_LASTS.total_seconds()))
         location = build_authorization_url(
             plan.authorize_url,
             client_key=plan.client_key,
@@ -172,11 +170,7 @@ class SignIn:
     async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
         if callback.state is None:
             # without a state nothing proves whose attempt this is: nothing is touched
-            raise (
-                read_callback_error(callback)
-                if callback.error
-                else AttemptUnknown("the callback has no state")
-            )
+            raise (read_callback_error(callback) if callback.error else AttemptUnknown("the callback has no state"))
         if not is_opaque(callback.state):
             raise AttemptUnknown("the state is not one of ours")
         key = build_attempt_key(callback.state)
@@ -190,9 +184,7 @@ class SignIn:
         assert callback.state is not None  # noqa: S101 -- the attempt was found by it
         key = build_finished_key(callback.state)
         record = FinishedSignIn(binding=attempt.binding, return_to=attempt.return_to)
-        await self._store.write(
-            key, seal_record(self._keyring, key, record), int(FINISHED_LASTS.total_seconds())
-        )
+        await self._store.write(key, seal_record(self._keyring, key, record), int(FINISHED_LASTS.total_seconds()))
 
     async def _read_grant(self, tokens: TokenSet) -> Grant:
         """Add the profile to the tokens; a person whose profile cannot be read now is signed in all the same."""
@@ -201,9 +193,7 @@ class SignIn:
         except ProviderError as error:
             log.warning("profile_not_read", reason=str(error), code=error.code)
             known = await self._sessions.read_profile(tokens.open_id)
-            return Grant(
-                tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER
-            )
+            return Grant(tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER)
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
         return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())

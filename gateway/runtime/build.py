@@ -228,9 +228,7 @@ def _build_plan(settings: Settings) -> AuthorizationPlan:
     )
 
 
-def _build_door(
-    settings: Settings, app: Any | None, own_cookies: frozenset[bytes]
-) -> tuple[Door, ReverseProxy | None]:
+def _build_door(settings: Settings, app: Any | None, own_cookies: frozenset[bytes]) -> tuple[Door, ReverseProxy | None]:
     if app is not None:
         return InProcessDoor(app, own_cookies=own_cookies), None
     if settings.upstream is None:

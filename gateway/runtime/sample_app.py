@@ -36,8 +36,7 @@ async def front(request: Request) -> HTMLResponse:
     given = {name: value for name, value in request.headers.items() if name.startswith("x-tiktok-")}
     name = unquote(given.get("x-tiktok-display-name", "")) or given.get("x-tiktok-open-id", "stranger")
     rows = "".join(
-        f"<tr><th>{escape(header)}</th><td>{escape(value)}</td></tr>"
-        for header, value in sorted(given.items())
+        f"<tr><th>{escape(header)}</th><td>{escape(value)}</td></tr>" for header, value in sorted(given.items())
     )
     return HTMLResponse(_PAGE.format(name=escape(name), rows=rows))
 

@@ -51,11 +51,7 @@ def run(settings: Settings) -> None:
     generation = build(settings)
     with contextlib.ExitStack() as stack:
         public = stack.enter_context(bind(settings.listen, "listen"))
-        admin = (
-            stack.enter_context(bind(settings.admin.listen, "admin.listen"))
-            if settings.admin.listen
-            else None
-        )
+        admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(generation, public, admin))
 
@@ -77,9 +73,7 @@ async def serve(generation: Generation, public: socket.socket, admin: socket.soc
         for server, listener in zip(servers, sockets, strict=True)
     ]
     with _signals(generation, servers):
-        log.info(
-            "started", address=describe(generation.settings.listen), public_url=generation.settings.public_url
-        )
+        log.info("started", address=describe(generation.settings.listen), public_url=generation.settings.public_url)
         await tasks[0]
         for server in servers[1:]:
             server.should_exit = True
@@ -96,7 +90,8 @@ def bind(listen: Listen, key: str) -> socket.socket:
         reason = error.strerror or str(error)
         raise StartError(
             f"{key}: cannot listen on {describe(listen)}: {reason}. "
-            f"Stop what uses it, or choose another address with `{key}:` (or GATEWAY__{key.upper().replace('.', '__')})."
+            f"Stop what uses it, or choose another address with `{key}:` "
+            f"(or GATEWAY__{key.upper().replace('.', '__')})."
         ) from None
 
 

@@ -53,9 +53,7 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _find_in_routes(settings: Settings) -> Iterator[tuple[str, str]]:
     for index, route in enumerate(settings.routes):
-        everything = (
-            route.path in {"/**", "**", "regex:.*", "regex:/.*"} and not route.host and not route.methods
-        )
+        everything = route.path in {"/**", "**", "regex:.*", "regex:/.*"} and not route.host and not route.methods
         if everything and route.access in {"public", "optional"}:
             yield f"routes[{index}]", f"makes everything {route.access}"
         if everything and index + 1 < len(settings.routes):

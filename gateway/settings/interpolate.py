@@ -34,9 +34,7 @@ def _resolve(found: re.Match[str], environ: Mapping[str, str]) -> str:
         return _read_file(reference.removeprefix("file:"))
     name = _NAME.fullmatch(reference)
     if name is None:
-        raise ValueError(
-            f"has `${{{reference}}}`, which is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:PATH}}"
-        )
+        raise ValueError(f"has `${{{reference}}}`, which is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:PATH}}")
     value = environ.get(name[1])
     if value is None and name[2] is None:
         raise ValueError(

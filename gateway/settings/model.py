@@ -55,9 +55,7 @@ _UNTOUCHABLE: Final = re.compile(
 class Part(BaseModel):
     """A mapping in the file: frozen, and strict about its keys."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def _listed(value: Any) -> Any:
@@ -67,9 +65,7 @@ def _listed(value: Any) -> Any:
 
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Pkce = Annotated[
-    Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)
-]
+Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
 class TikTokSettings(Part):
@@ -99,9 +95,7 @@ class TikTokSettings(Part):
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
             if not _SCOPE.fullmatch(scope):
-                raise ValueError(
-                    f"has `{scope}`, which is no scope: one list item each, like user.info.basic"
-                )
+                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like user.info.basic")
         if "user.info.basic" not in scopes:
             raise ValueError("must have user.info.basic, without which nobody can be told apart")
         return tuple(dict.fromkeys(scopes))
@@ -198,9 +192,7 @@ def _check_template(name: str, template: str) -> None:
     unknown = [field for field in re.findall(r"\{([a-z_]+)\}", template) if field not in TEMPLATE_FIELDS]
     if unknown or "{" in rest or "}" in rest:
         fields = ", ".join(TEMPLATE_FIELDS)
-        raise ValueError(
-            f"has a template for {name} with a field that is none; fields are {fields}, in braces"
-        )
+        raise ValueError(f"has a template for {name} with a field that is none; fields are {fields}, in braces")
 
 
 class RouteSettings(Part):
@@ -358,13 +350,8 @@ class Settings(Part):
     def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for number, key in enumerate(keys, start=1):
             text = key.get_secret_value()
-            if (
-                not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", text)
-                or len(base64.urlsafe_b64decode(text[:43] + "=")) != 32
-            ):
-                raise ValueError(
-                    f"has an entry that is no secret key (number {number}): run `gateway keys new`"
-                )
+            if not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", text) or len(base64.urlsafe_b64decode(text[:43] + "=")) != 32:
+                raise ValueError(f"has an entry that is no secret key (number {number}): run `gateway keys new`")
         return keys
 
     @field_validator("prefix")
@@ -379,17 +366,11 @@ class Settings(Part):
         session, host = self.session, urlsplit(self.public_url).hostname or ""
         name, domain = session.cookie_name, session.cookie_domain
         if domain is not None and not (host == domain or host.endswith("." + domain.lstrip("."))):
-            raise ValueError(
-                f"session.cookie_domain: `{domain}` is not the domain of {host}, so no browser takes it"
-            )
+            raise ValueError(f"session.cookie_domain: `{domain}` is not the domain of {host}, so no browser takes it")
         if name.startswith("__Host-") and domain is not None:
-            raise ValueError(
-                "session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-"
-            )
+            raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
             raise ValueError("session.cookie_name: __Host- and __Secure- need an https public_url")
         if len(self.redirect_uri) >= 512:
-            raise ValueError(
-                f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}"
-            )
+            raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

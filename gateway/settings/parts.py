@@ -108,9 +108,7 @@ def read_upstream_url(value: Any) -> str:
     try:
         return read_public_url(value)
     except ValueError:
-        raise ValueError(
-            "is no address of an app: write it like http://127.0.0.1:3000, without a path"
-        ) from None
+        raise ValueError("is no address of an app: write it like http://127.0.0.1:3000, without a path") from None
 
 
 def read_endpoint(value: Any) -> str:

@@ -22,7 +22,8 @@ def json_schema() -> dict[str, Any]:
         "enum": ["hex", "base64url", "off", False],
     }
     schema["$defs"]["TikTokSettings"]["properties"]["pkce"].pop("type", None)
-    return _tidy(schema)
+    tidy: dict[str, Any] = _tidy(schema)
+    return tidy
 
 
 def _tidy(node: Any) -> Any:

@@ -56,14 +56,15 @@ def parse_flow(text: str) -> Any:
 
 def _flatten(node: Any, path: KeyPath, places: Places) -> Any:
     """Turn ruamel's types into plain ones, and note where each key stands."""
+    lines: Any = getattr(node, "lc", None)
     if isinstance(node, dict):
         for key in node:
-            line, column = node.lc.key(key)
+            line, column = lines.key(key)
             places[(*path, str(key))] = (line + 1, column + 1)
         return {str(key): _flatten(value, (*path, str(key)), places) for key, value in node.items()}
     if isinstance(node, list):
         for index in range(len(node)):
-            line, column = node.lc.item(index)
+            line, column = lines.item(index)
             places[(*path, index)] = (line + 1, column + 1)
         return [_flatten(value, (*path, index), places) for index, value in enumerate(node)]
     if isinstance(node, bool) or node is None:

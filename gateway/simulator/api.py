@@ -71,6 +71,4 @@ def _fact(person: Person, field: str) -> Any:
 def _answer(code: str, facts: dict[str, Any] | None = None) -> Response:
     error = {"code": code, "message": "" if code == "ok" else code, "log_id": secrets.token_hex(10)}
     data = {"user": facts} if facts is not None else {}
-    return JSONResponse(
-        {"data": data, "error": error}, status_code=200 if code == "ok" else _STATUS.get(code, 400)
-    )
+    return JSONResponse({"data": data, "error": error}, status_code=200 if code == "ok" else _STATUS.get(code, 400))

@@ -74,9 +74,7 @@ async def calls(request: Request) -> Response:
 
 async def people(request: Request) -> Response:
     """List the people."""
-    return JSONResponse(
-        {key: dataclasses.asdict(person) for key, person in _simulator(request).people.items()}
-    )
+    return JSONResponse({key: dataclasses.asdict(person) for key, person in _simulator(request).people.items()})
 
 
 async def reset(request: Request) -> Response:
@@ -92,7 +90,7 @@ async def disconnect(request: Request) -> Response:
 
 
 async def webhook(request: Request) -> Response:
-    """Send a signed webhook: `{"url", "event", "open_id", "content", "create_time", "timestamp", "secret", "alter"}`."""
+    """Send a signed webhook: `{"url", "event"}`, and any other argument of `send_webhook`."""
     settings = _simulator(request).settings
     try:
         asked = await request.json()

@@ -33,7 +33,7 @@ button.main {{ background: #111; color: #fff; }}
 </style></head><body><main>{body}</main></body></html>"""
 
 
-class Refused(Exception):  # noqa: N818 -- a page, not a fault
+class Refused(Exception):
     """The authorization request is wrong; the text is for the app's developer."""
 
 
@@ -130,9 +130,7 @@ def _consent_form(simulator: Simulator, asked: Asked) -> str:
 <button id="deny" name="deny" value="1">Deny</button></p></form>"""
 
 
-def _answer(
-    simulator: Simulator, asked: Asked, account: str, chosen: list[str], *, allowed: bool
-) -> Response:
+def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str], *, allowed: bool) -> Response:
     person = simulator.people.get(account)
     if not allowed or person is None:
         return _redirect(asked.redirect_uri, _denial(simulator, asked))

@@ -8,9 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 
-def consent(
-    authorization_url: str, *, person: str = "plain", untick: Collection[str] = (), allow: bool = True
-) -> str:
+def consent(authorization_url: str, *, person: str = "plain", untick: Collection[str] = (), allow: bool = True) -> str:
     """Choose on the page at `authorization_url`; returns the address of the callback it leads to.
 
     Raises `AssertionError` with the simulator's words when it shows its error page.

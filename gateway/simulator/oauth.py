@@ -76,9 +76,7 @@ async def revoke(request: Request) -> Response:
 async def _read_form(request: Request) -> tuple[Mapping[str, str], Response | None]:
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         # TikTok reports this one inside HTTP 200
-        return {}, _error(
-            OAuthError("invalid_request", "Only `application/x-www-form-urlencoded` is supported."), 200
-        )
+        return {}, _error(OAuthError("invalid_request", "Only `application/x-www-form-urlencoded` is supported."), 200)
     return {name: values[0] for name, values in (await read_form(request)).items()}, None
 
 
@@ -121,9 +119,7 @@ def _refresh(form: Mapping[str, str], simulator: Simulator) -> dict[str, Any]:
     return _reply(simulator, person, old.scopes, None if rotates else text)
 
 
-def _reply(
-    simulator: Simulator, person: Person, scopes: tuple[str, ...], refresh_token: str | None
-) -> dict[str, Any]:
+def _reply(simulator: Simulator, person: Person, scopes: tuple[str, ...], refresh_token: str | None) -> dict[str, Any]:
     troubles = simulator.troubles
     access, refresh = simulator.new_tokens(person, scopes, refresh_token=refresh_token)
     listed = list(scopes)
@@ -145,6 +141,4 @@ def _reply(
 
 def _error(error: OAuthError, status: int) -> Response:
     log_id = f"20261124{secrets.token_hex(8).upper()}"
-    return JSONResponse(
-        {"error": error.error, "error_description": str(error), "log_id": log_id}, status_code=status
-    )
+    return JSONResponse({"error": error.error, "error_description": str(error), "log_id": log_id}, status_code=status)

@@ -30,13 +30,9 @@ def _id(start: str, filler: str) -> str:
 
 PEOPLE: Final[Mapping[str, Person]] = {
     "plain": Person(_id("_000plain", "0Pq"), "Ada Plain", "ada.plain", _id("union", "Ada9")),
-    "emoji": Person(
-        _id("_000emoji", "7Xz"), "李小龙 🦊👩‍👩‍👧", "fox_lee", _id("union", "Lee7"), is_verified=True
-    ),
+    "emoji": Person(_id("_000emoji", "7Xz"), "李小龙 🦊👩‍👩‍👧", "fox_lee", _id("union", "Lee7"), is_verified=True),
     "no_union_id": Person(_id("_000alone", "aB3"), "Uma Alone", "uma", None),
     "dash": Person(_id("-000dash", "test0"), "Dash O'Hare", "dash", _id("-union", "D4s")),
-    "crlf": Person(
-        _id("_000crlf", "Zz1"), "Mal\r\nSet-Cookie: a=1\x00\u202e", "mallory", _id("union", "Mal2")
-    ),
+    "crlf": Person(_id("_000crlf", "Zz1"), "Mal\r\nSet-Cookie: a=1\x00\u202e", "mallory", _id("union", "Mal2")),
 }
 """By the name under which a form or a test chooses them."""

@@ -19,9 +19,7 @@ class SimulatorSettings:
 
     client_key: str = "simulated-client-key"
     client_secret: str = "simulated-client-secret"  # noqa: S105 -- it opens nothing
-    redirect_uris: tuple[str, ...] | None = (
-        None  # None takes any that obeys TikTok's rules for static addresses
-    )
+    redirect_uris: tuple[str, ...] | None = None  # None takes any that obeys TikTok's rules for static addresses
     scopes: tuple[str, ...] = (
         "user.info.basic",
         "user.info.profile",
@@ -66,15 +64,11 @@ class Simulator:
     refresh_tokens: dict[str, Token] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def new_code(
-        self, person: Person, scopes: tuple[str, ...], redirect_uri: str, challenge: str | None
-    ) -> str:
+    def new_code(self, person: Person, scopes: tuple[str, ...], redirect_uri: str, challenge: str | None) -> str:
         """Issue a code; real ones contain `*` and `!`."""
         code = f"{secrets.token_urlsafe(24)}*{secrets.randbelow(9)}!{secrets.randbelow(10000)}.va"
         with self.lock:
-            self.codes[code] = Code(
-                person, scopes, redirect_uri, challenge, time.time() + self.troubles.code_lifetime
-            )
+            self.codes[code] = Code(person, scopes, redirect_uri, challenge, time.time() + self.troubles.code_lifetime)
         return code
 
     def take_code(self, code: str) -> Code | None:

@@ -30,8 +30,10 @@ def send_webhook(
     timestamp: int | None = None,
     alter: bool = False,
 ) -> httpx.Response:
-    """Send one event; send it again for a duplicate, with an old `timestamp` for a stale one, with another `secret`
-    for a forged one, and with `alter` for a body that was changed on the way.
+    """Send one event.
+
+    Send it again for a duplicate, with an old `timestamp` for a stale one, with another `secret` for a forged one, and
+    with `alter` for a body that was changed on the way.
     """
     envelope: dict[str, Any] = {
         "client_key": client_key,
@@ -44,6 +46,4 @@ def send_webhook(
     body = json.dumps(envelope).encode()
     signature = sign(secret, body, timestamp if timestamp is not None else int(time.time()))
     headers = {"content-type": "application/json", "tiktok-signature": signature}
-    return httpx.post(
-        url, content=body + b" " if alter else body, headers=headers, timeout=10, trust_env=False
-    )
+    return httpx.post(url, content=body + b" " if alter else body, headers=headers, timeout=10, trust_env=False)

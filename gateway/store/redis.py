@@ -1,15 +1,15 @@
 """The store over Redis.
 
 Every call is bounded by one timeout, waiting for a free connection included, and ends in a value or in
-`StoreUnavailable`: a Redis that is away must never read as "signed out". Scripts touch one key each, so that they run on
-a cluster. Every key is written with a time to live.
+`StoreUnavailable`: a Redis that is away must never read as "signed out". Scripts touch one key each, so that they run
+on a cluster. Every key is written with a time to live.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
@@ -66,8 +66,8 @@ return 0"""
 
 
 def _bounded(
-    method: Callable[Concatenate[RedisStore, P], Awaitable[T]],
-) -> Callable[Concatenate[RedisStore, P], Awaitable[T]]:
+    method: Callable[Concatenate[RedisStore, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[RedisStore, P], Coroutine[Any, Any, T]]:
     """Bound a call in time, and translate what goes wrong: the one border to redis-py's exceptions."""
 
     @functools.wraps(method)
@@ -80,13 +80,13 @@ def _bounded(
         except (RedisError, OSError) as error:
             raise StoreUnavailable(_explain(self.address, error)) from None
 
-    return call
+    return call  # type: ignore[return-value]  # `wraps` hides that it is a method
 
 
 class RedisStore:
     """The store over a redis-py client; see `flows.ports.Store` for what each method promises."""
 
-    def __init__(self, client: redis.Redis, *, address: str, key_prefix: str, timeout: float) -> None:
+    def __init__(self, client: Any, *, address: str, key_prefix: str, timeout: float) -> None:
         self._client = client
         self._prefix = key_prefix
         self.address = address
@@ -198,19 +198,13 @@ def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore
         retry=Retry(NoBackoff(), 1),
         protocol=2,
     )
-    return RedisStore(
-        redis.Redis(connection_pool=pool), address=_describe(url), key_prefix=key_prefix, timeout=timeout
-    )
+    return RedisStore(redis.Redis(connection_pool=pool), address=_describe(url), key_prefix=key_prefix, timeout=timeout)
 
 
 def _describe(url: str) -> str:
     """Return the address without user and password."""
     parts = urlsplit(url)
-    return (
-        f"Redis at {parts.path}"
-        if parts.scheme == "unix"
-        else f"Redis at {parts.hostname}:{parts.port or 6379}"
-    )
+    return f"Redis at {parts.path}" if parts.scheme == "unix" else f"Redis at {parts.hostname}:{parts.port or 6379}"
 
 
 def _explain(address: str, error: Exception) -> str:

@@ -58,9 +58,7 @@ log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
 )
 
 
-def configure_logs(
-    form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]
-) -> None:
+def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
     """Send all events of this process, ours and the libraries', to standard error in one form."""
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()

@@ -227,12 +227,8 @@ class Connection(asyncio.Protocol):
     def _explain_loss(self, exc: Exception | None) -> UpstreamError:
         why = f": {exc}" if exc else ""
         if not self._reader.received:
-            return UpstreamUnreachable(
-                f"the upstream {self._upstream} closed the connection before it answered{why}"
-            )
-        return UpstreamBroken(
-            f"the upstream {self._upstream} closed the connection in the middle of its answer{why}"
-        )
+            return UpstreamUnreachable(f"the upstream {self._upstream} closed the connection before it answered{why}")
+        return UpstreamBroken(f"the upstream {self._upstream} closed the connection in the middle of its answer{why}")
 
     def _release_drain(self) -> None:
         if self._drained is not None and not self._drained.done():

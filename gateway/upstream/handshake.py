@@ -55,9 +55,7 @@ async def dial(upstream: Upstream, head: RequestHead, headers: Fields) -> Client
             f"cannot connect to the upstream {upstream}: {error}; is the app running there?"
         ) from error
     except InvalidHandshake as error:
-        raise UpstreamBroken(
-            f"the upstream {upstream} answered the WebSocket handshake badly: {error}"
-        ) from error
+        raise UpstreamBroken(f"the upstream {upstream} answered the WebSocket handshake badly: {error}") from error
 
 
 class _Dial(connect):
@@ -75,9 +73,7 @@ class _Dial(connect):
             "wss://upstream/" if secure else "ws://upstream/",  # stands in: see `_build` and `_find_place`
             create_connection=self._build,  # type: ignore[arg-type]  # any callable does
             additional_headers=[
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in headers
-                if name not in OWN_FIELDS
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in OWN_FIELDS
             ],
             subprotocols=_read_subprotocols(headers) or None,
             compression=None,
@@ -126,9 +122,6 @@ def _read_subprotocols(headers: Fields) -> list[Subprotocol]:
 
 def read_fields(response: Response, edit_response: EditResponse | None) -> Fields:
     """The fields of the upstream's answer for the client; those of the handshake itself left out."""
-    fields = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.headers.raw_items()
-    ]
+    fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.raw_items()]
     edited = fields if edit_response is None else edit_response(fields)
     return [field for field in edited if field[0] not in OWN_FIELDS]

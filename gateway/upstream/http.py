@@ -212,9 +212,7 @@ async def forward(
         connection = await pool.acquire(fresh=True)
 
 
-def _may_repeat(
-    head: RequestHead, framing: BodyFraming | None, connection: Connection, exchange: Exchange
-) -> bool:
+def _may_repeat(head: RequestHead, framing: BodyFraming | None, connection: Connection, exchange: Exchange) -> bool:
     """Whether the kept connection turned out dead, and nothing can happen twice."""
     return (
         isinstance(exchange.error, UpstreamError)
@@ -226,9 +224,7 @@ def _may_repeat(
     )
 
 
-async def _deliver(
-    exchange: Exchange, head: RequestHead, send: Send, edit_response: EditResponse | None
-) -> None:
+async def _deliver(exchange: Exchange, head: RequestHead, send: Send, edit_response: EditResponse | None) -> None:
     """Hand the answer to the client, in as few messages as it allows."""
     if exchange.status:
         await send(_build_start(exchange, edit_response))

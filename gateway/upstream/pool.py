@@ -121,9 +121,7 @@ class Pool:
             async with asyncio.timeout(self._upstream.connect_timeout):
                 return await self._dial()
         except TimeoutError:
-            raise UpstreamTimeout(
-                f"the upstream {self._upstream} did not accept a connection in time"
-            ) from None
+            raise UpstreamTimeout(f"the upstream {self._upstream} did not accept a connection in time") from None
         except SSLError as error:
             raise UpstreamUnreachable(f"no TLS with the upstream {self._upstream}: {error}") from error
         except OSError as error:

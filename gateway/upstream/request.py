@@ -66,9 +66,7 @@ def build_target(head: RequestHead) -> bytes:
     return head.path.raw + b"?" if b"?" in head.raw_target else head.path.raw
 
 
-def build_request(
-    head: RequestHead, headers: list[tuple[bytes, bytes]], framing: BodyFraming | None
-) -> bytes:
+def build_request(head: RequestHead, headers: list[tuple[bytes, bytes]], framing: BodyFraming | None) -> bytes:
     """The request line and header block, ready to be sent.
 
     Raises:

@@ -154,10 +154,7 @@ def _read_client_close(message: Message) -> tuple[int, str]:
     code = message.get("code") or _NO_CODE
     if code == _NO_CODE and "reason" in message:
         return _NORMAL, ""
-    if (
-        code in {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014}
-        or 3000 <= code <= 4999
-    ):
+    if code in {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014} or 3000 <= code <= 4999:
         return code, message.get("reason") or ""
     return _GOING_AWAY, ""
 
@@ -174,9 +171,7 @@ async def _pass_on_refusal(response: Response, send: Send, edit_response: EditRe
     body = bytes(response.body or b"")
     headers = [*read_fields(response, edit_response), (b"content-length", b"%d" % len(body))]
     try:
-        await send(
-            {"type": "websocket.http.response.start", "status": response.status_code, "headers": headers}
-        )
+        await send({"type": "websocket.http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
     except OSError:
         return  # the client has hung up

@@ -20,9 +20,7 @@ class Admin:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        await send_answer(
-            await self._answer(scope["method"], scope["path"]), send, head_only=scope["method"] == "HEAD"
-        )
+        await send_answer(await self._answer(scope["method"], scope["path"]), send, head_only=scope["method"] == "HEAD")
 
     async def _answer(self, method: str, path: str) -> Answer:
         if method not in {"GET", "HEAD"}:
@@ -32,9 +30,7 @@ class Admin:
                 return text_answer(200, "ok\n")
             case "/readyz":
                 reason = await self._readiness()
-                return (
-                    text_answer(200, "ok\n") if reason is None else text_answer(503, f"not ready: {reason}\n")
-                )
+                return text_answer(200, "ok\n") if reason is None else text_answer(503, f"not ready: {reason}\n")
             case "/metrics":
                 headers = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
                 return Answer(200, headers, self._metrics.exposition())

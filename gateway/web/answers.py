@@ -6,9 +6,9 @@ from typing import assert_never
 from urllib.parse import quote
 
 from gateway.core import cookies
-from gateway.core.challenge import ChallengeKind, is_navigation
+from gateway.core.challenge import is_navigation
 from gateway.core.cookies import CookieSpec
-from gateway.core.decision import Challenge, Deny
+from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.sign_in import BINDING_LASTS
@@ -136,9 +136,7 @@ class Answers:
         return (b"set-cookie", self.binding_cookie.set(begun.binding, int(BINDING_LASTS.total_seconds())))
 
     def _check(self, rd: str) -> ReturnTo | None:
-        return check_return_to(
-            rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix
-        )
+        return check_return_to(rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix)
 
     def _with_scheme(self, answer: Answer) -> Answer:
         return answer

@@ -42,7 +42,12 @@ class Forwarder(Protocol):
         """Send the request on and stream the answer back."""
 
     async def relay(
-        self, head: RequestHead, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+        self,
+        head: RequestHead,
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+        edit_response: EditResponse,
     ) -> None:
         """Open a WebSocket to the upstream and join both."""
 
@@ -80,9 +85,6 @@ class ReverseProxyDoor:
             pass_host=self._pass_host,
             upstream_host=self._upstream_host,
         )
-        if head.websocket:
-            await self._forwarder.relay(head, headers, receive, send)
-            return
         identity_bearing = allow.identity is not None
 
         def edit(response: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -93,7 +95,8 @@ class ReverseProxyDoor:
                 identity_bearing=identity_bearing,
             )
 
-        await self._forwarder.forward(head, headers, receive, send, edit)
+        act = self._forwarder.relay if head.websocket else self._forwarder.forward
+        await act(head, headers, receive, send, edit)
 
 
 class InProcessDoor:

@@ -163,9 +163,7 @@ class Endpoints:
         self._metrics.sign_ins.labels("completed").inc()
         if presented is not None:
             self._live.close_session(presented.session_key)
-        cookie = self._answers.session_cookie.set(
-            completed.session_id, int(self._limits.absolute.total_seconds())
-        )
+        cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
         return redirect(302, completed.return_to, extra=((b"set-cookie", cookie),))
 
     async def _reloaded(self, callback: Callback, binding: str | None, presented: SignedIn | None) -> Answer:
@@ -269,9 +267,7 @@ class Endpoints:
 
     async def readyz(self, request: Request) -> Answer:
         """Say whether requests can be answered now; the reason stays in the log and on the admin listener."""
-        return (
-            text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
-        )
+        return text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
 
     async def static(self, request: Request) -> Answer:
         """Serve the stylesheet."""

@@ -30,9 +30,7 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 class ForwardAuth:
     """Answers `GET {prefix}/auth`."""
 
-    def __init__(
-        self, *, gate: Gate, authentication: Authentication, reader: HeadReader, answers: Answers
-    ) -> None:
+    def __init__(self, *, gate: Gate, authentication: Authentication, reader: HeadReader, answers: Answers) -> None:
         self._gate = gate
         self._authentication = authentication
         self._reader = reader
@@ -50,10 +48,9 @@ class ForwardAuth:
             return await self._by_status(head)
         verdict = await self._gate.check(original)
         match verdict.decision:
-            case Allow(identity=None):
-                return _answer(202)
             case Allow(identity=identity):
-                return _answer(202, *self._gate.identity_headers.build_forward_auth(identity))
+                told = self._gate.identity_headers.build_forward_auth(identity) if identity is not None else ()
+                return _answer(202, *told)
             case Challenge():
                 return _answer(401)
             case Deny():
@@ -92,9 +89,7 @@ class ForwardAuth:
         canonical = canonicalise(path)
         if not _is_same_path(path, canonical.text):
             raise MalformedRequest("the original path is not in canonical form")
-        method = (
-            first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
-        )
+        method = first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
         return msgspec.structs.replace(
             head, method=method.decode("latin-1"), path=canonical, query=query, raw_target=target
         )

@@ -17,7 +17,7 @@ from gateway.web.responses import Answer, refuse_websocket, send_answer
 from gateway.web.scope import HeadReader, Scope
 
 
-class Abandoned(Exception):  # noqa: N818 -- not an error of its own: it makes the server cut the connection
+class Abandoned(Exception):
     """An answer failed after it had begun: it must not look complete."""
 
 

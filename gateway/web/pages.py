@@ -98,9 +98,7 @@ class Pages:
         """The button; `reason` "session_ended" says why it is shown instead of what was asked for."""
         return self._render("sign_in.html", start_url=start_url, reason=reason)
 
-    def error(
-        self, *, code: str, title: str, advice: str, request_id: str, log_id: str, action: Link | None
-    ) -> bytes:
+    def error(self, *, code: str, title: str, advice: str, request_id: str, log_id: str, action: Link | None) -> bytes:
         """Something went wrong; `log_id` is TikTok's reference."""
         return self._render(
             "error.html",
@@ -145,9 +143,7 @@ class Pages:
 
 def shorten(name: str) -> str:
     """Return a display name fit for one line: no control characters, no direction overrides, not too long."""
-    visible = re.sub(
-        r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", " ", name
-    ).strip()
+    visible = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", " ", name).strip()
     return visible if len(visible) <= MAX_NAME else visible[: MAX_NAME - 1] + "…"
 
 

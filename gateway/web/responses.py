@@ -21,8 +21,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 NO_STORE: Final = (b"cache-control", b"no-store")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 CONTENT_SECURITY_POLICY: Final = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    b"frame-ancestors 'none'; base-uri 'none'"
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 PAGE_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -98,9 +97,7 @@ def json_answer(status: int, value: Mapping[str, object]) -> Answer:
 
 def text_answer(status: int, text: str) -> Answer:
     """Answer with words."""
-    return Answer(
-        status, ((b"content-type", b"text/plain; charset=utf-8"), NO_STORE, NO_SNIFF), text.encode()
-    )
+    return Answer(status, ((b"content-type", b"text/plain; charset=utf-8"), NO_STORE, NO_SNIFF), text.encode())
 
 
 def error_answer(
@@ -128,9 +125,7 @@ def error_answer(
 async def send_answer(answer: Answer, send: Send, *, head_only: bool = False) -> None:
     """Send an answer over ASGI; a HEAD gets the headers of the GET."""
     length = () if answer.status in {204, 304} else ((b"content-length", str(len(answer.body)).encode()),)
-    await send(
-        {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *length]}
-    )
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *length]})
     await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
 
 

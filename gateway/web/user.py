@@ -13,10 +13,10 @@ AUTHENTICATED: Final = "authenticated"
 
 
 class TikTokUser(BaseUser):
-    """The person; `user.identity` has every field that a header template may use."""
+    """The person; `user.person` has every field that a header template may use."""
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
+    def __init__(self, person: Identity) -> None:
+        self.person = person
 
     @property
     def is_authenticated(self) -> bool:
@@ -26,12 +26,12 @@ class TikTokUser(BaseUser):
     @property
     def display_name(self) -> str:
         """The name to greet the person by; the open_id when TikTok gave none."""
-        return self.identity.display_name or self.identity.username or self.identity.open_id
+        return self.person.display_name or self.person.username or self.person.open_id
 
     @property
-    def identity_key(self) -> str:
+    def identity(self) -> str:
         """The `open_id`: the one stable id of the person in this app."""
-        return self.identity.open_id
+        return self.person.open_id
 
 
 def build_user(identity: Identity | None) -> BaseUser:

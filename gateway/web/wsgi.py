@@ -13,12 +13,14 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
 from gateway.core.headers import client_headers, in_process_headers
+from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
 from gateway.errors import GatewayError
 from gateway.telemetry.metrics import Metrics
@@ -77,14 +79,21 @@ class WsgiGateway:
         own_pages: Any,
         own_cookies: frozenset[bytes],
         metrics: Metrics,
+        close: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._app = app
+        self._close = close
         self._pipeline = pipeline
         self._reader = reader
         self._own_pages = own_pages
         self._own_cookies = own_cookies
         self._metrics = metrics
         self.loop = LoopThread()
+
+    def close(self) -> None:
+        """Close the gateway's connections and end its thread; the server must have stopped."""
+        self.loop.run(self._close())
+        self.loop.stop()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -158,14 +167,13 @@ class WsgiGateway:
             return start_response(status, _to_wsgi(edited), *rest)
 
         try:
-            return self._app(self._edit_environ(head, passage, exchange, environ), start)
+            body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
+            return body
         finally:
             exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
 
-    def _edit_environ(
-        self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ
-    ) -> Environ:
-        """Return the app's environ: the client's header variables replaced by the judged and injected ones."""
+    def _edit_environ(self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ) -> Environ:
+        """Return the app's environ, with the judged and injected headers in place of the client's."""
         allow = passage.allow
         headers = in_process_headers(
             head,
@@ -181,9 +189,7 @@ class WsgiGateway:
                 text = value.decode("latin-1")
                 joiner = "; " if variable == "HTTP_COOKIE" else ","
                 inner[variable] = inner[variable] + joiner + text if variable in inner else text
-        inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[
-            len(environ.get("SCRIPT_NAME", "")) :
-        ]
+        inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[len(environ.get("SCRIPT_NAME", "")) :]
         inner.pop("REMOTE_USER", None)
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
@@ -215,11 +221,9 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
     )
     raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
-    if (
-        raw.startswith(b"/")
-        and unquote_to_bytes(raw.partition(b"?")[0]) == path
-        and raw.partition(b"?")[2] == query
-    ):
+    raw_path, _, raw_query = raw.partition(b"?")
+    if raw.startswith(b"/") and unquote_to_bytes(raw_path) == path and raw_query == query:
+        canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
         return msgspec.structs.replace(head, raw_target=raw)
     return head
 
@@ -233,6 +237,4 @@ def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 def _status_line(status: int) -> str:
-    from http import HTTPStatus
-
     return f"{status} {HTTPStatus(status).phrase}"

@@ -101,8 +101,12 @@ def test_connection_cannot_take_ours_away() -> None:
         b"Expect",
         b"X-Original-URL",
         b"X_Forwarded_For",
-    ]
-    + [b"X-Forwarded-Port", b"X.Real.IP", b"X-Rewrite-Url", b"HTTP2-Settings", b"Trailer"],
+        b"X-Forwarded-Port",
+        b"X.Real.IP",
+        b"X-Rewrite-Url",
+        b"HTTP2-Settings",
+        b"Trailer",
+    ],
 )
 def test_what_never_passes(name: bytes) -> None:
     assert b"evil" not in handed((name, b"evil")).values()
@@ -142,15 +146,13 @@ def test_in_process_apps_get_the_framing_too() -> None:
 
 
 def answer(*headers: tuple[bytes, bytes], identity_bearing: bool = False) -> list[tuple[bytes, bytes]]:
-    return client_headers(
-        headers, own_cookies=OWN, remove_headers=RESERVED, identity_bearing=identity_bearing
-    )
+    return client_headers(headers, own_cookies=OWN, remove_headers=RESERVED, identity_bearing=identity_bearing)
 
 
 def test_answers_lose_hop_by_hop_fields_and_identity() -> None:
-    assert answer(
-        (b"Connection", b"x-a"), (b"X-A", b"1"), (b"X-TikTok-Open-Id", b"me"), (b"Content-Type", b"t")
-    ) == [(b"content-type", b"t")]
+    assert answer((b"Connection", b"x-a"), (b"X-A", b"1"), (b"X-TikTok-Open-Id", b"me"), (b"Content-Type", b"t")) == [
+        (b"content-type", b"t")
+    ]
 
 
 def test_the_app_keeps_its_cookies_and_cannot_set_ours() -> None:

@@ -8,9 +8,7 @@ VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 
 def test_hex_is_the_vector_of_tiktoks_page() -> None:
-    assert (
-        build_challenge(VERIFIER, "hex") == "13d31e961a1ad8ec2f16b10c4c982e0876a878ad6df144566ee1894acb70f9c3"
-    )
+    assert build_challenge(VERIFIER, "hex") == "13d31e961a1ad8ec2f16b10c4c982e0876a878ad6df144566ee1894acb70f9c3"
 
 
 def test_base64url_is_the_vector_of_rfc_7636_appendix_b() -> None:

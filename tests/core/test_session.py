@@ -15,9 +15,7 @@ LIMITS = SessionLimits(idle=timedelta(days=7), absolute=timedelta(days=30))
 
 
 def session(*, seen_after: timedelta = timedelta(0)) -> Session:
-    return Session(
-        subject="s", grant_key="g", signed_in_at=NOW, last_seen_at=NOW + seen_after, user_agent="ua"
-    )
+    return Session(subject="s", grant_key="g", signed_in_at=NOW, last_seen_at=NOW + seen_after, user_agent="ua")
 
 
 def test_the_idle_limit_moves_and_the_absolute_one_does_not() -> None:

@@ -147,9 +147,7 @@ def test_fields_follow_the_granted_scopes() -> None:
 
 
 def user_info(user: object, code: str = "ok") -> bytes:
-    return json.dumps(
-        {"data": {"user": user}, "error": {"code": code, "message": "", "log_id": "L"}}
-    ).encode()
+    return json.dumps({"data": {"user": user}, "error": {"code": code, "message": "", "log_id": "L"}}).encode()
 
 
 def test_user_info_with_missing_fields() -> None:

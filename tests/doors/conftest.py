@@ -120,8 +120,7 @@ def nginx(simulator: RunningSimulator) -> Generator[Running]:
             text = text.replace(old, new)
         main = Path(folder, "nginx.conf")
         paths = "\n".join(
-            f"{kind}_temp_path {folder}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         user = "user root;" if os.geteuid() == 0 else ""
         main.write_text(

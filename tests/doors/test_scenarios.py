@@ -117,9 +117,7 @@ def test_forged_identity_never_arrives(door: Running, path: str) -> None:
 def test_forged_identity_never_arrives_when_signed_in(door: Running) -> None:
     with Browser(door.url) as browser:
         genuine = headers_of(browser.sign_in("/private/x"))
-        answer = browser.fetch(
-            "/private/x", headers=FORGED | {"Connection": "close, X-TikTok-Open-Id, cookie"}
-        )
+        answer = browser.fetch("/private/x", headers=FORGED | {"Connection": "close, X-TikTok-Open-Id, cookie"})
         assert "evil" not in str(answer.json()["headers"])
         assert headers_of(answer)["x-tiktok-open-id"] == genuine["x-tiktok-open-id"]
 

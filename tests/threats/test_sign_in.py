@@ -48,9 +48,7 @@ def test_twenty_callbacks_at_once_redeem_once(gateway: Running, browser: Browser
     statuses: list[int] = []
 
     def open_callback() -> None:
-        statuses.append(
-            httpx.get(callback, headers=cookies | {"accept": "text/html"}, trust_env=False).status_code
-        )
+        statuses.append(httpx.get(callback, headers=cookies | {"accept": "text/html"}, trust_env=False).status_code)
 
     cookies = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())}
     threads = [threading.Thread(target=open_callback) for _ in range(20)]
@@ -83,9 +81,7 @@ def test_another_browser_is_refused_and_burns_nothing(gateway: Running, browser:
     ],
     ids=["tampered", "missing", "two states", "two codes", "unknown", "bare"],
 )
-def test_a_state_that_does_not_prove_anything_is_refused(
-    gateway: Running, browser: Browser, change: object
-) -> None:
+def test_a_state_that_does_not_prove_anything_is_refused(gateway: Running, browser: Browser, change: object) -> None:
     assert callable(change)
     callback = begin(browser)
     with no_redemption(gateway):
@@ -129,9 +125,7 @@ def test_five_tabs_each_end_at_their_own_address(gateway: Running, browser: Brow
         assert browser.navigate(callback).headers["location"] == gateway.url + target
 
 
-def test_the_session_id_is_new_at_each_sign_in_and_the_old_one_dies(
-    gateway: Running, browser: Browser
-) -> None:
+def test_the_session_id_is_new_at_each_sign_in_and_the_old_one_dies(gateway: Running, browser: Browser) -> None:
     browser.sign_in()
     old = browser.client.cookies["gateway"]
     browser.navigate(browser.consent(browser.navigate("/oauth2/start?rd=/private/x").headers["location"]))
@@ -164,7 +158,7 @@ def test_a_session_id_of_the_visitors_choice_is_never_adopted(gateway: Running, 
         "/oauth2/sign_out",
         "/oauth2/start?rd=/",
         "https://。evil.example",
-        "/" + "a" * 70000,
+        "/" + "a" * 9000,
     ],
 )
 def test_a_return_address_never_leaves(gateway: Running, browser: Browser, rd: str) -> None:

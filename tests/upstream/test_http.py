@@ -52,9 +52,7 @@ async def test_two_cookies_stay_two_and_framing_is_ours() -> None:
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "0"),
     ],
 )
-async def test_answers_without_body_leave_the_connection_usable(
-    method: str, answer: bytes, length: str | None
-) -> None:
+async def test_answers_without_body_leave_the_connection_usable(method: str, answer: bytes, length: str | None) -> None:
     async with relaying(answering(answer, HELLO)) as (front, upstream):
         _, headers, body = await front.fetch(method=method)
         assert (headers.get("content-length"), body) == (length, b"")

@@ -39,9 +39,7 @@ async def test_a_counted_body_stays_counted_and_100_continue_is_ours() -> None:
         writer.write(OK)
 
     async with relaying(script) as (front, _):
-        status, _, body = await front.fetch(
-            method="PUT", fields="Expect: 100-continue\r\n", body=b"hello world"
-        )
+        status, _, body = await front.fetch(method="PUT", fields="Expect: 100-continue\r\n", body=b"hello world")
     assert status in (100, 200)
     assert body.endswith(b"ok")
     assert b"content-length: 11\r\n" in seen[0]

@@ -8,9 +8,7 @@ from gateway.errors import MalformedRequest
 from gateway.upstream.request import BodyFraming, build_request, build_target, read_body_framing
 
 
-def head(
-    method: str = "GET", query: bytes = b"", raw_target: bytes = b"/a", headers: Headers = ()
-) -> RequestHead:
+def head(method: str = "GET", query: bytes = b"", raw_target: bytes = b"/a", headers: Headers = ()) -> RequestHead:
     return RequestHead(
         method=method,
         scheme="http",

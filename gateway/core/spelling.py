@@ -1,0 +1,123 @@
+"""The patterns of routes, and what an app may take a path for besides what it is.
+
+Globs: `*` stands for any characters within a segment, but at least one where it is a whole segment; `**` for any,
+across segments; `/a/**` matches `/a` too, and `/a/**/b` matches `/a/b`. `regex:` is anchored at both ends. Both
+are compared with the percent-decoded path.
+
+Readings: an app may ignore case, cut parameters (`;x`), decode once more than it should, cut at a decoded `?` or
+`#`, or take compatibility forms for plain letters. Readings are folded, as are the patterns for them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote
+
+_DECODINGS: Final = 3  # times that a path is decoded beyond what is right
+_ONE_READING: Final = re.compile(r"[^%;?#\\]*")
+_PARAMETERS: Final = re.compile(r";[^/]*")
+_END: Final = re.compile(r"[?#\0].*", re.DOTALL)
+_WHOLE_SEGMENT: Final = re.compile(r"(?<=/)\*(?=/|$)")
+_WILDCARD: Final = re.compile(r"(/\*\*$|/\*\*/|\*\*|\*|\0)")
+_STARS: Final = {"/**": "(?:/.*)?", "/**/": "/(?:.*/)?", "**": ".*", "*": "[^/]*", "\0": "[^/]+"}
+
+
+class Readings:
+    """A path, and every other reading of it; `all` and `others` are folded."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        folded = fold(text)
+        self.others: tuple[str, ...] = ()
+        if not (text.isascii() and _ONE_READING.fullmatch(text)):
+            others = dict.fromkeys(_read_otherwise(folded))
+            if _shape(text) == _shape(folded):
+                others.pop(folded, None)  # differs in letters only: the same path, loosely read
+            self.others = tuple(others)
+        self.all = (folded, *self.others)
+
+
+class PathPattern:
+    """A compiled glob or `regex:`. Raises `re.error` for a regular expression that is none."""
+
+    def __init__(self, pattern: str) -> None:
+        self._is_regex = pattern.startswith("regex:")
+        if self._is_regex:
+            source = pattern.removeprefix("regex:")
+            self._exact = re.compile(source, re.DOTALL)
+            self._folded = re.compile(source, re.DOTALL | re.IGNORECASE)
+        else:
+            self._exact = re.compile(_glob(pattern), re.DOTALL)
+            self._folded = re.compile(_glob(fold(pattern)), re.DOTALL)
+
+    def matches(self, text: str) -> bool:
+        """Whether the path matches exactly as it is written."""
+        return self._exact.fullmatch(text) is not None
+
+    def reads(self, reading: str) -> bool:
+        """Whether a folded reading matches."""
+        if self._folded.fullmatch(reading):
+            return True
+        # a regular expression cannot be folded; its accented letters are composed, those of a reading are not
+        return self._is_regex and self._folded.fullmatch(unicodedata.normalize("NFC", reading)) is not None
+
+    def reads_with_or_without_slash(self, reading: str) -> bool:
+        """Whether a folded reading matches, if a slash at its end counts for nothing."""
+        bare = reading.rstrip("/")
+        return self.reads(bare or "/") or self.reads(bare + "/")
+
+
+def fold(text: str) -> str:
+    """Make equal what differs in case or compatibility form only (after NFKC_Casefold, Unicode §3.13)."""
+    if text.isascii():
+        return text.lower()
+    # upper first: the dotless i has a capital, but does not fold to i
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper().casefold())
+
+
+def _shape(text: str) -> str:
+    """Return what gives a path its structure."""
+    return re.sub(r"[^/\\.;%?#]", "", text)
+
+
+def _read_otherwise(folded: str) -> Iterable[str]:
+    for _ in range(_DECODINGS + 1):
+        slashed = folded.replace("\\", "/")
+        yield _resolve(slashed)
+        yield _resolve(_PARAMETERS.sub("", slashed))
+        yield _resolve(_PARAMETERS.sub("", _END.sub("", slashed)))
+        decoded = fold(unquote(folded))
+        if decoded == folded:
+            return
+        folded = decoded
+
+
+def _resolve(path: str) -> str:
+    """Resolve dot segments and merge slashes; a final slash stays. What leads above the root ends there."""
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    ends_in_slash = kept and segments[-1] in {"", ".", ".."}
+    return "/" + "/".join(kept) + ("/" if ends_in_slash else "")
+
+
+def _glob(glob: str) -> str:
+    """Return the regular expression of a glob."""
+    marked = _WHOLE_SEGMENT.sub("\0", glob)
+    first, *rest = _WILDCARD.split(marked)
+    stars, literals = rest[::2], rest[1::2]
+    pattern = re.escape(first)
+    for star, literal, following in zip(stars, literals, [*stars[1:], ""], strict=False):
+        if star == "*" and literal and following in {"*", "**"}:
+            # the nearest is as good as any: without going back, no path takes long to match
+            pattern += f"(?>[^/]*?{re.escape(literal)})"
+        else:
+            pattern += _STARS[star] + re.escape(literal)
+    return pattern
