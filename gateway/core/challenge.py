@@ -16,8 +16,8 @@ from gateway.core.decision import ChallengeKind
 from gateway.core.headers import every
 from gateway.core.request import RequestHead
 
-_METADATA: Final = (b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site")
-_PREFETCH: Final = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+_METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})
+_PREFETCH: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
 def is_navigation(head: RequestHead) -> bool:
@@ -98,7 +98,9 @@ def _may_follow(fields: Mapping[bytes, bytes]) -> bool:
 
 
 def _is_prefetch(fields: Mapping[bytes, bytes]) -> bool:
-    marks = b" ".join(fields[name] for name in _PREFETCH if name in fields).lower()
+    if _PREFETCH.isdisjoint(fields):
+        return False
+    marks = b" ".join(fields.get(name, b"") for name in _PREFETCH).lower()
     return b"prefetch" in marks or b"prerender" in marks or b"preview" in marks
 
 
@@ -107,4 +109,4 @@ def _is_script(fields: Mapping[bytes, bytes]) -> bool:
 
 
 def _has_metadata(fields: Mapping[bytes, bytes]) -> bool:
-    return any(name in fields for name in _METADATA)
+    return not _METADATA.isdisjoint(fields)

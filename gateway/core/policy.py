@@ -47,7 +47,7 @@ class Access(StrEnum):
     DENY = "deny"
 
 
-_STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 1, Access.SIGNED_IN: 2, Access.DENY: 3}
+_STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 2}
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -73,7 +73,7 @@ async def serve(generation: Generation, public: socket.socket, admin: socket.soc
         for server, listener in zip(servers, sockets, strict=True)
     ]
     with _signals(generation, servers):
-        log.info("started", address=describe(generation.settings.listen), public_url=generation.settings.public_url)
+        log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
         await tasks[0]
         for server in servers[1:]:
             server.should_exit = True
@@ -89,18 +89,10 @@ def bind(listen: Listen, key: str) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StartError(
-            f"{key}: cannot listen on {describe(listen)}: {reason}. "
+            f"{key}: cannot listen on {listen}: {reason}. "
             f"Stop what uses it, or choose another address with `{key}:` "
             f"(or GATEWAY__{key.upper().replace('.', '__')})."
         ) from None
-
-
-def describe(listen: Listen) -> str:
-    """Return an address as it is written in the settings."""
-    if listen.unix_path:
-        return f"unix:{listen.unix_path}"
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    return f"{host}:{listen.port}"
 
 
 def _bind_tcp(listen: Listen) -> socket.socket:

@@ -26,6 +26,12 @@ class Listen:
     port: int = 0
     unix_path: str = ""
 
+    def __str__(self) -> str:
+        """Write the address as it stands in the settings."""
+        if self.unix_path:
+            return f"unix:{self.unix_path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def read_duration(value: Any) -> timedelta:
     """Read `10s`, `1h30m`, `7d`, or a number of seconds."""
@@ -44,6 +50,13 @@ def _positive(duration: timedelta) -> timedelta:
     if not timedelta(0) < duration < timedelta(days=3660):
         raise ValueError("must be longer than nothing and shorter than ten years")
     return duration
+
+
+def write_duration(duration: timedelta) -> str:
+    """Write a duration in its largest whole unit."""
+    seconds = duration.total_seconds()
+    unit = next((unit for unit in ("d", "h", "m", "s") if seconds % _SECONDS[unit] == 0), "ms")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
 def read_size(value: Any) -> int:

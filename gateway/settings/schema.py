@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from pydantic import BaseModel
+
+from gateway.settings import model
 from gateway.settings.model import Settings
+from gateway.settings.parts import Listen, write_duration
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12)."""
     schema = Settings.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "Settings of the TikTok gateway"
+    for name, part in (*schema["$defs"].items(), ("Settings", schema)):
+        _describe(part, getattr(model, name))
     properties = schema["properties"]
-    for short, words in (("redis", "URL"), ("upstream", "address")):
-        whole = properties[short]
-        reference = whole.pop("anyOf", None) or [{"$ref": whole.pop("$ref")}]
-        properties[short] = {**whole, "anyOf": [{"type": "string", "description": words}, *reference]}
-    schema["$defs"]["TikTokSettings"]["properties"]["pkce"] = {
-        **schema["$defs"]["TikTokSettings"]["properties"]["pkce"],
-        "enum": ["hex", "base64url", "off", False],
+    properties["redis"] = _with_short_form(properties["redis"], "RedisSettings")
+    properties["upstream"] = _with_short_form(properties["upstream"], "UpstreamSettings")
+    schema["required"] = ["upstream", *schema["required"]]
+    pkce = schema["$defs"]["TikTokSettings"]["properties"]["pkce"]
+    pkce["enum"] = [*pkce["enum"], False]  # what older YAML makes of a bare `off`
+    del pkce["type"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Settings of the TikTok gateway",
     }
-    schema["$defs"]["TikTokSettings"]["properties"]["pkce"].pop("type", None)
-    tidy: dict[str, Any] = _tidy(schema)
-    return tidy
 
 
-def _tidy(node: Any) -> Any:
-    """Drop what pydantic adds and no editor needs: titles of fields, and formats that hide references."""
-    if isinstance(node, dict):
-        kept = {key: _tidy(value) for key, value in node.items() if key not in {"format", "writeOnly"}}
-        if isinstance(kept.get("title"), str) and "properties" not in kept and "type" in kept | {"enum": 0}:
-            kept.pop("title")
-        if isinstance(kept.get("description"), str):
-            kept["description"] = " ".join(kept["description"].split())
-        return kept
-    return [_tidy(each) for each in node] if isinstance(node, list) else node
+def _describe(part: dict[str, Any], of: type[BaseModel]) -> None:
+    """Write defaults as an operator would, and descriptions on one line."""
+    part.pop("title", None)
+    for name, field in of.model_fields.items():
+        key = part["properties"][name]
+        for noise in ("title", "default", "format", "writeOnly"):
+            key.pop(noise, None)
+        if field.description:
+            key["description"] = " ".join(field.description.split())
+        default = _written(field.default)
+        if default is not None:
+            key["default"] = default
+
+
+def _written(default: Any) -> Any:
+    """Return a default as it would stand in the file; None when there is none to show."""
+    match default:
+        case timedelta():
+            return write_duration(default)
+        case Listen():
+            return str(default)
+        case bool() | int():
+            return default
+        case str():
+            return default or None
+        case tuple():
+            return [part.model_dump(exclude_unset=True) if isinstance(part, BaseModel) else part for part in default]
+        case _:
+            return None
+
+
+def _with_short_form(key: dict[str, Any], name: str) -> dict[str, Any]:
+    """Allow the address alone in place of the mapping."""
+    return {"description": key["description"], "anyOf": [{"type": "string"}, {"$ref": f"#/$defs/{name}"}]}
