@@ -1,0 +1,175 @@
+"""One contract for every store: the embedded one and a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.store import open_store
+from gateway.store.redis import RedisStore
+from tests.redis_server import RedisServer, run_redis
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Generator[RedisServer]:
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncGenerator[RedisStore]:
+    url = "memory://"
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        server.command("FLUSHALL")
+        url = server.url
+    store = open_store(url, key_prefix="test:", timeout=2)
+    yield store
+    await store.close()
+
+
+async def test_what_is_written_is_read(store: RedisStore) -> None:
+    assert await store.read("a") is None
+    await store.write("a", b"\x00\xff", 60)
+    assert await store.read("a") == b"\x00\xff"
+    assert await store.read_many(["a", "b", "a"]) == [b"\x00\xff", None, b"\x00\xff"]
+    assert await store.read_many([]) == []
+
+
+async def test_deleting_counts_what_was_there(store: RedisStore) -> None:
+    await store.write("a", b"1", 60)
+    assert await store.delete("a", "b") == 1
+    assert await store.delete() == 0
+    assert await store.read("a") is None
+
+
+async def test_a_value_is_replaced_only_while_it_is_what_was_read(store: RedisStore) -> None:
+    assert not await store.replace("a", old=b"1", new=b"2", ttl=60)
+    assert await store.read("a") is None
+    await store.write("a", b"1", 60)
+    assert not await store.replace("a", old=b"0", new=b"2", ttl=60)
+    assert await store.replace("a", old=b"1", new=b"2", ttl=60)
+    assert await store.read("a") == b"2"
+
+
+async def test_of_many_who_replace_one_wins(store: RedisStore) -> None:
+    await store.write("a", b"0", 60)
+    won = await asyncio.gather(*(store.replace("a", old=b"0", new=b"%d" % n, ttl=60) for n in range(1, 30)))
+    assert won.count(True) == 1
+
+
+async def test_of_many_who_take_one_gets_it(store: RedisStore) -> None:
+    await store.write("a", b"1", 60)
+    taken = await asyncio.gather(*(store.take("a") for _ in range(50)))
+    assert sorted(taken, key=bool) == [None] * 49 + [b"1"]
+
+
+async def test_an_index_forgets_members_past_their_time(store: RedisStore) -> None:
+    now = int(time.time())
+    await store.add_member("i", "old", expires_at=now + 1, now=now)
+    await store.add_member("i", "new", expires_at=now + 100, now=now)
+    assert sorted(await store.members("i", now=now)) == ["new", "old"]
+    assert await store.members("i", now=now + 50) == ["new"]
+    await store.add_member("i", "newer", expires_at=now + 200, now=now + 50)
+    assert sorted(await store.members("i", now=now)) == ["new", "newer"]
+    assert await store.remove_member("i", "new") == 1
+    assert await store.remove_member("i", "nobody") == 1
+    assert await store.remove_member("i", "newer") == 0
+
+
+async def test_a_counter_counts_and_ends(store: RedisStore) -> None:
+    assert [await store.increment("c", ttl=1) for _ in range(3)] == [1, 2, 3]
+    await asyncio.sleep(1.1)
+    assert await store.increment("c", ttl=1) == 1
+
+
+async def test_a_lease_has_one_holder(store: RedisStore) -> None:
+    assert await store.acquire_lease("l", "me", 60_000)
+    assert not await store.acquire_lease("l", "you", 60_000)
+    assert not await store.renew_lease("l", "you", 60_000)
+    await store.release_lease("l", "you")
+    assert not await store.acquire_lease("l", "you", 60_000)
+    assert await store.renew_lease("l", "me", 60_000)
+    await store.release_lease("l", "me")
+    assert await store.acquire_lease("l", "you", 60_000)
+
+
+async def test_a_lease_runs_out(store: RedisStore) -> None:
+    assert await store.acquire_lease("l", "me", 100)
+    await asyncio.sleep(0.2)
+    assert not await store.renew_lease("l", "me", 100)
+    assert await store.acquire_lease("l", "you", 100)
+
+
+async def test_every_key_ends_by_itself(redis_server: RedisServer) -> None:
+    redis_server.command("FLUSHALL")
+    store = open_store(redis_server.url, key_prefix="test:", timeout=2)
+    now = int(time.time())
+    await store.write("w", b"1", 60)
+    await store.replace("w", old=b"1", new=b"2", ttl=60)
+    await store.increment("c", ttl=60)
+    await store.increment("c", ttl=60)
+    await store.acquire_lease("l", "me", 60_000)
+    await store.add_member("i", "m", expires_at=now + 60, now=now)
+    await store.close()
+    for key in ("w", "c", "l", "i"):
+        ttl = int(redis_server.command("TTL", f"test:{key}").split("\r\n")[0][1:])
+        assert 0 < ttl <= 60, key
+
+
+async def test_a_redis_that_is_away_is_told_apart_from_an_empty_one() -> None:
+    with run_redis() as server:
+        store = open_store(server.url, key_prefix="test:", timeout=0.5)
+        await store.write("a", b"1", 60)
+        server.stop()
+        with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{server.port}"):
+            await store.read("a")
+        server.start()
+        await store.ping()
+        assert await store.read("a") is None
+        await store.close()
+
+
+async def test_a_redis_that_hangs_is_given_up_in_time() -> None:
+    with run_redis() as server:
+        store = open_store(server.url, key_prefix="test:", timeout=0.5)
+        await store.ping()
+        server.pause()
+        async with asyncio.timeout(20):
+            results = await asyncio.gather(*(store.read("a") for _ in range(100)), return_exceptions=True)
+        assert all(isinstance(result, StoreUnavailable) for result in results)
+        server.resume()
+        await store.ping()
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("commands", "words"),
+    [
+        ([("REPLICAOF", "127.0.0.1", "1")], "read-only"),
+        ([("CONFIG", "SET", "maxmemory", "1")], "full"),
+        ([("CONFIG", "SET", "requirepass", "x")], "password"),
+    ],
+)
+async def test_a_redis_that_refuses_is_explained(commands: list[tuple[str, ...]], words: str) -> None:
+    with run_redis() as server:
+        for command in commands:
+            server.command(*command)
+        store = open_store(server.url, key_prefix="test:", timeout=2)
+        with pytest.raises(StoreUnavailable, match=words):
+            await store.write("a", b"1", 60)
+        await store.close()
+
+
+async def test_a_password_is_never_told() -> None:
+    store = open_store("redis://user:hunter2@127.0.0.1:1/0", key_prefix="test:", timeout=0.5)
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.ping()
+    assert "hunter2" not in str(caught.value)
+    await store.close()
