@@ -30,7 +30,7 @@ _ALLOWED: Final = re.compile(rb"/[!\"$-\[\]-~]*")  # visible ASCII without "#" a
 _ESCAPE: Final = re.compile(rb"%(..|.?)", re.DOTALL)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{2}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_DOT_WITH_PARAMETER: Final = re.compile(rb"\.{1,2};")
+_DOT_WITH_PARAMETER: Final = re.compile(rb"\.{1,2}(?:;|%3B)")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SEPARATORS: Final = frozenset(b"/\\")
 

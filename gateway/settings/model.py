@@ -186,8 +186,8 @@ class IdentitySettings(Part):
 
 
 def _check_template(name: str, template: str) -> None:
-    if not re.fullmatch(r"[\x20-\x7e]*", template):
-        raise ValueError(f"has a template for {name} with characters beyond ASCII")
+    if not re.fullmatch(r"[\x20-\x7e]+", template) or template != template.strip():
+        raise ValueError(f"has a template for {name} that is empty, padded with spaces, or not plain ASCII")
     rest = re.sub(r"\{([a-z_]+)\}", "", template)
     unknown = [field for field in re.findall(r"\{([a-z_]+)\}", template) if field not in TEMPLATE_FIELDS]
     if unknown or "{" in rest or "}" in rest:

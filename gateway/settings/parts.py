@@ -56,7 +56,7 @@ def write_duration(duration: timedelta) -> str:
     """Write a duration in its largest whole unit."""
     seconds = duration.total_seconds()
     unit = next((unit for unit in ("d", "h", "m", "s") if seconds % _SECONDS[unit] == 0), "ms")
-    return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{round(seconds / _SECONDS[unit])}{unit}"
 
 
 def read_size(value: Any) -> int:

@@ -77,6 +77,8 @@ def test_canonical_form(raw: bytes, canonical: bytes) -> None:
         b"/a/..;a=b/c",
         b"/%2e%2e;/x",
         b"/%00/../a",
+        b"/a/..%3bx/b",
+        b"/a/%2e%3B/b",
         b"/%ff/../a",
     ],
 )

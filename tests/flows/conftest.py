@@ -73,9 +73,7 @@ class World:
             clock=self.clock,
         )
         sessions = Sessions(self.store, self.keyring, self.limits, client_key=settings.client_key)
-        process = Process(
-            self.store, sessions, provider, Refresh(self.store, sessions, provider, clock=self.clock)
-        )
+        process = Process(self.store, sessions, provider, Refresh(self.store, sessions, provider, clock=self.clock))
         self.processes.append(process)
         return process
 
@@ -87,9 +85,7 @@ class World:
             f"&response_type=code&redirect_uri={REDIRECT_URI}&state=s",
             person=person,
         )
-        attempt = begin_attempt(
-            binding_cookie="b", code_verifier=None, return_to="/", scopes=(), now=self.clock()
-        )
+        attempt = begin_attempt(binding_cookie="b", code_verifier=None, return_to="/", scopes=(), now=self.clock())
         return attempt.verify(read_callback(location.partition("?")[2].encode()), "b", self.clock())
 
     async def signed_in(self, process: Process, person: str = "plain") -> tuple[str, Grant, str]:

@@ -1,0 +1,128 @@
+"""`gateway run` as a process of its own, with a real Redis and the simulator."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.core.keyring import new_secret_key
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import echo, serve_app
+from tests.redis_server import RedisServer, run_redis
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+        return port
+
+
+def gateway_environ(**names: str) -> dict[str, str]:
+    """Return an environment with nothing of the caller's settings in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    return inherited | {f"GATEWAY__{name.upper()}": value for name, value in names.items()}
+
+
+@dataclass
+class RunningProcess:
+    """A gateway that runs as its own process."""
+
+    url: str
+    admin: str
+    process: subprocess.Popen[str]
+    log: Path
+    simulator: RunningSimulator
+    redis: RedisServer
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def run_gateway(
+    tmp_path: Path, simulator: RunningSimulator, redis: RedisServer, upstream: str, **changes: str
+) -> Generator[RunningProcess]:
+    """Run `gateway run` until the test ends it."""
+    port, admin = free_port(), free_port()
+    settings: Mapping[str, str] = {
+        "public_url": f"http://127.0.0.1:{port}",
+        "listen": f"127.0.0.1:{port}",
+        "admin__listen": f"127.0.0.1:{admin}",
+        "upstream": upstream,
+        "redis": redis.url,
+        "secret_keys": f'["{new_secret_key()}"]',
+        "tiktok__client_key": simulator.settings.client_key,
+        "tiktok__client_secret": simulator.settings.client_secret,
+        "tiktok__scopes": '["user.info.basic", "user.info.profile"]',
+        "tiktok__authorize_url": simulator.authorize_url,
+        "tiktok__token_url": simulator.token_url,
+        "tiktok__revoke_url": simulator.revoke_url,
+        "tiktok__user_info_url": simulator.user_info_url,
+        "routes": "[{path: /public/**, access: public}, {path: /**}]",
+        "log__level": "debug",
+    } | changes
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run"],
+            env=gateway_environ(**settings),
+            stderr=stderr,
+            text=True,
+            cwd=tmp_path,
+        )
+    running = RunningProcess(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process, log, simulator, redis)
+    try:
+        _wait_until_it_answers(running)
+        yield running
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def _wait_until_it_answers(running: RunningProcess) -> None:
+    for _ in range(200):
+        assert running.process.poll() is None, running.log.read_text()
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(running.url + "/oauth2/livez", trust_env=False)
+            return
+        time.sleep(0.05)
+    raise AssertionError(running.log.read_text())
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Generator[RunningSimulator]:
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Generator[RedisServer]:
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[str]:
+    with serve_app(echo) as url:
+        yield url
+
+
+@pytest.fixture
+def running(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> Generator[RunningProcess]:
+    with run_gateway(tmp_path, simulator, redis_server, upstream) as running:
+        yield running

@@ -1,0 +1,210 @@
+"""Settings: what is read, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SettingsError
+from gateway.settings import Settings, SettingsProblems, find, load, warnings
+
+KEY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"
+MINIMAL = f"""\
+public_url: https://app.example.com
+upstream: http://127.0.0.1:3000
+redis: redis://127.0.0.1:6379/0
+secret_keys: ["{KEY}"]
+tiktok:
+  client_key: key
+  client_secret: "${{SECRET}}"
+"""
+ENVIRON = {"SECRET": "hunter2$x"}
+
+
+def read(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(text)
+    return load(path, ENVIRON if environ is None else environ)
+
+
+def problems(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(SettingsProblems) as caught:
+        read(tmp_path, text, environ)
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+
+
+def test_the_smallest_file(tmp_path: Path) -> None:
+    settings = read(tmp_path, MINIMAL)
+    assert settings.redirect_uri == "https://app.example.com/oauth2/callback"
+    assert settings.cookie_name == "__Host-gateway"
+    assert settings.tiktok.client_secret.get_secret_value() == "hunter2$x"
+    assert settings.session.idle_timeout == timedelta(days=7)
+    assert settings.upstream is not None
+    assert settings.upstream.url == "http://127.0.0.1:3000"
+    assert [route.path for route in settings.routes] == ["/**"]
+    assert warnings(settings)[0].key == "secret_keys"
+
+
+def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
+    environ = {
+        "GATEWAY__PUBLIC_URL": "HTTP://LocalHost:80/",
+        "GATEWAY__UPSTREAM": "none",
+        "GATEWAY__REDIS": "memory://",
+        "GATEWAY__SECRET_KEYS": json.dumps([KEY]),
+        "GATEWAY__TIKTOK__CLIENT_KEY": "k",
+        "gateway__tiktok__client_secret": "s",
+        "GATEWAY__SESSION__IDLE_TIMEOUT": "1h30m",
+        "GATEWAY__TIKTOK__ALWAYS_ASK": "true",
+        "GATEWAY__ROUTES": "[{path: /x, methods: [GET]}]",
+    }
+    settings = load(None, environ)
+    assert settings.public_url == "http://localhost"
+    assert settings.cookie_name == "gateway"
+    assert settings.upstream is None
+    assert settings.session.idle_timeout == timedelta(minutes=90)
+    assert settings.tiktok.always_ask
+    assert read(tmp_path, MINIMAL, {**ENVIRON, "GATEWAY__REDIS__TIMEOUT": "5s"}).redis.timeout == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("https://app.example.com", "app.example.com"), "gateway.yaml:1:1: public_url: is no address: write what"),
+        (("https://app.example.com", "https://app.example.com/x"), "gateway.yaml:1:1: public_url: must end after the"),
+        (("https://app.example.com", "https://u:p@app.example.com"), "gateway.yaml:1:1: public_url: must end after"),
+        (("upstream:", "upstrem:"), "gateway.yaml:2:1: upstrem: is not a key; did you mean `upstream`?"),
+        (("http://127.0.0.1:3000", "127.0.0.1:3000"), "gateway.yaml:2:1: upstream: is no address of an app"),
+        (("redis://127", "http://127"), "gateway.yaml:3:1: redis: is no Redis URL"),
+        ((f'["{KEY}"]', "[]"), "gateway.yaml:4:1: secret_keys: is empty"),
+        (
+            (f'["{KEY}"]', "[short]"),
+            "gateway.yaml:4:1: secret_keys: has an entry that is no secret key (number 1)",
+        ),
+        ((f'["{KEY}"]', KEY), "gateway.yaml:4:1: secret_keys: must be a list"),
+        (
+            ("client_key: key", "client_id: key"),
+            "gateway.yaml:6:3: tiktok.client_id: is not a key; did you mean",
+        ),
+        (("client_key: key", "client_key: 5"), "gateway.yaml:6:3: tiktok.client_key: must be text; put it in quotes"),
+        (("${SECRET}", "${NOTHERE}"), "gateway.yaml:7:3: tiktok.client_secret: needs the environment variable NOTHERE"),
+        (("${SECRET}", "${file:/not/here}"), "gateway.yaml:7:3: tiktok.client_secret: cannot read the file /not/here"),
+    ],
+)
+def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    assert change[0] in MINIMAL
+    found = problems(tmp_path, MINIMAL.replace(*change))
+    assert any(problem.startswith(told) for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("prefix: oauth2", "prefix: must be a path like /oauth2"),
+        ("prefix: /", "prefix: must be a path like /oauth2"),
+        ("listen: 8080", "listen: is no address to listen on"),
+        ("listen: 127.0.0.1:99999", "listen: is no address to listen on"),
+        ("trusted_proxies: [nonsense]", "trusted_proxies[0]: is neither a CIDR"),
+        ("session: {idle_timeout: soon}", "session.idle_timeout: is no duration"),
+        ("session: {idle_timeout: 40d}", "session: idle_timeout must not be longer"),
+        ("session: {cookie_domain: other.example}", "session.cookie_domain: `other.example` is not the domain"),
+        ("session: {cookie_domain: example.com, cookie_name: __Host-x}", "session.cookie_name: __Host- cookies"),
+        ("session: {cookie_name: 'a b'}", "session.cookie_name: is no cookie name"),
+        ("identity: {presets: [tictoc]}", "identity.presets[0]: must be one of"),
+        ("identity: {headers: {X-A: '{openid}'}}", "identity.headers: has a template for X-A with a field"),
+        ("identity: {headers: {X-A: ''}}", "identity.headers: has a template for X-A that is empty"),
+        ("identity: {headers: {Cookie: '{open_id}'}}", "identity.headers: has `Cookie`, which cannot"),
+        ("routes: [{path: admin}]", "routes[0].path: must begin with /"),
+        ("routes: [{path: 'regex:('}]", "routes[0].path: is no regular expression"),
+        ("routes: [{path: /x, acess: deny}]", "routes[0].acess: is not a key; did you mean `access`?"),
+        ("routes: [{path: /x, methods: [get]}]", "routes[0].methods: has `get`"),
+        ("limits: {header_bytes: lots}", "limits.header_bytes: is no size"),
+        ("log: {level: loud}", "log.level: must be one of"),
+        ("cache_for: 5s", "cache_for: is not a key"),
+    ],
+)
+def test_every_key_has_rules(tmp_path: Path, line: str, told: str) -> None:
+    found = problems(tmp_path, MINIMAL + line + "\n")
+    assert len(found) == 1, found
+    assert told in found[0]
+    assert found[0].startswith("gateway.yaml:8:") or found[0].startswith("gateway.yaml:1:1: session"), found
+
+
+@pytest.mark.parametrize("scopes", ["user.info.basic,video.list", "[user.info.basic video.list]", "[video.list]"])
+def test_scopes_are_a_list_with_the_basic_one(tmp_path: Path, scopes: str) -> None:
+    assert "scopes" in problems(tmp_path, MINIMAL + f"  scopes: {scopes}\n")[0]
+
+
+@pytest.mark.parametrize("off", ["off", '"off"', "false"])
+def test_pkce_can_be_off_in_any_yaml(tmp_path: Path, off: str) -> None:
+    assert read(tmp_path, MINIMAL + f"  pkce: {off}\n").tiktok.pkce == "off"
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = problems(tmp_path, "redis: x\npublic_url: y\nupstream: z\nnonsense: 1\n")
+    assert [problem.split(":")[1] for problem in found] == ["1", "1", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "gateway.yaml:1:5: expected"),
+        ("a: 1\na: 2\n", "gateway.yaml:2:1"),
+        ("- a\n", "is not a mapping"),
+        ("", "public_url: is missing"),
+        ("a: !!python/object:os.system x", "a: is not a key"),
+    ],
+)
+def test_broken_files(tmp_path: Path, text: str, told: str) -> None:
+    assert any(told in problem for problem in problems(tmp_path, text))
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        load(path, {})
+
+
+def test_no_secret_shows(tmp_path: Path) -> None:
+    settings = read(tmp_path, MINIMAL.replace("redis://", "redis://:sesame@"))
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "hunter2" not in text
+        assert "sesame" not in text
+        assert KEY not in text
+    found = problems(tmp_path, MINIMAL + "routes: 5\n" + "prefix: x\n")
+    assert "hunter2" not in str(found)
+
+
+def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find({}, None) is None
+    (tmp_path / "gateway.yaml").write_text("")
+    (tmp_path / "other.yaml").write_text("")
+    assert find({}, None) == Path("gateway.yaml")
+    assert find({"GATEWAY_CONFIG": "other.yaml"}, None) == Path("other.yaml")
+    assert find({"GATEWAY_CONFIG": "other.yaml"}, Path("gateway.yaml")) == Path("gateway.yaml")
+    with pytest.raises(SettingsError, match=r"missing\.yaml does not exist"):
+        find({}, Path("missing.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
+        ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
+        ("routes: [{path: /**, access: public}]", "makes everything public"),
+        ("routes: [{path: /**}, {path: /x}]", "never reached"),
+    ],
+)
+def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
+    assert any(told in str(caution) for caution in warnings(read(tmp_path, MINIMAL + lines + "\n")))
+
+
+def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:
+    text = MINIMAL.replace("https://app", "http://app").replace("127.0.0.1:6379", "redis.internal:6379")
+    found = " ".join(str(caution) for caution in warnings(read(tmp_path, text.replace("${SECRET}", "plain"))))
+    for part in ("public_url: is http", "redis: has no password", "tiktok.client_secret: stands in the file"):
+        assert part in found
