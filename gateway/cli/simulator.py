@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from gateway.runtime.serve import bind
+from gateway.settings import Listen
 from gateway.simulator import SimulatorSettings, serve
 
 
 def simulator(port: int) -> None:
     """Serve the simulator until Ctrl-C."""
     settings = SimulatorSettings()
+    with bind(Listen("127.0.0.1", port), "--port") as listener:
+        port = listener.getsockname()[1]
+        _explain(port, settings)
+        serve(listener, settings)
+
+
+def _explain(port: int, settings: SimulatorSettings) -> None:
     print(
         f"""TikTok simulator on http://127.0.0.1:{port}
 
@@ -28,4 +37,3 @@ Trouble switches: GET and PATCH http://127.0.0.1:{port}/simulator/troubles
 Stop with Ctrl-C.""",
         flush=True,
     )
-    serve("127.0.0.1", port, settings)

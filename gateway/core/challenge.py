@@ -25,6 +25,11 @@ def is_navigation(head: RequestHead) -> bool:
     return head.method == "GET" and _is_document(head, dict(head.headers))
 
 
+def shows_page(head: RequestHead) -> bool:
+    """Whether a whole window is to show the answer, whatever the method: a page is wanted, not a problem."""
+    return _is_document(head, dict(head.headers))
+
+
 def is_prefetch(head: RequestHead) -> bool:
     """Whether the browser only prepares for a navigation that may never come."""
     return _is_prefetch(dict(head.headers))

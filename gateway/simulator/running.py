@@ -84,9 +84,9 @@ def run_in_thread(settings: SimulatorSettings | None = None, *, port: int = 0) -
             thread.join(timeout=10)
 
 
-def serve(host: str, port: int, settings: SimulatorSettings) -> None:
-    """Serve until Ctrl-C. Raises `OSError` when the address is taken."""
-    with socket.create_server((host, port)) as listener, contextlib.suppress(KeyboardInterrupt):
+def serve(listener: socket.socket, settings: SimulatorSettings) -> None:
+    """Serve on a listening socket until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
         _build_server(Simulator(settings)).run(sockets=[listener])
 
 

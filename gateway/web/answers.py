@@ -6,7 +6,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from gateway.core import cookies
-from gateway.core.challenge import is_navigation
+from gateway.core.challenge import shows_page
 from gateway.core.cookies import CookieSpec
 from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.path import CanonicalPath
@@ -122,7 +122,7 @@ class Answers:
         """Answer an error with a page or a problem; a request that could not be read gets the latter."""
         return error_answer(
             error,
-            navigation=head is not None and is_navigation(head),
+            navigation=head is not None and shows_page(head),
             pages=self.pages,
             request_id=request_id,
         )

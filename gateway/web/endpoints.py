@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route, Router
 
-from gateway.core.challenge import is_cross_site_post, is_navigation, is_prefetch
+from gateway.core.challenge import is_cross_site_post, is_navigation, is_prefetch, shows_page
 from gateway.core.request import RequestHead
 from gateway.core.session import SessionLimits, public_id
 from gateway.core.sign_in import Callback, read_callback
@@ -198,7 +198,7 @@ class Endpoints:
             return self._answers.unauthenticated(_request_id(request))
         for session_key in await self._disconnect.disconnect(signed_in):
             self._live.close_session(session_key)
-        if not is_form_navigation(_head(request)):
+        if not shows_page(_head(request)):
             return self._ended(request, "")
         html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")
         return page(200, html, extra=(*self._forget_cookie(), CLEAR_CACHE))
@@ -301,7 +301,7 @@ class Endpoints:
 
     def _ended(self, request: Request, location: str) -> Answer:
         extra = (*self._forget_cookie(), CLEAR_CACHE)
-        if is_form_navigation(_head(request)):
+        if shows_page(_head(request)):
             return redirect(303, location, extra=extra)
         return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")
 
@@ -328,15 +328,6 @@ class _Methods:
             raise MethodRefused(f"this address takes {', '.join(self._handlers)}")
         request = Request(scope, receive)
         await send_answer(await self._handlers[method](request), send, head_only=head_only)
-
-
-def is_form_navigation(head: RequestHead) -> bool:
-    """Whether a form on a page sent this, so that the answer will be shown as a page."""
-    mode = next((value for name, value in head.headers if name == b"sec-fetch-mode"), None)
-    if mode is not None:
-        return mode == b"navigate"
-    accept = next((value for name, value in head.headers if name == b"accept"), b"")
-    return b"text/html" in accept
 
 
 async def _read_form(request: Request) -> dict[str, str]:

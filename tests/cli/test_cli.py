@@ -1,0 +1,187 @@
+"""The command line, as typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.core.keyring import read_secret_key
+from gateway.settings import json_schema
+from tests.harness import Browser
+
+ENVIRON = {
+    "GATEWAY_SECRET_KEY": "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V",
+    "TIKTOK_CLIENT_KEY": "k",
+    "TIKTOK_CLIENT_SECRET": "s3cr3t",
+}
+EXAMPLE = str(Path(__file__).parents[2] / "gateway.example.yaml")
+
+
+def gateway(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        env=inherited | ENVIRON,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "check", "explain", "keys", "keys new", "schema", "simulator", "health"]
+)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = gateway(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout or command == "keys"
+    assert "\x1b" not in done.stdout
+
+
+def test_a_fresh_key_can_be_used() -> None:
+    done = gateway("keys", "new")
+    assert len(read_secret_key(done.stdout.strip())) == 32
+
+
+def test_the_schema() -> None:
+    assert json.loads(gateway("schema").stdout) == json_schema()
+
+
+def test_the_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", gateway("--version").stdout)
+
+
+def test_wrong_usage_is_2() -> None:
+    assert gateway("nonsense").returncode == 2
+    assert gateway("run", "--nonsense").returncode == 2
+    assert gateway("explain", "GET").returncode == 2
+
+
+def test_check_says_yes(tmp_path: Path) -> None:
+    done = gateway("check", "-c", EXAMPLE)
+    assert done.returncode == 0
+    assert "https://app.example.com/oauth2/callback" in done.stdout
+    found = json.loads(gateway("check", "-c", EXAMPLE, "--json").stdout)
+    assert found == {"problems": [], "warnings": []}
+
+
+def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("public_url: x\nnonsense: 1\n")
+    done = gateway("check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "gateway.yaml:1:1: public_url: is no address" in done.stderr
+    assert "gateway.yaml:2:1: nonsense: is not a key" in done.stderr
+    assert "tiktok" in done.stderr
+    assert len(json.loads(gateway("check", "--json", cwd=tmp_path).stdout)["problems"]) >= 5
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    done = gateway("check", "-c", "not-here.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "not-here.yaml does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["GET", "/static/x"], "decision: allow"),
+        (["GET", "/internal/../static/./x"], "canonical path: /static/x"),
+        (["GET", "/INTERNAL/x"], "decision: deny"),
+        (["GET", "/other", "--signed-out"], "how: redirect"),
+        (["GET", "/api/x", "--signed-out"], "how: unauthorized"),
+        (["POST", "/other"], "X-TikTok-Access-Token".lower()),
+        (["GET", "/oauth2/account"], "decision: own"),
+        (["GET", "https://app.example.com/other?a=b#c"], "upstream: http://127.0.0.1:3000/other?a=b"),
+        (["GET", "/other", "--scopes", "video.list"], "x-tiktok-scopes: video.list"),
+        (["GET", "/other"], "route 5 (/**): matches"),
+    ],
+)
+def test_explain(words: list[str], told: str) -> None:
+    done = gateway("explain", *words, "-c", EXAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+
+
+def test_explain_for_machines() -> None:
+    told = json.loads(gateway("explain", "GET", "/other", "-c", EXAMPLE, "--json").stdout)
+    assert told["decision"] == "allow"
+    assert told["route"] == 5
+    assert "x-tiktok-open-id" in told["headers_set"]
+    assert "x-forwarded-user" in told["headers_removed"]
+
+
+def test_explain_tells_what_is_malformed() -> None:
+    done = gateway("explain", "GET", "/a%2fb", "-c", EXAMPLE)
+    assert done.returncode == 1
+    assert "400 malformed_request" in done.stderr
+
+
+def test_health_without_a_gateway_is_1() -> None:
+    assert gateway("health", "-c", EXAMPLE).returncode == 1
+
+
+def test_the_demo_from_the_first_click_to_the_greeting() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "demo", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        printed = ""
+        while "Stop with" not in printed:
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        found = re.search(r"Open (http://127\.0\.0\.1:\d+)", printed)
+        assert found is not None
+        for _ in range(100):
+            try:
+                httpx.get(found[1] + "/oauth2/livez", trust_env=False)
+                break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        with Browser(found[1]) as browser:
+            page = browser.sign_in("/", person="emoji")
+            assert "Hello, <bdi>李小龙 🦊" in page.text
+            assert "act." in page.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+def test_the_simulator_alone() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "simulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        printed = ""
+        while "Stop with" not in printed:
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        found = re.search(r"simulator on (http://127\.0\.0\.1:\d+)", printed)
+        assert found is not None
+        assert httpx.get(found[1] + "/simulator/troubles", trust_env=False).status_code == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        process.communicate(timeout=10)
