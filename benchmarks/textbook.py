@@ -28,8 +28,7 @@ from typing import Any
 
 PROXY_CORE, LOAD_CORE = 0, 1
 _UVICORN = (
-    f"{sys.executable} -m uvicorn --loop uvloop --http httptools --lifespan off --no-access-log "
-    "--log-level warning"
+    f"{sys.executable} -m uvicorn --loop uvloop --http httptools --lifespan off --no-access-log --log-level warning"
 )
 DEFAULT_TARGETS = [
     f"textbook={_UVICORN} --port {{port}} benchmarks.apps:textbook",
@@ -99,9 +98,7 @@ def load_with_wrk(port: int, options: argparse.Namespace) -> dict[str, float]:
     command += [part for header in options.header for part in ("-H", header)]
     out = _run_pinned([*command, f"http://127.0.0.1:{port}{options.path}"])
     units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-    p50, p99 = (
-        float(number) * units[unit] for number, unit in re.findall(r"(?:50|99)%\s+([\d.]+)(us|ms|s)", out)
-    )
+    p50, p99 = (float(number) * units[unit] for number, unit in re.findall(r"(?:50|99)%\s+([\d.]+)(us|ms|s)", out))
     requests = _find(r"(\d+) requests in", out)
     errors = _find(r"Non-2xx or 3xx responses: (\d+)", out)
     rate = _find(r"Requests/sec:\s+([\d.]+)", out)
@@ -144,9 +141,7 @@ def print_table(rounds: dict[str, list[Any]], options: argparse.Namespace) -> No
     print(f"| {'target':12} | requests/s | ratio   | CPU µs/request | p50 ms | p99 ms | errors |")
     print("|---|---|---|---|---|---|---|")
     for name, results in rounds.items():
-        rate, cpu, p50, p99 = (
-            median(result[key] for result in results) for key in ("rate", "cpu", "p50", "p99")
-        )
+        rate, cpu, p50, p99 = (median(result[key] for result in results) for key in ("rate", "cpu", "p50", "p99"))
         errors = sum(result["errors"] for result in results)
         print(
             f"| {name:12} | {rate:10,.0f} | {rate / first:7.1f} | {cpu:14,.0f} | {p50:6.1f} | {p99:6.1f} "
@@ -163,9 +158,7 @@ def print_table(rounds: dict[str, list[Any]], options: argparse.Namespace) -> No
 
 def read_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", action="append", help="name=command; may be repeated; added to the two")
     parser.add_argument("--only", action="store_true", help="measure only the targets given")
     parser.add_argument("--load", choices=["ours", "wrk"], default="ours")
@@ -194,9 +187,7 @@ def main() -> None:
         for target in targets:
             name, _, command = target.partition("=")
             ports[name] = choose_port()
-            words = [
-                word.format(port=ports[name], upstream_port=upstream_port) for word in shlex.split(command)
-            ]
+            words = [word.format(port=ports[name], upstream_port=upstream_port) for word in shlex.split(command)]
             pids[name] = stack.enter_context(running(words, ports[name], PROXY_CORE, upstream_port))
         print_table(measure(pids, ports, options), options)
 
