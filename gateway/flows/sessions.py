@@ -6,6 +6,7 @@ A value that no key opens counts as absent: it was altered, or sealed by a key t
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ from gateway.core.session import Session, SessionLimits, build_session_key, new_
 from gateway.core.tiktok import Profile
 from gateway.errors import SealBroken
 from gateway.flows.ports import Store
+
+MEMO_SIZE: Final = 20_000
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -43,20 +46,28 @@ class Sessions:
         self._keyring = keyring
         self._limits = limits
         self._client_key = client_key
+        # which grant a session leans on never changes: knowing it, both are read at once
+        self._grant_keys: dict[str, str] = {}
 
     async def read(self, cookie_value: bytes, now: datetime) -> SignedIn | None:
         """Return who a session cookie stands for; None when it stands for nobody (any more)."""
         key = build_session_key(cookie_value)
-        sealed = await self._store.read(key) if key is not None else None
-        if key is None or sealed is None:
+        if key is None:
             return None
-        session = self._open(key, sealed, Session)
-        if session is None or now >= session.expires_at(self._limits):
+        grant_key = self._grant_keys.get(key, "")
+        sealed, sealed_grant = (
+            await self._store.read_many((key, grant_key)) if grant_key else (await self._store.read(key), None)
+        )
+        session = self._open(key, sealed, Session) if sealed is not None else None
+        if session is None or sealed is None or now >= session.expires_at(self._limits):
             return None
-        stored = await self.read_grant(session.grant_key)
-        if stored is None or stored.grant.subject != session.subject:
+        if session.grant_key != grant_key:
+            sealed_grant = await self._store.read(session.grant_key)
+            self._remember(key, session.grant_key)
+        grant = self._open(session.grant_key, sealed_grant, Grant) if sealed_grant is not None else None
+        if grant is None or grant.subject != session.subject:
             return None
-        return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=stored.grant)
+        return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=grant)
 
     async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
         """Write a grant and a new session that leans on it; returns the new session id for the cookie.
@@ -143,6 +154,17 @@ class Sessions:
         sealed = seal_record(self._keyring, stored.key, grant)
         ttl = _seconds(self._limits.absolute)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
+
+    async def _read_both(self, key: str, grant_key: str) -> tuple[bytes | None, bytes | None]:
+        if not grant_key:
+            return await self._store.read(key), None
+        sealed, sealed_grant = await self._store.read_many((key, grant_key))
+        return sealed, sealed_grant
+
+    def _remember(self, key: str, grant_key: str) -> None:
+        if len(self._grant_keys) >= MEMO_SIZE:
+            self._grant_keys.clear()
+        self._grant_keys[key] = grant_key
 
     def _open(self, key: str, sealed: bytes, kind: type[R]) -> R | None:
         try:

@@ -26,6 +26,7 @@ from redis.exceptions import (
 )
 
 from gateway.errors import StoreUnavailable
+from gateway.store.batch import ReadBatch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,6 +92,7 @@ class RedisStore:
         self._prefix = key_prefix
         self.address = address
         self.timeout = timeout
+        self._reads = ReadBatch(self._fetch)
         self._replace = client.register_script(_REPLACE)
         self._add_member = client.register_script(_ADD_MEMBER)
         self._remove_member = client.register_script(_REMOVE_MEMBER)
@@ -98,20 +100,17 @@ class RedisStore:
         self._renew_lease = client.register_script(_RENEW_LEASE)
         self._release_lease = client.register_script(_RELEASE_LEASE)
 
-    @_bounded
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
-        found: bytes | None = await self._client.get(self._prefix + key)
-        return found
+        return (await self._reads.read((key,)))[0]
 
-    @_bounded
     async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return what is stored under each key, in order."""
-        # a pipeline and not MGET: the keys may lie on several nodes of a cluster
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.get(self._prefix + key)
-            return list(await pipeline.execute())
+        return await self._reads.read(keys) if keys else []
+
+    @_bounded
+    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        return list(await self._client.mget([self._prefix + key for key in keys]))
 
     @_bounded
     async def write(self, key: str, value: bytes, ttl: int) -> None:

@@ -9,10 +9,13 @@ a value under a telling name is blanked.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+import msgspec
 import structlog
 
 Event = structlog.typing.EventDict
@@ -58,6 +61,39 @@ log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
 )
 
 
+class _Lines:
+    """Writes the lines of one turn of the event loop at once: a write a request would cost more than the request."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._waiting.append(line)
+
+    def _flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        sys.stderr.buffer.write(b"".join(lines))
+        sys.stderr.buffer.flush()
+
+
+_lines: Final = _Lines()
+_direct = False
+
+
+def log_request(fields: dict[str, object]) -> None:
+    """Write the line of one request that went well, within the event loop.
+
+    In our own process and as JSON this takes the short way, in the same form as every other event.
+    """
+    if not _direct:
+        log.info("request", **fields)
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    _lines.write(msgspec.json.encode({"event": "request", **fields, "level": "info", "timestamp": now}) + b"\n")
+
+
 def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
     """Send all events of this process, ours and the libraries', to standard error in one form."""
     render: structlog.typing.Processor = (
@@ -79,3 +115,5 @@ def configure_logs(form: Literal["json", "console"], level: Literal["debug", "in
     _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
+    global _direct
+    _direct = form == "json" and level in {"debug", "info"}

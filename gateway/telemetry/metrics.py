@@ -18,6 +18,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._requests: dict[tuple[str, int], Counter] = {}  # looking labels up costs more than counting
         self.requests = Counter(
             "gateway_requests_total",
             "Requests answered, by decision and status class.",
@@ -43,6 +44,15 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+
+    def count_request(self, decision: str, status: int, duration: float) -> None:
+        """Count an answered request; `duration` in seconds."""
+        key = (decision, status // 100)
+        counter = self._requests.get(key)
+        if counter is None:
+            counter = self._requests[key] = self.requests.labels(decision, f"{status // 100}xx")
+        counter.inc()
+        self.duration.observe(duration)
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""

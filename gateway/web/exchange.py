@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.errors import Blame, GatewayError
-from gateway.telemetry.logs import log
+from gateway.telemetry.logs import log, log_request
 from gateway.telemetry.metrics import Metrics
 
 Message = MutableMapping[str, Any]
@@ -62,8 +62,7 @@ class Exchange:
     def tell(self, method: str, path: str, metrics: Metrics) -> None:
         """Write the request's one log line, and count it. The query is left out: it may carry codes."""
         duration = time.perf_counter() - self._started_at
-        metrics.requests.labels(self.decision, f"{self.status // 100}xx").inc()
-        metrics.duration.observe(duration)
+        metrics.count_request(self.decision, self.status, duration)
         fields: dict[str, object] = {
             "request_id": self.request_id,
             "method": method,
@@ -77,7 +76,7 @@ class Exchange:
         if self.session:
             fields["session"] = self.session
         if self.error is None:
-            log.info("request", **fields)
+            log_request(fields)
             return
         error = self.error
         metrics.errors.labels(error.code, error.blame).inc()

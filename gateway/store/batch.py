@@ -1,0 +1,53 @@
+"""Joins the reads of one turn of the event loop into one command.
+
+A command through redis-py costs far more than Redis needs to answer it, so under load many requests share one. Alone, a
+read waits for nothing but the turn it was asked in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.errors import StoreUnavailable
+
+Values = list[bytes | None]
+
+
+class ReadBatch:
+    """Collects reads. `fetch` reads many keys at once, and raises `StoreUnavailable`."""
+
+    def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Values]]) -> None:
+        self._fetch = fetch
+        self._waiting: list[tuple[Sequence[str], asyncio.Future[Values]]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    def read(self, keys: Sequence[str]) -> asyncio.Future[Values]:
+        """Return the values of `keys`, in order, once they are here."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._start)
+        future: asyncio.Future[Values] = loop.create_future()
+        self._waiting.append((keys, future))
+        return future
+
+    def _start(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._answer(waiting), name="read batch")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer(self, waiting: list[tuple[Sequence[str], asyncio.Future[Values]]]) -> None:
+        try:
+            values = await self._fetch([key for keys, _ in waiting for key in keys])
+        except StoreUnavailable as error:
+            for _, future in waiting:
+                if not future.done():
+                    # one each: a shared exception would collect the traceback of everybody
+                    future.set_exception(StoreUnavailable(str(error)))
+            return
+        position = 0
+        for keys, future in waiting:
+            if not future.done():
+                future.set_result(values[position : position + len(keys)])
+            position += len(keys)
