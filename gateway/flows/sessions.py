@@ -55,9 +55,7 @@ class Sessions:
         if key is None:
             return None
         grant_key = self._grant_keys.get(key, "")
-        sealed, sealed_grant = (
-            await self._store.read_many((key, grant_key)) if grant_key else (await self._store.read(key), None)
-        )
+        sealed, sealed_grant = await self._read_both(key, grant_key)
         session = self._open(key, sealed, Session) if sealed is not None else None
         if session is None or sealed is None or now >= session.expires_at(self._limits):
             return None

@@ -87,7 +87,7 @@ def log_request(fields: dict[str, object]) -> None:
 
     In our own process and as JSON this takes the short way, in the same form as every other event.
     """
-    if not _direct:
+    if not _direct:  # another program's process, whose log is not ours to write to
         log.info("request", **fields)
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
