@@ -129,11 +129,9 @@ class _Closing:
 
 
 @contextlib.contextmanager
-def serve_gateway(
-    simulator: RunningSimulator, upstream: str, *, bound: socket.socket | None = None, **changes: str
-) -> Generator[Running]:
+def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
     """Serve the gateway as `gateway run` does: our protocol, our pipeline, the upstream behind it."""
-    with bound or listener() as bound:
+    with listener() as bound:
         changes.setdefault("public_url", url_of(bound))
         settings = read_settings(simulator, upstream=upstream, **changes)
         generation = build(settings)

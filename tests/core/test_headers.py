@@ -190,3 +190,82 @@ def test_vary_is_added_once() -> None:
 
 def test_end_to_end_drops_what_connection_names() -> None:
     assert end_to_end(((b"connection", b"close, X-B"), (b"x-b", b"1"), (b"x-c", b"2"))) == ((b"x-c", b"2"),)
+
+
+@pytest.mark.parametrize("name", [b"X-Forwarded-Email", b"X_Forwarded.Client-Cert", b"Content_Length", b"Content.Type"])
+def test_names_that_only_look_like_those_of_a_front_or_of_framing(name: bytes) -> None:
+    assert b"evil" not in handed((name, b"evil")).values()
+
+
+@pytest.mark.parametrize("name", [b"Transfer_Encoding", b"Proxy_Authorization", b"Keep.Alive"])
+def test_hop_by_hop_fields_go_in_every_spelling(name: bytes) -> None:
+    assert b"evil" not in handed((name, b"evil")).values()
+
+
+def test_the_real_framing_reaches_the_app() -> None:
+    assert handed((b"Content-Length", b"0"), (b"Content-Type", b"text/plain"))[b"content-type"] == b"text/plain"
+
+
+def test_a_token_does_not_come_back_in_authorization() -> None:
+    fields = ((b"Authorization", b"Bearer token"),)
+    reserved = frozenset({b"authorization"})
+    assert client_headers(fields, own_cookies=OWN, remove_headers=reserved, identity_bearing=True) == [
+        (b"vary", b"Cookie"),
+        (b"cache-control", b"private"),
+    ]
+    assert answer(*fields) == [(b"authorization", b"Bearer token")]  # without the bearer preset it is the app's own
+
+
+@pytest.mark.parametrize(
+    "cookie", [b"=gateway=x", b" = gateway=x", b"==gateway=x", b"\tgateway\t=x", b"gateway", b"gateway;Path=/"]
+)
+def test_cookies_that_browsers_send_back_as_ours(cookie: bytes) -> None:
+    assert answer((b"Set-Cookie", cookie)) == []
+
+
+@pytest.mark.parametrize("cookie", [b"Gateway=x", b"gatewayx=1", b"a=gateway=x", b"a=1; gateway=x", b"=", b""])
+def test_cookies_that_only_resemble_ours(cookie: bytes) -> None:
+    assert answer((b"Set-Cookie", cookie)) == [(b"set-cookie", cookie)]
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        (b'private="set-cookie, x-a", max-age=60', b"private, max-age=60"),
+        (b"public, private", b"private"),
+        (b"private, S-MaxAge=60", b"private"),
+        (b'no-cache="x-a, x-b", PUBLIC', b'private, no-cache="x-a, x-b"'),
+        (b"Private, No-Store", b"private, No-Store"),
+        (b"no-store, public", b"no-store"),
+        (b",, ;", b"private, ;"),
+        (b'max-age="60', b"private, max-age=, 60"),
+        (b"", b"private"),
+    ],
+)
+def test_half_private_answers_become_private(said: bytes, sent: bytes) -> None:
+    assert dict(answer((b"cache-control", said), identity_bearing=True))[b"cache-control"] == sent
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"public", b"private", b"s-maxage=9", b"no-store", b"max-age=1", b'private="a"', b'"', b"="])
+    )
+)
+def test_no_answer_for_somebody_may_be_shared(said: list[bytes]) -> None:
+    given = dict(answer((b"cache-control", b", ".join(said)), identity_bearing=True))
+    words = given[b"cache-control"].split(b", ")
+    assert b"private" in words or b"no-store" in words
+    assert not {b"public", b"s-maxage=9"} & set(words)
+    assert b"no-store" in words or b'"' in b"".join(said) or b"no-store" not in said
+
+
+@pytest.mark.parametrize(
+    "name", [b"CDN-Cache-Control", b"Acme-CDN-Cache-Control", b"Surrogate-Control", b"X-Accel-Expires"]
+)
+def test_caches_are_not_told_otherwise(name: bytes) -> None:
+    assert name.lower() not in dict(answer((name, b"max-age=60"), identity_bearing=True))
+    assert name.lower() in dict(answer((name, b"max-age=60")))
+
+
+def test_vary_on_everything_is_enough() -> None:
+    assert [v for n, v in answer((b"Vary", b"*"), identity_bearing=True) if n == b"vary"] == [b"*"]

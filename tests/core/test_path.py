@@ -136,3 +136,16 @@ def test_any_text_survives_as_one_segment(text: str) -> None:
     if text in {".", ".."} or text.startswith((".;", "..;")):
         return
     assert canonicalise(b"/x/" + quote(text, safe="").encode()).text == f"/x/{text}"
+
+
+@given(st.lists(st.tuples(st.sampled_from("aZ09-_~/.e"), st.booleans()), max_size=12))
+def test_encoding_what_needs_none_changes_nothing(characters: list[tuple[str, bool]]) -> None:
+    plain = "/" + "".join(char for char, _ in characters)
+    spelled = "/" + "".join(f"%{ord(char):02x}" if encode and char != "/" else char for char, encode in characters)
+    try:
+        expected = canonicalise(plain.encode())
+    except MalformedRequest:
+        with pytest.raises(MalformedRequest):
+            canonicalise(spelled.encode())
+        return
+    assert canonicalise(spelled.encode()) == expected
