@@ -1,8 +1,9 @@
 """Who asks, and what their browser asked for, when there are other proxies in front.
 
 Nobody is believed by default. When the peer is a trusted proxy, the client address is the right-most hop that is not
-trusted itself; scheme and host are what the nearest proxy says. Malformed words of a trusted proxy are refused: a front
-that is set up wrongly must not decide who somebody is.
+trusted itself. Scheme and host are what the nearest proxy says in X-Forwarded-*; in `Forwarded`, where an element keeps
+them together with the address, what the proxy says that saw this hop. Malformed words of a trusted proxy are refused: a
+front that is set up wrongly must not decide who somebody is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -23,10 +24,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MEMO_SIZE: Final = 4096
 _PAIR: Final = re.compile(r'\s*([A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))\s*')
-_HOP: Final = re.compile(
-    r"\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<plain>[^:\[\]\s]+)(?::\d{1,5})?|(?P<bare>[0-9A-Fa-f:.]+)"
+_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+')
+_PAIR_TEXT: Final = re.compile(r'(?:[^";]|"(?:[^"\\]|\\.)*"?)+')
+_PORT: Final = r"(?::(?:\d{1,5}|_[A-Za-z0-9._-]+))?"  # RFC 7239 §6: a port may be obfuscated too
+_NODE: Final = re.compile(
+    rf"\[(?P<bracketed>[0-9A-Fa-f:.]+)\]{_PORT}|(?P<plain>[^:\[\]\s]+){_PORT}|(?P<bare>[0-9A-Fa-f:.]+)"
 )
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")  # RFC 9110 §7.2
+_SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -71,20 +76,22 @@ class TrustedProxies:
 
 
 def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str, trusted: TrustedProxies) -> Origin:
-    """Return the origin of a request. Raises `MalformedRequest` when a trusted peer contradicts itself."""
+    """Return the origin of a request.
+
+    `scheme` and `host` are what the peer itself used. Raises `MalformedRequest` when a trusted peer contradicts
+    itself, or cannot be understood.
+    """
+    seen = Origin(client_address=peer or "", scheme=scheme, host=host)
     if not trusted.trusts(peer):
-        return Origin(client_address=peer or "", scheme=scheme, host=host)
-    said = _read_x_forwarded(headers)
-    standard = _read_standard(headers)
-    origins = [
-        _build_origin(each, Origin(client_address=peer or "", scheme=scheme, host=host), trusted)
-        for each in (said, standard)
-        if any(each)
-    ]
-    if len(origins) == 2 and origins[0] != origins[1]:
+        return seen
+    said = _collect(headers)
+    if not said:
+        return seen
+    origins = [_build_origin(hops, seen, trusted) for hops in (_read_x_forwarded(said), _read_standard(said)) if hops]
+    if len(origins) == 2 and not _agree(*origins):
         # a proxy that sets one kind and lets the client's other kind through is told apart from one that sets both
         raise MalformedRequest("a trusted proxy sends X-Forwarded-* and Forwarded, and they disagree")
-    return origins[0] if origins else Origin(client_address=peer or "", scheme=scheme, host=host)
+    return origins[0] if origins else seen
 
 
 def is_host(text: bytes) -> bool:
@@ -92,75 +99,95 @@ def is_host(text: bytes) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-Said = tuple[list[str], list[str], list[str]]  # for, proto, host
+class Hop(NamedTuple):
+    """What one proxy says of the request it received; None where it says nothing."""
+
+    node: str | None
+    proto: str | None
+    host: str | None
 
 
-def _build_origin(said: Said, seen: Origin, trusted: TrustedProxies) -> Origin:
-    hops, protos, hosts = said
-    proto = protos[-1].lower() if protos else seen.scheme
+def _build_origin(hops: list[Hop], seen: Origin, trusted: TrustedProxies) -> Origin:
+    """Walk from the nearest proxy to the first hop that is not trusted; what stands further left may be invented."""
+    address, proto, host = seen.client_address, seen.scheme, seen.host
+    for hop in reversed(hops):
+        proto = proto if hop.proto is None else hop.proto.lower()
+        host = host if hop.host is None else hop.host
+        if hop.node is None:
+            break
+        address = _read_address(hop.node)
+        if not address or not trusted.trusts(address):
+            break
     if proto not in _SCHEMES:
         raise MalformedRequest("a trusted proxy names a scheme that is none")
-    host = hosts[-1] if hosts else seen.host
     if not is_host(host.encode("latin-1", "replace")):
         raise MalformedRequest("a trusted proxy names a host that is none")
-    return Origin(
-        client_address=_read_client_address(hops, trusted) if hops else seen.client_address,
-        scheme=_SCHEMES[proto],
-        host=host,
+    return Origin(client_address=address, scheme=_SCHEMES[proto], host=host)
+
+
+def _agree(one: Origin, other: Origin) -> bool:
+    return (one.client_address, one.scheme, one.host.lower()) == (
+        other.client_address,
+        other.scheme,
+        other.host.lower(),
     )
 
 
-def _read_x_forwarded(headers: Headers) -> Said:
-    return (
-        _read_list(headers, b"x-forwarded-for"),
-        _read_list(headers, b"x-forwarded-proto"),
-        _read_list(headers, b"x-forwarded-host"),
-    )
+def _collect(headers: Headers) -> dict[bytes, str]:
+    """Return what is said of the origin; several lines of a list make one (RFC 9110 §5.3)."""
+    said: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _SAYING and value:
+            text = value.decode("latin-1")
+            said[name] = f"{said[name]},{text}" if name in said else text
+    return said
 
 
-def _read_list(headers: Headers, name: bytes) -> list[str]:
-    values = [value.decode("latin-1") for header, value in headers if header == name and value]
-    return [item.strip() for value in values for item in value.split(",")]
+def _read_x_forwarded(said: dict[bytes, str]) -> list[Hop]:
+    """Read the lists. Of schemes and hosts the last word counts: proxies do not keep these hop by hop."""
+    nodes = _split_list(said, b"x-forwarded-for")
+    protos = _split_list(said, b"x-forwarded-proto")
+    hosts = _split_list(said, b"x-forwarded-host")
+    if not (nodes or protos or hosts):
+        return []
+    # Apache appends to a client's X-Forwarded-Host: by position, the client would choose the host
+    nearest = Hop(nodes[-1] if nodes else None, protos[-1] if protos else None, hosts[-1] if hosts else None)
+    return [*(Hop(node, None, None) for node in nodes[:-1]), nearest]
 
 
-def _read_standard(headers: Headers) -> Said:
-    """Read `Forwarded` (RFC 7239 §4)."""
-    said: dict[str, list[str]] = {"for": [], "proto": [], "host": []}
-    values = [value.decode("latin-1") for header, value in headers if header == b"forwarded" and value]
-    for pair in _split_pairs(",".join(values)) if values else ():
+def _split_list(said: dict[bytes, str], name: bytes) -> list[str]:
+    return [item.strip() for item in said[name].split(",")] if name in said else []
+
+
+def _read_standard(said: dict[bytes, str]) -> list[Hop]:
+    """Read `Forwarded`: elements between commas, pairs between semicolons (RFC 7239 §4)."""
+    return [_read_element(element) for element in _ELEMENT.findall(said.get(b"forwarded", "")) if element.strip()]
+
+
+def _read_element(element: str) -> Hop:
+    pairs: dict[str, str] = {}
+    for pair in _PAIR_TEXT.findall(element):
         found = _PAIR.fullmatch(pair)
         if found is None:
             raise MalformedRequest("a trusted proxy sends a malformed Forwarded header")
         name, quoted, token = found[1].lower(), found[2], found[3]
-        if name in said:
-            said[name].append(token if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
-    return said["for"], said["proto"], said["host"]
+        if name in pairs:  # RFC 7239 §4: each parameter once an element
+            raise MalformedRequest("a trusted proxy sends a Forwarded element that says one thing twice")
+        pairs[name] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+    return Hop(pairs.get("for"), pairs.get("proto"), pairs.get("host"))
 
 
-def _split_pairs(text: str) -> list[str]:
-    """Split at `,` and `;` outside quoted strings."""
-    return re.findall(r'(?:[^",;]|"(?:[^"\\]|\\.)*"?)+', text)
-
-
-def _read_client_address(hops: list[str], trusted: TrustedProxies) -> str:
-    """Return the right-most hop that is not a trusted proxy; what stands further left may be invented."""
-    address = ""
-    for hop in reversed(hops):
-        address = _read_address(hop)
-        if not address or not trusted.trusts(address):
-            break
-    return address
-
-
-def _read_address(hop: str) -> str:
-    """Return a hop without port and brackets; "" for `unknown` and obfuscated ones (RFC 7239 §6.2, §6.3)."""
-    found = _HOP.fullmatch(hop)
+def _read_address(node: str) -> str:
+    """Return a node without port and brackets; "" for `unknown` and obfuscated ones (RFC 7239 §6.2, §6.3)."""
+    found = _NODE.fullmatch(node)
     if found is None:
         raise MalformedRequest("a trusted proxy names an address that is none")
     text = found["bracketed"] or found["plain"] or found["bare"]
     if text.lower() == "unknown" or text.startswith("_"):
         return ""
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         raise MalformedRequest("a trusted proxy names an address that is none") from None
+    # one client, one name: rate limits count by it
+    return str(getattr(address, "ipv4_mapped", None) or address)

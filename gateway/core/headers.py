@@ -6,6 +6,7 @@ In is sacred, out is ours; strip, then inject. The order is the defence: hop-by-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -35,17 +36,6 @@ HOP_BY_HOP: Final = frozenset(
 _REBUILT: Final = frozenset(
     {
         b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-        b"x-forwarded-protocol",
-        b"x-forwarded-scheme",
-        b"x-forwarded-server",
-        b"x-forwarded-ssl",
-        b"x-forwarded-uri",
-        b"x-forwarded-method",
         b"x-original-host",
         b"x-original-method",
         b"x-original-uri",
@@ -56,10 +46,19 @@ _REBUILT: Final = frozenset(
         b"x-url-scheme",
     }
 )
-"""What fronts say of a request, in normalised spelling: dropped, and the useful ones built anew."""
+"""What fronts say of a request, in normalised spelling: dropped as is every `x-forwarded-*`; the useful ones anew."""
+
+_ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
+"""A CGI-like app takes `content_length` for the real thing; what frames the body is read in one spelling only."""
+
+_CACHE_OVERRIDES: Final = frozenset({b"surrogate-control", b"x-accel-expires"})
+"""Shared caches obey these before Cache-Control, and so `*-cdn-cache-control` (RFC 9213 §2.2)."""
 
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
+_passing: dict[bytes, bytes] = {}
+_DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
+_SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
 """Fields that `Connection` cannot take away: it would change whose request this is, or where it ends."""
 
@@ -82,9 +81,15 @@ def normalised(name: bytes) -> bytes:
     known = _normal.get(name)
     if known is None:
         known = name.lower().replace(b"_", b"-").replace(b".", b"-")
-        if len(_normal) < _MEMO_SIZE and len(name) <= 64:
-            _normal[name] = known
+        _remember(_normal, name, known)
     return known
+
+
+def _remember(memo: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    if len(name) <= 64:
+        if len(memo) >= _MEMO_SIZE:
+            memo.clear()  # whoever sends many odd names must not keep the usual ones out
+        memo[name] = value
 
 
 def strip(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
@@ -150,8 +155,7 @@ def client_headers(
     fields = [
         (name, value)
         for name, value in end_to_end([(name.lower(), value) for name, value in headers])
-        if not (name == b"set-cookie" and _cookie_name(value) in own_cookies)
-        and not (normalised(name) in remove_headers and name != b"authorization")
+        if not (name == b"set-cookie" and _cookie_name(value) in own_cookies) and normalised(name) not in remove_headers
     ]
     return _private(fields) if identity_bearing else fields
 
@@ -165,15 +169,30 @@ def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset
         if name == b"cookie":
             lines.append(cookies.strip(value, own_cookies))
             continue
-        if name in HOP_BY_HOP or name == b"host" or name == b"expect" or name in named:
-            continue
-        normal = _normal.get(name) or normalised(name)
-        if normal not in remove and normal not in _REBUILT:
+        normal = _passing.get(name)
+        if normal is None:
+            normal = _learn_passing(name)
+        if normal and normal not in remove and name not in named:
             fields.append((name, value))
     joined = b"; ".join(line for line in lines if line)
     if joined:
         fields.append((b"cookie", joined))
     return fields
+
+
+def _learn_passing(name: bytes) -> bytes:
+    """Return the normalised name of a field that may go in; b"" for one that never does."""
+    normal = normalised(name)
+    if (
+        normal in HOP_BY_HOP
+        or normal in _REBUILT
+        or normal in {b"host", b"expect"}
+        or normal.startswith(b"x-forwarded-")
+        or (normal != name and normal in _ONE_SPELLING)
+    ):
+        normal = b""
+    _remember(_passing, name, normal)
+    return normal
 
 
 def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes] | set[bytes]:
@@ -201,28 +220,28 @@ def _add_forwarded(fields: Fields, head: RequestHead, request_id: str) -> None:
 
 
 def _cookie_name(set_cookie: bytes) -> bytes:
-    return set_cookie.partition(b";")[0].partition(b"=")[0].strip()
+    # `=gateway=x` is a cookie without a name (RFC 6265bis §5.6), which browsers send back as `gateway=x`
+    return set_cookie.partition(b";")[0].lstrip(b" \t=").partition(b"=")[0].strip()
 
 
 def _private(fields: Fields) -> Fields:
     """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
-    directives = [
-        part.strip() for name, value in fields if name == b"cache-control" for part in value.split(b",") if part.strip()
-    ]
-    words = {part.partition(b"=")[0].lower() for part in directives}
-    kept = [(name, value) for name, value in fields if name != b"cache-control"]
+    said = [found for name, value in fields if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
+    words = {directive.lower() for directive in said}
+    directives = [part for part in said if part.partition(b"=")[0].strip().lower() not in _SHARED]
+    kept = [(name, value) for name, value in fields if name != b"cache-control" and not _overrides_caching(name)]
     if b"no-store" not in words:
-        if b"private" not in words:
-            directives = [b"private", *(part for part in directives if _is_personal(part))]
-        if b"cookie" not in _varies(fields):
+        if not _varies(fields) & {b"cookie", b"*"}:
             kept.append((b"vary", b"Cookie"))
+        words.add(b"private")
+    if b"private" in words:  # the bare word: `private="x"` is about the field x only (§5.2.2.7)
+        directives.insert(0, b"private")
     kept.append((b"cache-control", b", ".join(directives)))
     return kept
 
 
-def _is_personal(directive: bytes) -> bool:
-    """Whether a directive makes sense for a private answer: `public` and shared lifetimes do not."""
-    return directive.partition(b"=")[0].lower() not in {b"public", b"s-maxage", b"proxy-revalidate"}
+def _overrides_caching(name: bytes) -> bool:
+    return name in _CACHE_OVERRIDES or name.endswith(b"cdn-cache-control")
 
 
 def _varies(fields: Fields) -> set[bytes]:

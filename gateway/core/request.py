@@ -23,6 +23,8 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
+_MEMO_SIZE: Final = 1024
 _known_names: dict[bytes, bytes] = {}
 
 
@@ -62,7 +64,8 @@ def read_head(
 ) -> RequestHead:
     """Read the head of a request.
 
-    `target` is the request target as received, `peer` the address of the other end (None over a unix socket).
+    `target` is the request target as received, `peer` the address of the other end (None over a unix socket). The
+    asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     _check_method(method)
@@ -99,20 +102,24 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits) -> Head
     fields: list[tuple[bytes, bytes]] = []
     size = 0
     for name, value in headers:
+        size += len(name) + len(value)
+        if size > limits.header_bytes or len(fields) >= limits.header_count:
+            raise HeadersTooLarge(
+                f"more than {limits.header_count} header fields, or more than {limits.header_bytes} bytes of them"
+            )
         lower = _known_names.get(name) or _learn_name(name)
         if not _VALUE.fullmatch(value):
             raise MalformedRequest(f"the header {lower.decode()} has a control character")
-        size += len(name) + len(value)
         fields.append((lower, value.strip(b" \t")))
-    if len(fields) > limits.header_count or size > limits.header_bytes:
-        raise HeadersTooLarge(f"{len(fields)} header fields of {size} bytes together are too many")
     return tuple(fields)
 
 
 def _learn_name(name: bytes) -> bytes:
     if not _TOKEN.fullmatch(name):
         raise MalformedRequest("a header name is no token")
-    if len(_known_names) < 1024 and len(name) <= 64:
+    if len(name) <= 64:
+        if len(_known_names) >= _MEMO_SIZE:
+            _known_names.clear()  # whoever sends many odd names must not keep the usual ones out
         _known_names[name] = name.lower()
     return name.lower()
 
@@ -138,11 +145,11 @@ def _check_singular(fields: Headers, http_version: str) -> bytes:
                 raise MalformedRequest("there are two Host headers")  # RFC 9112 §3.2
             host = value
         elif name == b"content-length":
-            if length is not None or not value.isdigit():
+            if length is not None or not _LENGTH.fullmatch(value):
                 raise MalformedRequest("Content-Length is not one number")  # RFC 9112 §6.3
             length = value
         elif name == b"transfer-encoding":
-            if encoding is not None or value.lower() != b"chunked" or http_version == "1.0":
+            if encoding is not None or value.lower() != b"chunked" or http_version != "1.1":
                 raise MalformedRequest("Transfer-Encoding is not exactly chunked")  # RFC 9112 §6.1
             encoding = value
     if length is not None and encoding is not None:

@@ -47,7 +47,7 @@ def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], 
     ours = _parse(public_url)
     if ours is None or parsed.protocol != ours.protocol:
         return None
-    if parsed.host != ours.host and parsed.host not in allowed_hosts:
+    if parsed.host != ours.host and parsed.host not in {host.lower() for host in allowed_hosts}:
         return None
     # the text itself must show the authority that the parser found: `https:evil` and `https:///evil` do not
     origin = f"{parsed.protocol}//{parsed.host}"
