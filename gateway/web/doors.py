@@ -88,12 +88,14 @@ class ReverseProxyDoor:
         identity_bearing = allow.identity is not None
 
         def edit(response: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-            return client_headers(
+            edited = client_headers(
                 response,
                 own_cookies=self._own_cookies,
                 remove_headers=allow.remove_headers,
                 identity_bearing=identity_bearing,
             )
+            # our server dates every answer, as nginx does; two dates would be one too many
+            return [field for field in edited if field[0] != b"date"]
 
         act = self._forwarder.relay if head.websocket else self._forwarder.forward
         await act(head, headers, receive, send, edit)

@@ -101,6 +101,12 @@ def test_the_upstream_sees_exactly_what_was_judged(wire: Wire, sent: bytes, forw
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == forwarded
 
 
+def test_an_answer_is_dated_once_and_names_no_server_of_ours(wire: Wire) -> None:
+    head = wire.exchange(request()).partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"\r\ndate:") == 1
+    assert head.count(b"\r\nserver:") <= 1
+
+
 def test_the_query_is_untouched(wire: Wire) -> None:
     query = b"u=https://x//y/../z&p=%2f%2e%2e&q=a+b&&e="
     answer = wire.exchange(request(b"/public/x?" + query))
