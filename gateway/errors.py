@@ -35,6 +35,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 
 class Blame(StrEnum):
     """Whose fault an error is."""
@@ -84,6 +86,10 @@ class MethodRefused(RequestRefused):
     code = "method_not_allowed"
     status = 405
     title = "This method is not allowed here"
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...] = _METHODS) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class TargetTooLong(RequestRefused):

@@ -29,6 +29,7 @@ from gateway.settings import Settings, UpstreamSettings
 from gateway.store import open_store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy, Upstream
+from gateway.web.account_pages import AccountPages
 from gateway.web.answers import Answers
 from gateway.web.doors import ClosedDoor, Door, InProcessDoor, ReverseProxyDoor
 from gateway.web.endpoints import Endpoints
@@ -38,6 +39,7 @@ from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
 from gateway.web.pipeline import Pipeline
 from gateway.web.scope import HeadReader
+from gateway.web.sign_in_pages import SignInPages
 
 Clock = Callable[[], datetime]
 
@@ -165,18 +167,29 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
     )
     forward_auth = ForwardAuth(gate=gate, authentication=authentication, reader=reader, answers=answers)
     own_pages = Endpoints(
-        answers=answers,
-        authentication=authentication,
-        sessions=sessions,
-        refresh=refresh,
-        sign_in=sign_in,
-        disconnect=Disconnect(sessions, refresh, provider, clock=clock),
-        session_limits=limits,
-        live=live,
-        metrics=metrics,
-        clock=clock,
-        readiness=readiness,
+        prefix=settings.prefix,
+        sign_in=SignInPages(
+            answers=answers,
+            authentication=authentication,
+            sign_in=sign_in,
+            forward_auth=forward_auth,
+            session_limits=limits,
+            live=live,
+            metrics=metrics,
+        ),
+        account=AccountPages(
+            answers=answers,
+            authentication=authentication,
+            sessions=sessions,
+            refresh=refresh,
+            disconnect=Disconnect(sessions, refresh, provider, clock=clock),
+            session_limits=limits,
+            live=live,
+            clock=clock,
+        ),
         forward_auth=forward_auth,
+        pages=answers.pages,
+        readiness=readiness,
     )
     door, upstream = _build_door(settings, app, own_cookies)
     pipeline = Pipeline(gate, answers)

@@ -1,6 +1,7 @@
 """The operator's settings: from a YAML file and the environment to one frozen value.
 
-model         every key, with its default, its meaning and its rules
+model         the whole, and the rules between sections
+sections      every other key, with its default, its meaning and its rules
 parts         the small types the model is made of: durations, sizes, addresses, secrets
 yaml_file     reads YAML with the place of every key
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 from gateway.settings.caution import warnings
 from gateway.settings.load import find, load
-from gateway.settings.model import RouteSettings, Settings, UpstreamSettings
+from gateway.settings.model import Settings
 from gateway.settings.parts import Listen
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.schema import json_schema
+from gateway.settings.sections import RouteSettings, UpstreamSettings
 
 __all__ = [
     "Listen",

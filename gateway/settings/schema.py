@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.settings import model
+from gateway.settings import sections
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen, write_duration
 
@@ -15,8 +15,9 @@ from gateway.settings.parts import Listen, write_duration
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12)."""
     schema = Settings.model_json_schema()
-    for name, part in (*schema["$defs"].items(), ("Settings", schema)):
-        _describe(part, getattr(model, name))
+    _describe(schema, Settings)
+    for name, part in schema["$defs"].items():
+        _describe(part, getattr(sections, name))
     properties = schema["properties"]
     properties["redis"] = _with_short_form(properties["redis"], "RedisSettings")
     properties["upstream"] = _with_short_form(properties["upstream"], "UpstreamSettings")

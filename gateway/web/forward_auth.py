@@ -21,6 +21,7 @@ from gateway.errors import MalformedRequest, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate
 from gateway.web.answers import Answers
+from gateway.web.reading import head_of
 from gateway.web.responses import Answer, redirect
 from gateway.web.scope import HeadReader
 
@@ -38,7 +39,7 @@ class ForwardAuth:
 
     async def __call__(self, request: Request) -> Answer:
         """Answer one subrequest."""
-        head: RequestHead = request.scope["gateway.head"]
+        head = head_of(request)
         try:
             original = self.read_original(request)
         except RequestRefused:
@@ -78,7 +79,7 @@ class ForwardAuth:
         Raises `MalformedRequest` for a target that the upstream might read as another path than the one judged: the
         front forwards it as it came, so only a path that is canonical but for its percent-encoding may pass.
         """
-        head: RequestHead = request.scope["gateway.head"]
+        head = head_of(request)
         client = request.scope.get("client")
         if not self._reader.trusted.trusts(client[0] if client else None):
             return None

@@ -9,10 +9,10 @@ from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.telemetry.metrics import Metrics
 from gateway.web.doors import Door
-from gateway.web.endpoints import EXCHANGE_KEY, HEAD_KEY
 from gateway.web.exchange import Exchange, Receive, Send
 from gateway.web.live import LiveSockets
 from gateway.web.pipeline import OwnPage, Passage, Pipeline
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY
 from gateway.web.responses import Answer, refuse_websocket, send_answer
 from gateway.web.scope import HeadReader, Scope
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.request import Headers
-from gateway.errors import GatewayError, ProviderError
+from gateway.errors import GatewayError, MethodRefused, ProviderError
 from gateway.web.pages import Link, Pages
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -107,6 +107,8 @@ def error_answer(
     extra: Headers = ()
     if error.retry_after is not None:
         extra = ((b"retry-after", str(error.retry_after).encode()),)
+    if isinstance(error, MethodRefused):
+        extra = ((b"allow", ", ".join(error.allowed).encode()),)  # RFC 9110 §15.5.6
     log_id = error.log_id if isinstance(error, ProviderError) and _LOG_ID.fullmatch(error.log_id) else ""
     if navigation:
         html = pages.error(

@@ -24,9 +24,9 @@ from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
 from gateway.errors import GatewayError
 from gateway.telemetry.metrics import Metrics
-from gateway.web.endpoints import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
 from gateway.web.exchange import Exchange, Message
 from gateway.web.pipeline import OwnPage, Passage, Pipeline
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
 from gateway.web.responses import Answer
 from gateway.web.scope import HeadReader
 

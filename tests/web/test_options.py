@@ -57,6 +57,12 @@ def test_sign_ins_are_limited_by_address(simulator: RunningSimulator, upstream: 
         assert page.headers["retry-after"] == "60"
 
 
+def test_a_405_says_what_is_allowed(simulator: RunningSimulator, upstream: str) -> None:
+    with serve_gateway(simulator, upstream) as running:
+        answer = httpx.put(running.url + "/oauth2/sign_out", trust_env=False)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+
+
 def test_limits_of_the_request_head(simulator: RunningSimulator, upstream: str) -> None:
     changes = {"limits__header_count": "12", "limits__header_bytes": "1KiB", "limits__target_bytes": "64"}
     with serve_gateway(simulator, upstream, **changes) as running:

@@ -1,0 +1,94 @@
+"""The pages that lead to TikTok and back: `sign_in`, `start`, `callback`."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from gateway.core.challenge import is_navigation, is_prefetch
+from gateway.core.session import SessionLimits
+from gateway.core.sign_in import Callback, read_callback
+from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRefused
+from gateway.flows.authentication import Authentication
+from gateway.flows.sessions import SignedIn
+from gateway.flows.sign_in import SignIn
+from gateway.telemetry.metrics import Metrics
+from gateway.web.answers import Answers
+from gateway.web.forward_auth import ForwardAuth
+from gateway.web.live import LiveSockets
+from gateway.web.reading import head_of, read_rd, request_id_of
+from gateway.web.responses import Answer, page, redirect
+
+
+class SignInPages:
+    """Handlers of the sign-in."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        authentication: Authentication,
+        sign_in: SignIn,
+        forward_auth: ForwardAuth,
+        session_limits: SessionLimits,
+        live: LiveSockets,
+        metrics: Metrics,
+    ) -> None:
+        self._answers = answers
+        self._authentication = authentication
+        self._sign_in = sign_in
+        self._forward_auth = forward_auth
+        self._limits = session_limits
+        self._live = live
+        self._metrics = metrics
+
+    async def sign_in_page(self, request: Request) -> Answer:
+        """Show the button. Somebody who is signed in already sees it too, and may switch."""
+        return_to = self._answers.check_return_to(read_rd(request))
+        return page(200, self._answers.pages.sign_in(self._answers.start_url(return_to.url), None))
+
+    async def start(self, request: Request) -> Answer:
+        """Begin a sign-in; only for a person's own navigation."""
+        head = head_of(request)
+        original = self._forward_auth.read_original(request)
+        if original is not None:
+            return await self._forward_auth.challenge(original, request_id_of(request))
+        if not is_navigation(head):
+            return self._answers.unauthenticated(request_id_of(request))
+        self._metrics.sign_ins.labels("begun").inc()
+        return await self._answers.begin(read_rd(request), head)
+
+    async def callback(self, request: Request) -> Answer:
+        """Complete a sign-in, and return to where it began."""
+        head = head_of(request)
+        if head.method == "HEAD":
+            raise MethodRefused("a HEAD must not use up the authorization code")
+        if is_prefetch(head):
+            raise SignInRefused("a prefetch must not use up the authorization code")
+        callback = read_callback(head.query)
+        binding = self._answers.read_binding(head)
+        presented = await self._authentication.peek(head)
+        try:
+            completed = await self._sign_in.complete(
+                callback,
+                binding=binding,
+                presented=presented,
+                user_agent=request.headers.get("user-agent", ""),
+            )
+        except AttemptUnknown:
+            return await self._reloaded(callback, binding, presented)
+        except GatewayError as error:
+            self._metrics.sign_ins.labels(error.code).inc()
+            raise
+        self._metrics.sign_ins.labels("completed").inc()
+        if presented is not None:
+            self._live.close_session(presented.session_key)
+        cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
+        return redirect(302, completed.return_to, extra=((b"set-cookie", cookie),))
+
+    async def _reloaded(self, callback: Callback, binding: str | None, presented: SignedIn | None) -> Answer:
+        """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
+        return_to = await self._sign_in.read_finished(callback, binding=binding) if presented else None
+        if return_to is None:
+            self._metrics.sign_ins.labels(AttemptUnknown.code).inc()
+            raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
+        return redirect(302, return_to)
