@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 
+import hypothesis
 import pytest
+
+# the same examples each time, so that a failure is the change's own; run with --hypothesis-profile=wild to search
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("wild", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 HOW_TO_GET = {
     "redis-server": "apt-get install redis-server",

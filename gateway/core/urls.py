@@ -17,8 +17,8 @@ from ada_url import URL
 MAX_LENGTH: Final = 8 * 1024
 """Longest return address, in characters."""
 
-_SUSPECT: Final = re.compile(r"[\x00-\x20\x7f-\uffff\\]|[^\x00-\uffff]")
-"""Control characters, white space, backslashes and anything beyond ASCII: browsers rewrite these."""
+_SUSPECT: Final = re.compile(r"[^?#]*\\|.*[^\x21-\x7e]", re.DOTALL)
+"""What browsers rewrite: control characters, white space, all beyond ASCII, and backslashes before the query."""
 
 
 class ReturnTo(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], 
     `public_url` is our origin without a final slash; `allowed_hosts` are other hosts (with port, if any) that share
     its scheme; under `prefix` only the account page may be returned to.
     """
-    if not rd or len(rd) > MAX_LENGTH or _SUSPECT.search(rd):
+    if not rd or len(rd) > MAX_LENGTH or _SUSPECT.match(rd):
         return None
     if rd.startswith("/"):
         if rd.startswith("//"):

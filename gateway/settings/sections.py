@@ -42,6 +42,7 @@ TEMPLATE_FIELDS: Final = (
     "signed_in_at",
 )
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _SCOPE: Final = re.compile(r"[a-z0-9._]+")
 _UNTOUCHABLE: Final = re.compile(
     r"(?i)host|cookie|set-cookie|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|"
@@ -238,6 +239,16 @@ class ReturnToSettings(Part):
 
     allowed_hosts: Strings = ()
     """Other hosts (with port, if any) that a sign-in may return to."""
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"has `{host}`, which is no host: write it like other.example.com or other.example.com:8443"
+                )
+        return tuple(host.lower() for host in hosts)
 
 
 class LimitsSettings(Part):

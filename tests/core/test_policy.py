@@ -1,7 +1,7 @@
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny
@@ -329,6 +329,7 @@ def test_no_spelling_is_more_permissive(data: st.DataObject) -> None:
     assert strictness(other) >= strictness(plain)
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data())
 def test_a_spelling_of_a_closed_path_falls_under_that_route_or_a_stricter_or_earlier_one(data: st.DataObject) -> None:
     policy = Policy(data.draw(ROUTES))

@@ -122,6 +122,10 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("routes: [{path: /x, methods: [get]}]", "routes[0].methods: has `get`"),
         ("limits: {header_bytes: lots}", "limits.header_bytes: is no size"),
         ("log: {level: loud}", "log.level: must be one of"),
+        (
+            "return_to: {allowed_hosts: ['https://x.example']}",
+            "return_to.allowed_hosts: has `https:",
+        ),
         ("cache_for: 5s", "cache_for: is not a key"),
     ],
 )
