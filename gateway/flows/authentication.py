@@ -11,10 +11,8 @@ from gateway.core import cookies
 from gateway.core.identity import Identity
 from gateway.core.request import RequestHead
 from gateway.core.session import public_id
-from gateway.errors import ProviderError, StoreUnavailable
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
-from gateway.telemetry.logs import log
 
 
 class Authentication:
@@ -52,14 +50,6 @@ class Authentication:
         if len(values) != 1:
             return None
         return await self._sessions.read(values[0], self._clock())
-
-    async def peek_safely(self, head: RequestHead) -> SignedIn | None:
-        """As `peek`, for pages that also work without knowing; a store that is away counts as nobody."""
-        try:
-            return await self.peek(head)
-        except (StoreUnavailable, ProviderError) as error:
-            log.info("session_not_read", code=error.code)
-            return None
 
 
 def build_identity(signed_in: SignedIn) -> Identity:

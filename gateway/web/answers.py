@@ -86,7 +86,7 @@ class Answers:
             case ChallengeKind.REDIRECT:
                 return await self.begin(here, head)
             case ChallengeKind.PAGE:
-                return self._with_scheme(page(401, self.pages.sign_in(self.start_url(here), "session_ended")))
+                return page(401, self.pages.sign_in(self.start_url(here), "session_ended"))
             case ChallengeKind.UNAUTHORIZED:
                 return self.unauthenticated(request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
@@ -137,6 +137,3 @@ class Answers:
 
     def _check(self, rd: str) -> ReturnTo | None:
         return check_return_to(rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix)
-
-    def _with_scheme(self, answer: Answer) -> Answer:
-        return answer
