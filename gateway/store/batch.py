@@ -46,6 +46,11 @@ class ReadBatch:
                     # one each: a shared exception would collect the traceback of everybody
                     future.set_exception(StoreUnavailable(str(error)))
             return
+        except BaseException:
+            # whatever else happens, nobody is left waiting
+            for _, future in waiting:
+                future.cancel()
+            raise
         position = 0
         for keys, future in waiting:
             if not future.done():
