@@ -30,6 +30,8 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for network in settings.trusted_proxies:
         if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
             yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
+    if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
+        yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"

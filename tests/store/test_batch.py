@@ -18,7 +18,7 @@ async def test_reads_of_one_turn_share_a_command_and_keep_their_order() -> None:
 
     batch = ReadBatch(fetch)
     found = await asyncio.gather(batch.read(("a", "b")), batch.read(("c",)), batch.read(("a",)))
-    assert found == [[b"a", b"b"], [b"c"], [b"a"]]
+    assert list(found) == [[b"a", b"b"], [b"c"], [b"a"]]
     assert asked == [["a", "b", "c", "a"]]
     assert await batch.read(("d",)) == [b"d"]
     assert asked[1:] == [["d"]]
