@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import stat
@@ -37,6 +38,11 @@ class StartError(SettingsError):
     code = "cannot_start"
 
 
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """Drop what uvicorn's WebSocket protocol says after every refusal by an HTTP answer, though it was whole."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
 
@@ -48,6 +54,7 @@ class _Server(uvicorn.Server):
 def run(settings: Settings) -> None:
     """Serve until a signal. Raises `StartError` when an address is taken or Redis does not answer."""
     configure_logs(settings.log.format, settings.log.level)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
     generation = build(settings)
     with contextlib.ExitStack() as stack:
         public = stack.enter_context(bind(settings.listen, "listen"))

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from gateway.core.keyring import new_secret_key
@@ -144,6 +144,17 @@ def test_a_token_is_never_forwarded_after_its_end(running: RunningProcess) -> No
             assert browser.fetch("/private/x").status_code == 200
     finally:
         troubles.reset()
+
+
+def test_a_refused_websocket_is_one_line_and_no_alarm(running: RunningProcess) -> None:
+    with pytest.raises(InvalidStatus):
+        connect(running.url.replace("http:", "ws:") + "/private/socket", proxy=None)
+    assert running.stop() == 0
+    lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    assert [line["status"] for line in lines if line["event"] == "request" and line["path"] == "/private/socket"] == [
+        401
+    ]
+    assert not [line for line in lines if line["level"] == "error"]
 
 
 def test_sigterm_drains(running: RunningProcess) -> None:
