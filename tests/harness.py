@@ -105,7 +105,14 @@ def serve_app(app: Any, bound: socket.socket | None = None) -> Generator[str]:
     """Serve any ASGI app; yields its address."""
     with bound or listener() as bound:
         server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                ws="websockets-sansio",
+                timeout_graceful_shutdown=2,
+            )
         )
         with serve_in_thread(server, bound):
             yield url_of(bound)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Generator
 
 import pytest
 
+from gateway.asgi import protect
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import Running, echo, serve_app, serve_gateway
+from tests.harness import Running, echo, listener, read_settings, serve_app, serve_gateway, url_of
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +20,31 @@ def simulator() -> Generator[RunningSimulator]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def gateway(simulator: RunningSimulator) -> Generator[Running]:
+@contextlib.contextmanager
+def proxy(simulator: RunningSimulator) -> Generator[Running]:
     with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def middleware(simulator: RunningSimulator) -> Generator[Running]:
+    """The gateway inside an app, under a server that is not ours."""
+    bound = listener()
+    settings = read_settings(simulator, url_of(bound))
+    with serve_app(protect(echo, settings), bound) as url:
+        yield Running(url, settings, simulator)
+
+
+@pytest.fixture(scope="module", params=[proxy, middleware])
+def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Running]:
+    with request.param(simulator) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_server(simulator: RunningSimulator) -> Generator[Running]:
+    """The gateway under its own server only: for what a foreign server keeps from it."""
+    with proxy(simulator) as running:
         yield running
 
 
@@ -61,3 +85,8 @@ def _is_whole(received: bytes) -> bool:
 @pytest.fixture
 def wire(gateway: Running) -> Wire:
     return Wire(gateway.address)
+
+
+@pytest.fixture
+def own_wire(own_server: Running) -> Wire:
+    return Wire(own_server.address)

@@ -60,8 +60,6 @@ def test_transfer_encoding_on_http_1_0_is_400(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        b"http://169.254.169.254/public/x",
-        b"https://app.example.evil/public/x",
         b"@evil.example",
         b"foo",
         b"*",
@@ -69,7 +67,6 @@ def test_transfer_encoding_on_http_1_0_is_400(wire: Wire) -> None:
         b"/public/%5Cx",
         b"/public/%00",
         b"/public/\\x",
-        b"/public/x#fragment",
         b"/public/%zz",
         b"/public/%",
         b"/public/%ff",
@@ -123,22 +120,43 @@ def test_too_many_headers_are_431(wire: Wire) -> None:
     assert wire.status(request(headers=HOST + b"".join(b"X-%d: 1\r\n" % n for n in range(150)))) == 431
 
 
-def test_a_huge_header_block_is_431_while_it_arrives(wire: Wire) -> None:
+def test_a_huge_header_block_is_431_while_it_arrives(own_wire: Wire) -> None:
     endless = b"GET /public/x HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 200_000
-    assert wire.status(endless) == 431
+    assert own_wire.status(endless) == 431
 
 
 def test_a_huge_target_is_414(wire: Wire) -> None:
     assert wire.status(request(b"/public/" + b"a" * 9000)) == 414
 
 
-def test_trailers_never_become_headers(wire: Wire) -> None:
+@pytest.mark.parametrize("target", [b"http://169.254.169.254/public/x", b"https://a.evil/public/x", b"/public/x#y"])
+def test_another_authority_or_a_fragment_is_400(own_wire: Wire, target: bytes) -> None:
+    assert own_wire.status(request(target)) == 400
+
+
+@pytest.mark.parametrize("target", [b"http://169.254.169.254/public/x", b"/public/x#y"])
+def test_a_foreign_server_hands_on_the_path_alone(wire: Wire, target: bytes) -> None:
+    answer = wire.exchange(request(target))
+    if answer.startswith(b"HTTP/1.1 200"):
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == "/public/x"
+
+
+def test_identity_in_a_trailer_never_arrives(wire: Wire) -> None:
+    sent = request(
+        headers=HOST + b"Transfer-Encoding: chunked\r\n",
+        method=b"POST",
+        body=b"3\r\nabc\r\n0\r\nX-TikTok-Open-Id: evil\r\n\r\n",
+    )
+    assert b"evil" not in wire.exchange(sent)
+
+
+def test_trailers_never_become_headers(own_wire: Wire) -> None:
     sent = request(
         headers=HOST + b"Transfer-Encoding: chunked\r\nTrailer: X-TikTok-Open-Id\r\n",
         method=b"POST",
         body=b"3\r\nabc\r\n0\r\nX-TikTok-Open-Id: evil\r\nX-Other: evil\r\n\r\n",
     )
-    answer = wire.exchange(sent)
+    answer = own_wire.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 200"), answer
     assert b"evil" not in answer
 
