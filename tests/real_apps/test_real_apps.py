@@ -191,9 +191,7 @@ def test_jupyterlab_runs_code_over_a_websocket(
     # the gateway signs people in; the app is told to leave that to it
     open_to_the_gateway = ("--IdentityProvider.token=", "--ServerApp.allow_remote_access=True")
     with (
-        run_app(
-            tmp_path, port, program, *options, *open_to_the_gateway, f"--ServerApp.root_dir={tmp_path}"
-        ) as upstream,
+        run_app(tmp_path, port, program, *options, *open_to_the_gateway) as upstream,
         run_gateway(tmp_path, simulator, redis_server, upstream) as running,
     ):
         sign_in(page, running, "/lab")
