@@ -2,12 +2,17 @@
 
     GatewayError
     ├── SettingsError                 the operator's file or environment; the program does not start
+    │   └── StartError                an address is taken, or Redis does not answer
     ├── RequestRefused                blame: client
     │   ├── MalformedRequest          400
     │   ├── MethodRefused             405
     │   ├── TargetTooLong             414
     │   ├── HeadersTooLarge           431
-    │   └── TooManyAttempts           429
+    │   ├── TooManyAttempts           429
+    │   └── CrossSite                 403   another site made the browser send it
+    ├── Forbidden                     403   a route denies, or none matches
+    ├── NoSuchPage                    404   the gateway has no such page of its own
+    ├── NothingHere                   404   no app stands behind this gateway
     ├── SignInRefused                 blame: client; the callback does not belong to a sign-in of this browser
     │   ├── AttemptUnknown            400   expired, used, tampered or never begun
     │   ├── AttemptOfOtherBrowser     400
@@ -66,6 +71,12 @@ class SettingsError(GatewayError):
     blame = Blame.OPERATOR
 
 
+class StartError(SettingsError):
+    """The gateway cannot start; the message says what to change."""
+
+    code = "cannot_start"
+
+
 class RequestRefused(GatewayError):
     """The request cannot be understood in exactly one way, or goes beyond a limit."""
 
@@ -117,6 +128,42 @@ class TooManyAttempts(RequestRefused):
     title = "Too many sign-ins from your address"
     advice = "Wait a minute, then try again."
     retry_after = 60
+
+
+class CrossSite(RequestRefused):
+    """A request that acts for the person came from another site."""
+
+    code = "cross_site"
+    status = 403
+    title = "This request came from another site"
+    advice = "Open this site itself and try again."
+
+
+class Forbidden(GatewayError):
+    """A route denies this, or no route matches it."""
+
+    code = "forbidden"
+    status = 403
+    title = "You may not go there"
+    advice = "If you think you should, ask the people who run this site."
+
+
+class NoSuchPage(GatewayError):
+    """The prefix has no such page."""
+
+    code = "not_found"
+    status = 404
+    title = "There is no such page"
+    advice = "Check the address."
+
+
+class NothingHere(GatewayError):
+    """There is no app behind this gateway: it only answers forward-auth."""
+
+    code = "nothing_here"
+    status = 404
+    title = "There is nothing here"
+    advice = "This gateway only answers a front proxy. Set `upstream` to put it before an app."
 
 
 class SignInRefused(GatewayError):

@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.core.decision import Allow, Challenge, Deny
-from gateway.core.forwarded import TrustedProxies
 from gateway.core.identity import Identity
 from gateway.core.policy import decide, needs_caller
-from gateway.core.request import Limits, RequestHead, read_head
+from gateway.core.request import RequestHead, read_head
 from gateway.errors import RequestRefused
-from gateway.runtime.build import build_identity_headers, build_policy
+from gateway.runtime.build import build_identity_headers, build_policy, build_reader
 from gateway.settings import Settings, find, load
 
 
@@ -53,7 +52,7 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         "route": match.index if match is not None else None,
         "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],
     }
-    if head.path.text == settings.prefix or head.path.text.startswith(settings.prefix + "/"):
+    if head.path.is_under(settings.prefix):
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     match decision:
         case Allow():
@@ -72,7 +71,7 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
 
 
 def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
-    public = urlsplit(settings.public_url)
+    public, reader = urlsplit(settings.public_url), build_reader(settings)
     parts = urlsplit(url)
     origin_length = len(f"{parts.scheme}://{parts.netloc}") if parts.scheme else 0
     target = url[origin_length:].partition("#")[0] or "/"
@@ -85,12 +84,8 @@ def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
             (b"accept", b"text/html"),
         ],
         peer="127.0.0.1",
-        trusted=TrustedProxies(settings.trusted_proxies),
-        limits=Limits(
-            header_bytes=settings.limits.header_bytes,
-            header_count=settings.limits.header_count,
-            target_bytes=settings.limits.target_bytes,
-        ),
+        trusted=reader.trusted,
+        limits=reader.limits,
     )
 
 

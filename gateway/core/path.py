@@ -41,6 +41,10 @@ class CanonicalPath(msgspec.Struct, frozen=True):
     raw: bytes  # percent-encoded, as it is forwarded
     text: str  # percent-decoded, as policy reads it; unambiguous, since no encoded slash is let in
 
+    def is_under(self, prefix: str) -> bool:
+        """Whether this is `prefix` (no slash at its end) or a path below it."""
+        return self.text == prefix or self.text.startswith(prefix + "/")
+
 
 def canonicalise(raw: bytes) -> CanonicalPath:
     """Return the canonical form of the path part of a request target.

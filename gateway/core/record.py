@@ -44,3 +44,16 @@ def open_record(keyring: Keyring, key: str, sealed: bytes, kind: type[R]) -> R:
         raise SealBroken(f"a {kind.purpose} record of another version: {error}") from None
     assert isinstance(record, kind)  # noqa: S101 -- tells the type checker what the decoder was made for
     return record
+
+
+def read_record(keyring: Keyring, key: str, sealed: bytes | None, kind: type[R]) -> R | None:
+    """Return the record stored under `key`; None when nothing is, or when no key opens it.
+
+    What no key opens counts as absent: it was altered, or sealed by a key that has been retired.
+    """
+    if sealed is None:
+        return None
+    try:
+        return open_record(keyring, key, sealed, kind)
+    except SealBroken:
+        return None

@@ -12,10 +12,9 @@ import msgspec
 
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
-from gateway.core.record import R, open_record, seal_record
+from gateway.core.record import read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
 from gateway.core.tiktok import Profile
-from gateway.errors import SealBroken
 from gateway.flows.ports import Store
 
 MEMO_SIZE: Final = 20_000
@@ -56,13 +55,13 @@ class Sessions:
             return None
         grant_key = self._grant_keys.get(key, "")
         sealed, sealed_grant = await self._read_both(key, grant_key)
-        session = self._open(key, sealed, Session) if sealed is not None else None
+        session = read_record(self._keyring, key, sealed, Session)
         if session is None or sealed is None or now >= session.expires_at(self._limits):
             return None
         if session.grant_key != grant_key:
             sealed_grant = await self._store.read(session.grant_key)
             self._remember(key, session.grant_key)
-        grant = self._open(session.grant_key, sealed_grant, Grant) if sealed_grant is not None else None
+        grant = read_record(self._keyring, session.grant_key, sealed_grant, Grant)
         if grant is None or grant.subject != session.subject:
             return None
         return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=grant)
@@ -131,7 +130,7 @@ class Sessions:
         keys = await self._store.members(index, now=int(now.timestamp()))
         found: list[tuple[str, Session]] = []
         for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True):
-            session = self._open(key, sealed, Session) if sealed is not None else None
+            session = read_record(self._keyring, key, sealed, Session)
             if session is not None and now < session.expires_at(self._limits):
                 found.append((key, session))
         return sorted(found, key=lambda pair: pair[1].last_seen_at, reverse=True)
@@ -139,7 +138,7 @@ class Sessions:
     async def read_grant(self, key: str) -> StoredGrant | None:
         """Return the grant under `key`, or None."""
         sealed = await self._store.read(key)
-        grant = self._open(key, sealed, Grant) if sealed is not None else None
+        grant = read_record(self._keyring, key, sealed, Grant)
         return StoredGrant(key, grant, sealed) if grant is not None and sealed is not None else None
 
     async def read_profile(self, subject: str) -> Profile | None:
@@ -163,12 +162,6 @@ class Sessions:
         if len(self._grant_keys) >= MEMO_SIZE:
             self._grant_keys.clear()
         self._grant_keys[key] = grant_key
-
-    def _open(self, key: str, sealed: bytes, kind: type[R]) -> R | None:
-        try:
-            return open_record(self._keyring, key, sealed, kind)
-        except SealBroken:
-            return None
 
     def _time_to_live(self, session: Session, now: datetime) -> int:
         return _seconds(session.expires_at(self._limits) - now)

@@ -16,7 +16,7 @@ import msgspec
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
 from gateway.core.pkce import ChallengeForm, build_challenge, new_verifier
-from gateway.core.record import R, open_record, seal_record
+from gateway.core.record import read_record, seal_record
 from gateway.core.sign_in import (
     ATTEMPT_LASTS,
     FINISHED_LASTS,
@@ -34,7 +34,7 @@ from gateway.core.sign_in import (
 )
 from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
 from gateway.core.urls import ReturnTo
-from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable, SealBroken, TooManyAttempts
+from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable, TooManyAttempts
 from gateway.flows.ports import Provider, Store
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
@@ -150,7 +150,7 @@ class SignIn:
             return None
         key = build_finished_key(callback.state)
         sealed = await self._store.read(key)
-        finished = self._open(key, sealed, FinishedSignIn) if sealed is not None else None
+        finished = read_record(self._keyring, key, sealed, FinishedSignIn)
         if finished is None or finished.binding != hash_binding(binding):
             return None
         return finished.return_to
@@ -175,7 +175,7 @@ class SignIn:
             raise AttemptUnknown("the state is not one of ours")
         key = build_attempt_key(callback.state)
         sealed = await self._store.read(key)
-        attempt = self._open(key, sealed, SignInAttempt) if sealed is not None else None
+        attempt = read_record(self._keyring, key, sealed, SignInAttempt)
         if attempt is None or sealed is None:
             raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
         return attempt, key, sealed
@@ -197,9 +197,3 @@ class SignIn:
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
         return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())
-
-    def _open(self, key: str, sealed: bytes, kind: type[R]) -> R | None:
-        try:
-            return open_record(self._keyring, key, sealed, kind)
-        except SealBroken:
-            return None

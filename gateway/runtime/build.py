@@ -114,6 +114,19 @@ def build_identity_headers(settings: Settings) -> IdentityHeaders:
     return IdentityHeaders(settings.identity.presets, settings.identity.headers)
 
 
+def build_reader(settings: Settings) -> HeadReader:
+    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    limits = settings.limits
+    return HeadReader(
+        TrustedProxies(settings.trusted_proxies),
+        Limits(
+            header_bytes=limits.header_bytes,
+            header_count=limits.header_count,
+            target_bytes=limits.target_bytes,
+        ),
+    )
+
+
 def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
     name, secure = settings.cookie_name, settings.secure
@@ -147,14 +160,7 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
     gate = Gate(build_policy(settings), build_identity_headers(settings), authentication)
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
 
-    reader = HeadReader(
-        TrustedProxies(settings.trusted_proxies),
-        Limits(
-            header_bytes=settings.limits.header_bytes,
-            header_count=settings.limits.header_count,
-            target_bytes=settings.limits.target_bytes,
-        ),
-    )
+    reader = build_reader(settings)
     answers = Answers(
         public_url=settings.public_url,
         prefix=settings.prefix,

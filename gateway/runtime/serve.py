@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 import uvicorn
 
-from gateway.errors import SettingsError, StoreUnavailable
+from gateway.errors import StartError, StoreUnavailable
 from gateway.runtime.build import Generation, build
 from gateway.runtime.protocol import StrictHttpProtocol
 from gateway.settings import Listen, Settings
@@ -30,12 +30,6 @@ DRAIN: Final = timedelta(seconds=20)
 """Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
 REDIS_PATIENCE: Final = timedelta(seconds=10)
 """Time in which Redis may still be starting when the gateway does."""
-
-
-class StartError(SettingsError):
-    """The gateway cannot start; the message says what to change."""
-
-    code = "cannot_start"
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:

@@ -14,11 +14,12 @@ from starlette.requests import Request
 from gateway.core.challenge import is_cross_site_post, is_navigation, shows_page
 from gateway.core.request import RequestHead
 from gateway.core.session import SessionLimits, public_id
+from gateway.errors import CrossSite
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
-from gateway.web.answers import Answers, CrossSite
+from gateway.web.answers import Answers
 from gateway.web.live import LiveSockets
 from gateway.web.pages import AccountView, Device, describe_user_agent
 from gateway.web.reading import head_of, read_form, request_id_of, rfc3339

@@ -13,28 +13,10 @@ from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.sign_in import BINDING_LASTS
 from gateway.core.urls import ReturnTo, check_return_to
-from gateway.errors import GatewayError, RequestRefused
+from gateway.errors import CrossSite, Forbidden, GatewayError
 from gateway.flows.sign_in import Begun, SignIn
 from gateway.web.pages import Pages
 from gateway.web.responses import Answer, error_answer, page, problem, redirect
-
-
-class Forbidden(GatewayError):
-    """A route denies this, or no route matches it."""
-
-    code = "forbidden"
-    status = 403
-    title = "You may not go there"
-    advice = "If you think you should, ask the people who run this site."
-
-
-class CrossSite(RequestRefused):
-    """A request that acts for the person came from another site."""
-
-    code = "cross_site"
-    status = 403
-    title = "This request came from another site"
-    advice = "Open this site itself and try again."
 
 
 class Answers:
@@ -64,7 +46,7 @@ class Answers:
 
     def is_own_path(self, path: CanonicalPath) -> bool:
         """Whether the path is one of the gateway's own; nothing outside the prefix ever is."""
-        return path.text == self.prefix or path.text.startswith(self.prefix + "/")
+        return path.is_under(self.prefix)
 
     def check_return_to(self, rd: str | None) -> ReturnTo:
         """Return the checked address, or the site's front page when it is missing or leads elsewhere."""

@@ -11,21 +11,12 @@ from typing import Any, Protocol
 from gateway.core.decision import Allow
 from gateway.core.headers import client_headers, in_process_headers, upstream_headers
 from gateway.core.request import RequestHead
-from gateway.errors import GatewayError
+from gateway.errors import NothingHere
 from gateway.web.exchange import Receive, Send
 from gateway.web.scope import Scope
 from gateway.web.user import build_auth, build_user
 
 EditResponse = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
-
-
-class NothingHere(GatewayError):
-    """There is no app behind this gateway: it only answers forward-auth."""
-
-    code = "nothing_here"
-    status = 404
-    title = "There is nothing here"
-    advice = "This gateway only answers a front proxy. Set `upstream` to put it before an app."
 
 
 class Forwarder(Protocol):

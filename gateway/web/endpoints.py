@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
-from gateway.errors import GatewayError, MethodRefused
+from gateway.errors import MethodRefused, NoSuchPage
 from gateway.web.account_pages import AccountPages
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.pages import Pages
@@ -16,15 +16,6 @@ from gateway.web.responses import Answer, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
 
 Handler = Callable[[Request], Awaitable[Answer]]
-
-
-class NoSuchPage(GatewayError):
-    """The prefix has no such page."""
-
-    code = "not_found"
-    status = 404
-    title = "There is no such page"
-    advice = "Check the address."
 
 
 class Endpoints:
