@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Generator
 
 import hypothesis
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import echo, serve_app
+from tests.programs import need
+from tests.redis_server import RedisServer, run_redis
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # the same examples each time, so that a failure is the change's own; run with --hypothesis-profile=wild to search
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("wild", deadline=None)
 hypothesis.settings.load_profile("steady")
-
-HOW_TO_GET = {
-    "redis-server": "apt-get install redis-server",
-    "nginx": "apt-get install nginx",
-    "chromium": "apt-get install chromium",
-}
 
 
 @pytest.fixture
@@ -26,12 +37,35 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def need(program: str) -> str:
-    """Return the path of a program; without it the test skips, and says how to get it."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
-    return found
+@pytest.fixture(scope="module")
+def simulator() -> Generator[RunningSimulator]:
+    """TikTok."""
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Generator[RedisServer]:
+    """A real Redis."""
+    with run_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[str]:
+    """The address of an app that echoes."""
+    with serve_app(echo) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Generator[Browser]:
+    """A real browser."""
+    program = need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.asgi import protect
 from gateway.core.keyring import new_secret_key
 from gateway.runtime.build import Generation, build
 from gateway.runtime.serve import build_server
@@ -181,6 +182,22 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             ]
         )
     await response(scope, receive, send)
+
+
+@contextlib.contextmanager
+def proxy_form(simulator: RunningSimulator) -> Generator[Running]:
+    """The gateway as a reverse proxy before the echoing app."""
+    with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def asgi_form(simulator: RunningSimulator) -> Generator[Running]:
+    """The gateway inside the echoing app, under a server that is not ours."""
+    bound = listener()
+    settings = read_settings(simulator, url_of(bound))
+    with serve_app(protect(echo, settings), bound) as url:
+        yield Running(url, settings, simulator)
 
 
 class Browser:

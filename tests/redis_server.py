@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from tests.conftest import need
+from tests.programs import need
 
 
 @dataclass

@@ -5,45 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from gateway.runtime.sample_app import run_in_thread as run_sample_app
-from gateway.simulator import RunningSimulator, SimulatorSettings
-from gateway.simulator import run_in_thread as run_simulator
-from tests.conftest import need
+from gateway.simulator import RunningSimulator
 from tests.harness import Running, serve_gateway
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ROUTES = "[{path: /headers, access: optional}, {path: /**}]"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Generator[RunningSimulator]:
-    with run_simulator(SimulatorSettings()) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def gateway(simulator: RunningSimulator) -> Generator[Running]:
     with run_sample_app() as upstream, serve_gateway(simulator, upstream, routes=ROUTES) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    program = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -134,6 +134,17 @@ def test_health_without_a_gateway_is_1() -> None:
     assert gateway("health", "-c", EXAMPLE).returncode == 1
 
 
+def read_greeting(process: subprocess.Popen[str]) -> str:
+    """Return what a command prints until it serves."""
+    assert process.stdout is not None
+    printed = ""
+    while "Stop with" not in printed:
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    return printed
+
+
 def test_the_demo_from_the_first_click_to_the_greeting() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "demo", "--port", "0"],
@@ -142,12 +153,7 @@ def test_the_demo_from_the_first_click_to_the_greeting() -> None:
         text=True,
     )
     try:
-        assert process.stdout is not None
-        printed = ""
-        while "Stop with" not in printed:
-            line = process.stdout.readline()
-            assert line, printed
-            printed += line
+        printed = read_greeting(process)
         found = re.search(r"Open (http://127\.0\.0\.1:\d+)", printed)
         assert found is not None
         for _ in range(100):
@@ -172,12 +178,7 @@ def test_the_simulator_alone() -> None:
         [sys.executable, "-m", "gateway", "simulator", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout is not None
-        printed = ""
-        while "Stop with" not in printed:
-            line = process.stdout.readline()
-            assert line, printed
-            printed += line
+        printed = read_greeting(process)
         found = re.search(r"simulator on (http://127\.0\.0\.1:\d+)", printed)
         assert found is not None
         assert httpx.get(found[1] + "/simulator/troubles", trust_env=False).status_code == 200

@@ -18,12 +18,20 @@ import httpx
 import pytest
 from flask import Flask, jsonify, request
 
-from gateway.asgi import protect as protect_asgi
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 from gateway.wsgi import protect as protect_wsgi
-from tests.conftest import need
-from tests.harness import Running, echo, listener, read_settings, serve_app, serve_gateway, url_of
+from tests.harness import (
+    Running,
+    asgi_form,
+    echo,
+    listener,
+    proxy_form,
+    read_settings,
+    serve_app,
+    serve_gateway,
+)
+from tests.programs import need
 
 NGINX_CONFIG = Path(__file__).parents[2] / "config" / "nginx" / "gateway.conf"
 
@@ -32,20 +40,6 @@ NGINX_CONFIG = Path(__file__).parents[2] / "config" / "nginx" / "gateway.conf"
 def simulator() -> Generator[RunningSimulator]:
     with run_simulator(SimulatorSettings()) as running:
         yield running
-
-
-@contextlib.contextmanager
-def proxy(simulator: RunningSimulator) -> Generator[Running]:
-    with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
-        yield running
-
-
-@contextlib.contextmanager
-def asgi(simulator: RunningSimulator) -> Generator[Running]:
-    bound = listener()
-    settings = read_settings(simulator, url_of(bound))
-    with serve_app(protect_asgi(echo, settings), bound) as url:
-        yield Running(url, settings, simulator)
 
 
 def flask_echo() -> Flask:
@@ -147,8 +141,8 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 DOORS: dict[str, Callable[[RunningSimulator], contextlib.AbstractContextManager[Running]]] = {
-    "proxy": proxy,
-    "asgi": asgi,
+    "proxy": proxy_form,
+    "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,
 }

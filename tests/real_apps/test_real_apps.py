@@ -17,37 +17,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from gateway.simulator import RunningSimulator, SimulatorSettings
-from gateway.simulator import run_in_thread as run_simulator
-from tests.conftest import need
-from tests.redis_server import RedisServer, run_redis
+from gateway.simulator import RunningSimulator
+from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, free_port, run_gateway
-from tests.test_browser import ARGUMENTS
 
 PERSON = "dash"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Generator[RunningSimulator]:
-    with run_simulator(SimulatorSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Generator[RedisServer]:
-    with run_redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
-    program = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,10 +17,8 @@ import httpx
 import pytest
 
 from gateway.core.keyring import new_secret_key
-from gateway.simulator import RunningSimulator, SimulatorSettings
-from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import echo, serve_app
-from tests.redis_server import RedisServer, run_redis
+from gateway.simulator import RunningSimulator
+from tests.redis_server import RedisServer
 
 
 def free_port() -> int:
@@ -100,24 +98,6 @@ def _wait_until_it_answers(running: RunningProcess) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(running.log.read_text())
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Generator[RunningSimulator]:
-    with run_simulator(SimulatorSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Generator[RedisServer]:
-    with run_redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[str]:
-    with serve_app(echo) as url:
-        yield url
 
 
 @pytest.fixture

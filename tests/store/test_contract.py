@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -14,12 +14,6 @@ from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer, run_redis
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Generator[RedisServer]:
-    with run_redis() as server:
-        yield server
 
 
 @pytest.fixture(params=["memory", "redis"])

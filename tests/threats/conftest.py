@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Generator
 
 import pytest
 
-from gateway.asgi import protect
-from gateway.simulator import RunningSimulator, SimulatorSettings
-from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import Running, echo, listener, read_settings, serve_app, serve_gateway, url_of
+from gateway.simulator import RunningSimulator
+from tests.harness import Running, asgi_form, proxy_form
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Generator[RunningSimulator]:
-    with run_simulator(SimulatorSettings()) as running:
-        yield running
-
-
-@contextlib.contextmanager
-def proxy(simulator: RunningSimulator) -> Generator[Running]:
-    with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
-        yield running
-
-
-@contextlib.contextmanager
-def middleware(simulator: RunningSimulator) -> Generator[Running]:
-    """The gateway inside an app, under a server that is not ours."""
-    bound = listener()
-    settings = read_settings(simulator, url_of(bound))
-    with serve_app(protect(echo, settings), bound) as url:
-        yield Running(url, settings, simulator)
-
-
-@pytest.fixture(scope="module", params=[proxy, middleware])
+@pytest.fixture(scope="module", params=[proxy_form, asgi_form])
 def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Running]:
     with request.param(simulator) as running:
         yield running
@@ -44,7 +20,7 @@ def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Gene
 @pytest.fixture(scope="module")
 def own_server(simulator: RunningSimulator) -> Generator[Running]:
     """The gateway under its own server only: for what a foreign server keeps from it."""
-    with proxy(simulator) as running:
+    with proxy_form(simulator) as running:
         yield running
 
 

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 
 import httpx
-import pytest
 
-from gateway.simulator import RunningSimulator, SimulatorSettings
-from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import NAVIGATION, Browser, Running, echo, headers_of, serve_app, serve_gateway
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Generator[RunningSimulator]:
-    with run_simulator(SimulatorSettings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[str]:
-    with serve_app(echo) as url:
-        yield url
+from gateway.simulator import RunningSimulator
+from tests.harness import NAVIGATION, Browser, Running, headers_of, serve_gateway
 
 
 def get(running: Running, path: str, **headers: str) -> httpx.Response:

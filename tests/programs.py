@@ -1,0 +1,21 @@
+"""The programs that some tests need, and how to get them."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+HOW_TO_GET = {
+    "redis-server": "apt-get install redis-server",
+    "nginx": "apt-get install nginx",
+    "chromium": "apt-get install chromium",
+}
+
+
+def need(program: str) -> str:
+    """Return the path of a program; without it the test skips, and says how to get it."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
+    return found
