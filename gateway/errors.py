@@ -144,6 +144,7 @@ class Forbidden(GatewayError):
 
     code = "forbidden"
     status = 403
+    blame = Blame.CLIENT
     title = "You may not go there"
     advice = "If you think you should, ask the people who run this site."
 
@@ -153,6 +154,7 @@ class NoSuchPage(GatewayError):
 
     code = "not_found"
     status = 404
+    blame = Blame.CLIENT
     title = "There is no such page"
     advice = "Check the address."
 
@@ -162,6 +164,7 @@ class NothingHere(GatewayError):
 
     code = "nothing_here"
     status = 404
+    blame = Blame.OPERATOR
     title = "There is nothing here"
     advice = "This gateway only answers a front proxy. Set `upstream` to put it before an app."
 
