@@ -45,7 +45,9 @@ def explain(
 def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> dict[str, Any]:
     policy, headers = build_policy(settings), build_identity_headers(settings)
     match = policy.match(head.method, head.host, head.path)
-    decision = decide(match, head, person if needs_caller(match) else None, headers)
+    decision = decide(
+        match, head, headers.introduce(person) if person and needs_caller(match) else None, headers.reserved
+    )
     told: dict[str, Any] = {
         "method": head.method,
         "canonical_path": head.path.raw.decode(),

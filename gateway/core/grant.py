@@ -45,17 +45,28 @@ class Grant(Record, frozen=True):
         tokens = self.tokens
         if not tokens.refresh_token or now >= tokens.refresh_expires_at:
             return False
-        return now >= tokens.obtained_at + (tokens.access_expires_at - tokens.obtained_at) * REFRESH_FROM
+        return now >= self._due_at()
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the access token may still be handed on: never an expired one."""
-        tokens = self.tokens
-        leeway = min((tokens.access_expires_at - tokens.obtained_at) * LEEWAY, MAX_LEEWAY)
-        return now < tokens.access_expires_at - leeway
+        return now < self._usable_until()
+
+    def settled_until(self) -> datetime:
+        """Return the moment before which the access token serves and is not due for a refresh."""
+        return min(self._due_at(), self._usable_until()) if self.tokens.refresh_token else self._usable_until()
 
     def is_profile_stale(self, now: datetime) -> bool:
         """Whether the profile should be read again at the next occasion."""
         return now >= self.profile_read_at + PROFILE_LASTS
+
+    def _due_at(self) -> datetime:
+        tokens = self.tokens
+        return tokens.obtained_at + (tokens.access_expires_at - tokens.obtained_at) * REFRESH_FROM
+
+    def _usable_until(self) -> datetime:
+        tokens = self.tokens
+        leeway = min((tokens.access_expires_at - tokens.obtained_at) * LEEWAY, MAX_LEEWAY)
+        return tokens.access_expires_at - leeway
 
     def with_tokens(self, tokens: TokenSet) -> Grant:
         """Return the grant after a refresh."""

@@ -26,7 +26,7 @@ import msgspec
 
 from gateway.core.challenge import choose
 from gateway.core.decision import Allow, Challenge, Decision, Deny
-from gateway.core.identity import Identity, IdentityHeaders
+from gateway.core.identity import Caller
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.spelling import PathPattern, Readings
@@ -184,8 +184,11 @@ class _Rule:
         return exact or any(self.reads(reading) for reading in readings.all)
 
 
-def decide(match: Match | None, head: RequestHead, caller: Identity | None, headers: IdentityHeaders) -> Decision:
-    """Return the decision for a request; `caller` is who is signed in, as far as `needs_caller` asked."""
+def decide(match: Match | None, head: RequestHead, caller: Caller | None, reserved: frozenset[bytes]) -> Decision:
+    """Return the decision for a request.
+
+    `caller` is who is signed in, as far as `needs_caller` asked; `reserved` the names that only the gateway may set.
+    """
     if match is None:
         return Deny("no route matches")
     route = match.route
@@ -193,12 +196,12 @@ def decide(match: Match | None, head: RequestHead, caller: Identity | None, head
         case Access.DENY:
             return Deny(f"route {match.index} denies")
         case Access.PUBLIC:
-            return Allow((), headers.reserved, None)
+            return Allow((), reserved, None)
         case Access.OPTIONAL | Access.SIGNED_IN as access:
             if caller is not None:
-                return Allow(headers.build(caller), headers.reserved, caller)
+                return Allow(caller.headers, reserved, caller.identity)
             if access == Access.OPTIONAL:
-                return Allow((), headers.reserved, None)
+                return Allow((), reserved, None)
             return Challenge(choose(head, route.on_unauthenticated))
         case _ as never:
             assert_never(never)

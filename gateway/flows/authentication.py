@@ -10,7 +10,7 @@ import msgspec
 from gateway.core import cookies
 from gateway.core.identity import Identity
 from gateway.core.request import RequestHead
-from gateway.core.session import public_id
+from gateway.core.session import build_session_key, public_id
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 
@@ -42,14 +42,21 @@ class Authentication:
         return msgspec.structs.replace(signed_in, grant=grant)
 
     async def peek(self, head: RequestHead) -> SignedIn | None:
-        """Return whose session this is, whatever the state of the access token; for the gateway's own pages.
+        """Return whose session this is, whatever the state of the access token; for the gateway's own pages."""
+        key = self.read_session_key(head)
+        return await self._sessions.read(key, self._clock()) if key is not None else None
+
+    def read_session_key(self, head: RequestHead) -> str | None:
+        """Return the store key of the session that the request names.
 
         A cookie that is sent twice is ambiguous and stands for nobody.
         """
         values = cookies.read(head.headers, self._cookie_name)
-        if len(values) != 1:
-            return None
-        return await self._sessions.read(values[0], self._clock())
+        return build_session_key(values[0]) if len(values) == 1 else None
+
+    def settled_until(self, signed_in: SignedIn) -> datetime:
+        """Return the moment at which something has to be done about a session."""
+        return self._sessions.settled_until(signed_in)
 
 
 def build_identity(signed_in: SignedIn) -> Identity:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import msgspec
 
 from gateway.core.decision import Allow, Challenge, Deny
@@ -9,6 +12,7 @@ from gateway.core.identity import IdentityHeaders
 from gateway.core.policy import Match, Policy, decide, needs_caller
 from gateway.core.request import RequestHead
 from gateway.flows.authentication import Authentication, build_identity
+from gateway.flows.memory import Known, Memory
 from gateway.flows.sessions import SignedIn
 
 
@@ -23,15 +27,55 @@ class Verdict(msgspec.Struct, frozen=True):
 class Gate:
     """Judges request heads. It never sets a cookie: a front proxy drops those of a subrequest."""
 
-    def __init__(self, policy: Policy, identity_headers: IdentityHeaders, authentication: Authentication) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        identity_headers: IdentityHeaders,
+        authentication: Authentication,
+        memory: Memory,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._policy = policy
         self._authentication = authentication
+        self._memory = memory
+        self._clock = clock
         self.identity_headers = identity_headers
 
     async def check(self, head: RequestHead) -> Verdict:
         """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
+        verdict = self.recall(head)
+        if verdict is not None:
+            return verdict
         match = self._policy.match(head.method, head.host, head.path)
-        signed_in = await self._authentication.read(head) if needs_caller(match) else None
-        caller = build_identity(signed_in) if signed_in is not None else None
-        decision = decide(match, head, caller, self.identity_headers)
-        return Verdict(decision=decision, match=match, signed_in=signed_in)
+        return self._decide(match, head, await self._read(head))
+
+    def recall(self, head: RequestHead) -> Verdict | None:
+        """Decide at once, from memory; None when the store has to be asked."""
+        match = self._policy.match(head.method, head.host, head.path)
+        if not needs_caller(match):
+            return self._decide(match, head, None)
+        session_key = self._authentication.read_session_key(head)
+        if session_key is None:
+            return self._decide(match, head, None)
+        known = self._memory.recall(session_key, self._clock())
+        return self._decide(match, head, known) if known is not None else None
+
+    async def _read(self, head: RequestHead) -> Known | None:
+        mark = self._memory.begin_read()
+        signed_in = await self._authentication.read(head)
+        if signed_in is None:
+            return None
+        now = self._clock()
+        known = Known(
+            signed_in=signed_in,
+            caller=self.identity_headers.introduce(build_identity(signed_in)),
+            until=min(now + self._memory.lasts, self._authentication.settled_until(signed_in)),
+        )
+        self._memory.remember(known, mark, now)
+        return known
+
+    def _decide(self, match: Match | None, head: RequestHead, known: Known | None) -> Verdict:
+        caller = known.caller if known is not None else None
+        decision = decide(match, head, caller, self.identity_headers.reserved)
+        return Verdict(decision=decision, match=match, signed_in=known.signed_in if known is not None else None)

@@ -6,7 +6,7 @@ should; every method of `Provider` raises a `ProviderError`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.core.sign_in import VerifiedCode
@@ -15,6 +15,13 @@ from gateway.core.tiktok import Profile, TokenSet
 
 class Store(Protocol):
     """Bytes in, bytes out, under keys that expire. Keys are relative: the store adds its prefix."""
+
+    @property
+    def following(self) -> bool:
+        """Whether every change of a session or a grant is being told now, by whomever it is made."""
+
+    def follow(self, changed: Callable[[str | None], None]) -> None:
+        """Have `changed` called with the key of each such change from now on; None: anything may have changed."""
 
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""

@@ -48,11 +48,8 @@ class Sessions:
         # which grant a session leans on never changes: knowing it, both are read at once
         self._grant_keys: dict[str, str] = {}
 
-    async def read(self, cookie_value: bytes, now: datetime) -> SignedIn | None:
-        """Return who a session cookie stands for; None when it stands for nobody (any more)."""
-        key = build_session_key(cookie_value)
-        if key is None:
-            return None
+    async def read(self, key: str, now: datetime) -> SignedIn | None:
+        """Return who a session key stands for; None when it stands for nobody (any more)."""
         grant_key = self._grant_keys.get(key, "")
         sealed, sealed_grant = await self._read_both(key, grant_key)
         session = read_record(self._keyring, key, sealed, Session)
@@ -65,6 +62,12 @@ class Sessions:
         if grant is None or grant.subject != session.subject:
             return None
         return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=grant)
+
+    def settled_until(self, signed_in: SignedIn) -> datetime:
+        """Return when something has to be done: the session ends, is to be touched, or its token is due."""
+        session = signed_in.session
+        touch_at = session.last_seen_at + self._limits.touch_interval
+        return min(session.expires_at(self._limits), touch_at, signed_in.grant.settled_until())
 
     async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
         """Write a grant and a new session that leans on it; returns the new session id for the cookie.

@@ -19,6 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.gate import Gate
+from gateway.flows.memory import Memory
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
@@ -157,7 +158,13 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
     sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
-    gate = Gate(build_policy(settings), build_identity_headers(settings), authentication)
+    gate = Gate(
+        build_policy(settings),
+        build_identity_headers(settings),
+        authentication,
+        Memory(store, settings.session.cache_for),
+        clock=clock,
+    )
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
 
     reader = build_reader(settings)

@@ -27,11 +27,14 @@ from redis.exceptions import (
 
 from gateway.errors import StoreUnavailable
 from gateway.store.batch import ReadBatch
+from gateway.store.changes import ChangeFeed
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CONNECTIONS: Final = 64
+FOLLOWED: Final = ("session:", "grant:")
+"""Kinds of keys whose changes are told."""
 
 _REPLACE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
@@ -87,11 +90,16 @@ def _bounded(
 class RedisStore:
     """The store over a redis-py client; see `flows.ports.Store` for what each method promises."""
 
-    def __init__(self, client: Any, *, address: str, key_prefix: str, timeout: float) -> None:
+    def __init__(
+        self, client: Any, *, address: str, key_prefix: str, timeout: float, feed: ChangeFeed | None = None
+    ) -> None:
+        """`feed` tells what others change; without it, nobody else can (the embedded store)."""
         self._client = client
         self._prefix = key_prefix
         self.address = address
         self.timeout = timeout
+        self._feed = feed
+        self._changed: Callable[[str | None], None] | None = None
         self._reads = ReadBatch(self._fetch)
         self._replace = client.register_script(_REPLACE)
         self._add_member = client.register_script(_ADD_MEMBER)
@@ -99,6 +107,24 @@ class RedisStore:
         self._increment = client.register_script(_INCREMENT)
         self._renew_lease = client.register_script(_RENEW_LEASE)
         self._release_lease = client.register_script(_RELEASE_LEASE)
+
+    @property
+    def following(self) -> bool:
+        """Whether every change is being told now."""
+        return self._changed is not None and (self._feed is None or self._feed.up)
+
+    def follow(self, changed: Callable[[str | None], None]) -> None:
+        """Have each change told. The feed of others' changes starts with the first read: it needs an event loop."""
+        self._changed = changed
+
+    def _tell(self, key: str) -> None:
+        """Tell a change of our own at once: the feed's word takes its way through Redis."""
+        if self._changed is not None:
+            self._changed(key)
+
+    def _tell_fed(self, key: str | None) -> None:
+        if self._changed is not None:
+            self._changed(key.removeprefix(self._prefix) if key is not None else None)
 
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
@@ -110,17 +136,25 @@ class RedisStore:
 
     @_bounded
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        if self._feed is not None and self._changed is not None:
+            self._feed.start(self._tell_fed)
         return list(await self._client.mget([self._prefix + key for key in keys]))
 
     @_bounded
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """Store for `ttl` seconds."""
-        await self._client.set(self._prefix + key, value, ex=ttl)
+        try:
+            await self._client.set(self._prefix + key, value, ex=ttl)
+        finally:
+            self._tell(key)
 
     @_bounded
     async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
         """Store `new` only if the key still holds exactly `old`."""
-        return bool(await self._replace(keys=[self._prefix + key], args=[old, new, ttl]))
+        try:
+            return bool(await self._replace(keys=[self._prefix + key], args=[old, new, ttl]))
+        finally:
+            self._tell(key)
 
     @_bounded
     async def take(self, key: str) -> bytes | None:
@@ -133,7 +167,10 @@ class RedisStore:
         """Delete; returns how many existed."""
         deleted = 0
         for key in keys:
-            deleted += await self._client.delete(self._prefix + key)
+            try:
+                deleted += await self._client.delete(self._prefix + key)
+            finally:
+                self._tell(key)
         return deleted
 
     @_bounded
@@ -179,25 +216,34 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._feed is not None:
+            await self._feed.close()
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
 
 def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore:
     """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
+    options: dict[str, Any] = {"socket_connect_timeout": timeout, "health_check_interval": 0, "protocol": 2}
     pool: Any = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
         timeout=timeout,
         socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        health_check_interval=0,
         # once more on a fresh connection: a pooled one may have died while Redis restarted. No call of ours does harm
         # by running twice, but a lease or a taken attempt may then look as if somebody else had been quicker.
         retry=Retry(NoBackoff(), 1),
-        protocol=2,
+        **options,
     )
-    return RedisStore(redis.Redis(connection_pool=pool), address=_describe(url), key_prefix=key_prefix, timeout=timeout)
+    # this one never tries again by itself: what was missed meanwhile would go unnoticed
+    listener = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    return RedisStore(
+        redis.Redis(connection_pool=pool),
+        address=_describe(url),
+        key_prefix=key_prefix,
+        timeout=timeout,
+        feed=ChangeFeed(listener, [key_prefix + kind for kind in FOLLOWED], timeout=timeout),
+    )
 
 
 def _describe(url: str) -> str:

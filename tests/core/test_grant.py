@@ -50,3 +50,13 @@ def test_keys_tell_people_and_apps_apart_and_name_neither() -> None:
     }
     assert len(keys) == 4
     assert not any("-o" in key.removeprefix("sessions-of") for key in keys)
+
+
+def test_before_it_is_settled_no_longer_nothing_is_to_be_done() -> None:
+    for found in (grant(), grant(refresh_token="")):
+        last = found.settled_until() - timedelta(seconds=1)
+        assert found.is_usable(last)
+        assert not found.is_refresh_due(last)
+    assert grant().is_refresh_due(grant().settled_until())
+    bare = grant(refresh_token="")
+    assert not bare.is_usable(bare.settled_until())

@@ -254,7 +254,8 @@ class TestDecide:
 
     def decide(self, route: Route | None, *, caller: bool, request: RequestHead | None = None) -> object:
         match = Match(route=route, index=3) if route is not None else None
-        return decide(match, request or head(), person() if caller else None, self.headers)
+        who = self.headers.introduce(person()) if caller else None
+        return decide(match, request or head(), who, self.headers.reserved)
 
     def test_nothing_matched_and_deny(self) -> None:
         assert self.decide(None, caller=True) == Deny("no route matches")

@@ -10,11 +10,11 @@ import pytest
 
 from gateway.core.grant import Grant, build_grant_key
 from gateway.core.keyring import Keyring
-from gateway.core.session import SessionLimits
+from gateway.core.session import SessionLimits, build_session_key
 from gateway.core.sign_in import VerifiedCode, begin_attempt, read_callback
 from gateway.core.tiktok import Profile
 from gateway.flows.refresh import Refresh
-from gateway.flows.sessions import Sessions
+from gateway.flows.sessions import Sessions, SignedIn
 from gateway.provider import Endpoints, TikTok
 from gateway.simulator import RunningSimulator, SimulatorSettings, consent
 from gateway.simulator import run_in_thread as run_simulator
@@ -45,6 +45,12 @@ class Process:
     sessions: Sessions
     provider: TikTok
     refresh: Refresh
+    clock: Clock
+
+    async def read(self, session_id: str) -> SignedIn | None:
+        """Read who a cookie stands for."""
+        key = build_session_key(session_id.encode())
+        return await self.sessions.read(key, self.clock()) if key is not None else None
 
 
 class World:
@@ -73,7 +79,8 @@ class World:
             clock=self.clock,
         )
         sessions = Sessions(self.store, self.keyring, self.limits, client_key=settings.client_key)
-        process = Process(self.store, sessions, provider, Refresh(self.store, sessions, provider, clock=self.clock))
+        refresh = Refresh(self.store, sessions, provider, clock=self.clock)
+        process = Process(self.store, sessions, provider, refresh, self.clock)
         self.processes.append(process)
         return process
 

@@ -92,7 +92,7 @@ async def test_only_a_dead_grant_ends_the_sessions(world: World, process: Proces
     world.simulator.simulator.disconnect(grant.subject)
     world.clock.forward(EXPIRED)
     assert await process.refresh.fresh(key, grant) is None
-    assert await process.sessions.read(session_id.encode(), world.clock()) is None
+    assert await process.read(session_id) is None
     assert await process.sessions.read_grant(key) is None
 
 
@@ -122,7 +122,7 @@ async def test_any_other_failure_keeps_everything_and_is_remembered(
         with pytest.raises(kind):
             await process.refresh.fresh(key, grant)
     assert world.simulator.refreshes <= 2
-    assert await process.sessions.read(session_id.encode(), world.clock()) is not None
+    assert await process.read(session_id) is not None
     world.simulator.troubles.reset()
     world.clock.forward(timedelta(seconds=6))
     assert await process.refresh.fresh(key, grant) is not None
@@ -133,7 +133,7 @@ async def test_a_refresh_that_answers_for_somebody_else_ends_it(world: World, pr
     world.simulator.troubles.other_open_id = True
     world.clock.forward(EXPIRED)
     assert await process.refresh.fresh(key, grant) is None
-    assert await process.sessions.read(session_id.encode(), world.clock()) is None
+    assert await process.read(session_id) is None
 
 
 async def test_a_token_that_is_not_rotated_keeps_its_own_end(world: World, process: Process) -> None:

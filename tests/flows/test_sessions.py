@@ -16,34 +16,34 @@ async def test_the_idle_limit_moves_with_use_and_the_absolute_one_holds(world: W
     _, _, session_id = await world.signed_in(process)
     for _ in range(7):
         world.clock.forward(timedelta(days=4))
-        found = await process.sessions.read(session_id.encode(), world.clock())
+        found = await process.read(session_id)
         assert found is not None
         await process.sessions.touch(found, world.clock())
     world.clock.forward(timedelta(days=2, seconds=1))
-    assert await process.sessions.read(session_id.encode(), world.clock()) is None
+    assert await process.read(session_id) is None
 
 
 async def test_an_unused_session_ends(world: World, process: Process) -> None:
     _, _, session_id = await world.signed_in(process)
     world.clock.forward(timedelta(days=7, seconds=1))
-    assert await process.sessions.read(session_id.encode(), world.clock()) is None
+    assert await process.read(session_id) is None
 
 
 async def test_a_touch_never_brings_a_session_back(world: World, process: Process) -> None:
     _, _, session_id = await world.signed_in(process)
-    found = await process.sessions.read(session_id.encode(), world.clock())
+    found = await process.read(session_id)
     assert found is not None
     await process.sessions.end(found)
     world.clock.forward(timedelta(hours=1))
     await process.sessions.touch(found, world.clock())
-    assert await process.sessions.read(session_id.encode(), world.clock()) is None
+    assert await process.read(session_id) is None
 
 
 async def test_the_grant_goes_with_the_last_session(world: World, process: Process) -> None:
     key, _, first = await world.signed_in(process)
     _, _, second = await world.signed_in(process)
     for session_id, left in ((first, True), (second, False)):
-        found = await process.sessions.read(session_id.encode(), world.clock())
+        found = await process.read(session_id)
         assert found is not None
         await process.sessions.end(found)
         assert (await process.sessions.read_grant(key) is not None) is left
@@ -56,9 +56,9 @@ async def test_everywhere_is_everywhere(world: World, process: Process) -> None:
     assert len(await process.sessions.of_subject(grant.subject, world.clock())) == 2
     ended = await process.sessions.end_all(grant.subject, world.clock())
     assert set(ended) == {build_session_key(first.encode()), build_session_key(second.encode())}
-    assert await process.sessions.read(first.encode(), world.clock()) is None
-    assert await process.sessions.read(second.encode(), world.clock()) is None
-    assert await process.sessions.read(other.encode(), world.clock()) is not None
+    assert await process.read(first) is None
+    assert await process.read(second) is None
+    assert await process.read(other) is not None
     assert await process.sessions.of_subject(grant.subject, world.clock()) == []
 
 
@@ -71,4 +71,4 @@ async def test_a_value_moved_to_another_key_does_not_open(world: World, process:
     stolen = await world.store.read(their_key)
     assert stolen is not None
     await world.store.write(my_key, stolen, 60)
-    assert await process.sessions.read(mine.encode(), world.clock()) is None
+    assert await process.read(mine) is None

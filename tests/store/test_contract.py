@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -166,4 +166,87 @@ async def test_a_password_is_never_told() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         await store.ping()
     assert "hunter2" not in str(caught.value)
+    await store.close()
+
+
+async def test_every_change_of_ones_own_is_told_before_the_call_returns(store: RedisStore) -> None:
+    keys: list[str | None] = []
+    store.follow(keys.append)
+    for change in (
+        store.write("session:a", b"1", 60),
+        store.replace("session:a", old=b"1", new=b"2", ttl=60),
+        store.delete("session:a"),
+    ):
+        keys.clear()
+        await change
+        assert "session:a" in keys
+
+
+async def test_the_embedded_store_follows_from_the_start() -> None:
+    store = open_store("memory://", key_prefix="test:", timeout=2)
+    assert not store.following
+    store.follow(lambda key: None)
+    assert store.following
+    await store.close()
+
+
+async def follow(server: RedisServer, keys: list[str | None]) -> RedisStore:
+    store = open_store(server.url, key_prefix="test:", timeout=0.5)
+    store.follow(keys.append)
+    assert not store.following
+    await store.read("session:a")
+    await until(lambda: store.following)
+    return store
+
+
+async def until(said: Callable[[], bool]) -> None:
+    """Wait until something is so; at most ten seconds."""
+    for _ in range(1000):
+        if said():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+async def test_what_others_change_is_told(redis_server: RedisServer) -> None:
+    keys: list[str | None] = []
+    store = await follow(redis_server, keys)
+    for words in (("SET", "test:session:a", "1"), ("SET", "test:grant:b", "1"), ("DEL", "test:session:a")):
+        keys.clear()
+        redis_server.command(*words)
+        await until(lambda words=words: words[1].removeprefix("test:") in keys)  # type: ignore[misc]
+    keys.clear()
+    redis_server.command("SET", "test:session:short", "1", "PX", "20")
+    await until(lambda: keys.count("session:short") == 2)  # written, and expired by itself
+    keys.clear()
+    redis_server.command("SET", "test:attempt:c", "1")
+    redis_server.command("SET", "test:session:d", "1")
+    await until(lambda: "session:d" in keys)
+    assert "attempt:c" not in keys
+    keys.clear()
+    redis_server.command("FLUSHALL")
+    await until(lambda: None in keys)
+    await store.close()
+
+
+async def test_a_lost_channel_is_noticed_and_found_again(redis_server: RedisServer) -> None:
+    keys: list[str | None] = []
+    store = await follow(redis_server, keys)
+    keys.clear()
+    redis_server.command("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: None in keys)
+    assert not store.following
+    await until(lambda: store.following)
+    await store.close()
+
+
+async def test_a_channel_that_goes_silent_is_not_relied_on(redis_server: RedisServer) -> None:
+    """A connection that nobody closed, over which nothing comes any more."""
+    store = await follow(redis_server, [])
+    redis_server.pause()
+    try:
+        await until(lambda: not store.following)
+    finally:
+        redis_server.resume()
+    await until(lambda: store.following)
     await store.close()

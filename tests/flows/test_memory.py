@@ -1,0 +1,207 @@
+"""Callers remembered: recalled while true, forgotten at every change, never older than a change."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from gateway.core.headers import Fields
+from gateway.core.identity import IdentityHeaders
+from gateway.core.path import canonicalise
+from gateway.core.policy import Policy, Route
+from gateway.core.request import RequestHead
+from gateway.flows.authentication import Authentication
+from gateway.flows.gate import Gate, Verdict
+from gateway.flows.memory import Memory
+from tests.flows.conftest import Process, World
+
+pytestmark = pytest.mark.anyio
+
+
+def request_with(session_id: str) -> RequestHead:
+    headers: Fields = [(b"host", b"app.example"), (b"cookie", b"gateway=" + session_id.encode())]
+    return RequestHead(
+        method="GET",
+        scheme="https",
+        host="app.example",
+        path=canonicalise(b"/"),
+        query=b"",
+        raw_target=b"/",
+        headers=tuple(headers),
+        client_address="192.0.2.1",
+    )
+
+
+def build_gate(world: World, process: Process, *, lasts: timedelta = timedelta(minutes=10)) -> Gate:
+    authentication = Authentication(process.sessions, process.refresh, cookie_name="gateway", clock=world.clock)
+    headers = IdentityHeaders(["tiktok"], {})
+    memory = Memory(world.store, lasts)
+    return Gate(Policy([Route(path="/**")]), headers, authentication, memory, clock=world.clock)
+
+
+def name_of(verdict: Verdict | None) -> str | None:
+    if verdict is None or verdict.signed_in is None:
+        return None
+    return verdict.signed_in.grant.subject
+
+
+async def test_the_second_request_asks_nothing(world: World, process: Process) -> None:
+    _, grant, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    assert gate.recall(head) is None
+    asked = await gate.check(head)
+    recalled = gate.recall(head)
+    assert name_of(recalled) == grant.subject
+    assert recalled == asked
+
+
+async def test_no_cookie_or_no_session_id_is_decided_at_once(world: World, process: Process) -> None:
+    gate = build_gate(world, process)
+    verdict = gate.recall(request_with("nonsense"))
+    assert verdict is not None
+    assert verdict.signed_in is None
+
+
+async def test_nothing_is_remembered_for_longer_than_asked(world: World, process: Process) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process, lasts=timedelta(seconds=5)), request_with(session_id)
+    await gate.check(head)
+    assert gate.recall(head) is not None
+    world.clock.forward(timedelta(seconds=5))
+    assert gate.recall(head) is None
+
+
+async def test_zero_remembers_nothing(world: World, process: Process) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process, lasts=timedelta(0)), request_with(session_id)
+    await gate.check(head)
+    assert gate.recall(head) is None
+
+
+async def test_a_sign_out_is_seen_by_the_next_request(world: World, process: Process) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    await gate.check(head)
+    signed_in = await process.read(session_id)
+    assert signed_in is not None
+    await process.sessions.end(signed_in)
+    assert gate.recall(head) is None
+    assert (await gate.check(head)).signed_in is None
+
+
+async def test_a_refresh_is_seen_by_every_session_of_the_person(world: World, process: Process) -> None:
+    key, grant, first = await world.signed_in(process)
+    _, _, second = await world.signed_in(process)
+    gate = build_gate(world, process)
+    for session_id in (first, second):
+        await gate.check(request_with(session_id))
+    await process.refresh.renew(key, force=True)
+    for session_id in (first, second):
+        assert gate.recall(request_with(session_id)) is None
+        verdict = await gate.check(request_with(session_id))
+        assert verdict.signed_in is not None
+        assert verdict.signed_in.grant.tokens.access_token != grant.tokens.access_token
+
+
+async def test_somebody_elses_change_is_no_reason_to_forget(world: World, process: Process) -> None:
+    _, _, mine = await world.signed_in(process, "plain")
+    gate = build_gate(world, process)
+    await gate.check(request_with(mine))
+    await world.signed_in(process, "emoji")
+    assert gate.recall(request_with(mine)) is not None
+
+
+async def test_what_must_be_done_is_not_forgotten_over_remembering(world: World, process: Process) -> None:
+    """The session is marked as seen, and the token renewed, although requests come all the time."""
+    _, grant, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process, lasts=timedelta(days=9)), request_with(session_id)
+    before = await process.read(session_id)
+    await gate.check(head)
+    world.clock.forward(world.limits.touch_interval)
+    assert gate.recall(head) is None
+    await gate.check(head)
+    after = await process.read(session_id)
+    assert before is not None
+    assert after is not None
+    assert after.session.last_seen_at > before.session.last_seen_at
+    due = grant.settled_until() - world.clock()
+    assert due > timedelta(0)
+    world.clock.forward(due)
+    assert gate.recall(head) is None
+
+
+class Crossing:
+    """A read that a change crosses on its way."""
+
+    def __init__(self, memory: Memory, now: datetime) -> None:
+        self.memory, self.now = memory, now
+
+    async def holds(self, gate: Gate, head: RequestHead, *changed: str | None) -> bool:
+        verdict = await gate.check(head)
+        assert verdict.signed_in is not None
+        known = self.memory.recall(verdict.signed_in.session_key, self.now)
+        assert known is not None
+        mark = self.memory.begin_read()
+        for key in changed:
+            self.memory.forget(key)
+        self.memory.remember(known, mark, self.now)
+        held = self.memory.recall(known.signed_in.session_key, self.now) is known
+        self.memory.forget(None)
+        return held
+
+
+async def test_a_read_that_a_change_crossed_is_not_remembered(world: World, process: Process) -> None:
+    key, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    signed_in = await process.read(session_id)
+    assert signed_in is not None
+    crossing = Crossing(gate._memory, world.clock())
+    assert not await crossing.holds(gate, head, signed_in.session_key)
+    assert not await crossing.holds(gate, head, key)
+    assert not await crossing.holds(gate, head, None)
+    assert not await crossing.holds(gate, head, None, "session:other")
+    assert await crossing.holds(gate, head, "session:other")
+
+
+async def test_so_many_changes_that_they_are_lost_sight_of(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.flows.memory.RECENT", 4)
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    crossing = Crossing(gate._memory, world.clock())
+    signed_in = await process.read(session_id)
+    assert signed_in is not None
+    assert not await crossing.holds(gate, head, signed_in.session_key, *(f"session:{n}" for n in range(9)))
+    assert len(gate._memory._recent) <= 5
+
+
+async def test_memory_is_bounded(world: World, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.flows.memory.SIZE", 3)
+    gate = build_gate(world, process)
+    for _ in range(7):
+        _, _, session_id = await world.signed_in(process)
+        await gate.check(request_with(session_id))
+    assert len(gate._memory._known) <= 3
+
+
+class DeafStore:
+    """A store whose word on changes cannot be relied on."""
+
+    following = False
+
+    def follow(self, changed: object) -> None:
+        """Never call it."""
+
+
+async def test_while_changes_are_not_told_nothing_is_answered_from_memory(world: World, process: Process) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    await gate.check(head)
+    assert gate.recall(head) is not None
+    gate._memory._store = DeafStore()  # type: ignore[assignment]
+    assert gate.recall(head) is None
+    verdict = await gate.check(head)
+    assert verdict.signed_in is not None
+    assert gate.recall(head) is None
