@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"errors", "settings"},
     "telemetry": {"errors", "settings"},
     "flows": {"core", "telemetry", "settings", "errors"},
-    "store": {"core", "settings", "errors"},
+    "store": {"core", "telemetry", "settings", "errors"},
     "provider": {"core", "settings", "errors"},
     "upstream": {"core", "telemetry", "settings", "errors"},
     "web": {"flows", "core", "telemetry", "settings", "errors"},
