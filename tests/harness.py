@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.asgi import protect
 from gateway.core.keyring import new_secret_key
 from gateway.runtime.build import Generation, build
+from gateway.runtime.fast_path import FastPath
 from gateway.runtime.serve import build_server
 from gateway.settings import Settings, load
 from gateway.simulator import RunningSimulator, consent
@@ -143,9 +144,26 @@ def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) ->
         changes.setdefault("public_url", url_of(bound))
         settings = read_settings(simulator, upstream=upstream, **changes)
         generation = build(settings)
-        server = build_server(_Closing(generation), settings, lifespan="on")
-        with serve_in_thread(server, bound):
-            yield Running(url_of(bound), settings, simulator, generation)
+        with _serve_generation(generation, simulator, bound, fast_path=generation.fast_path) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def serve_gateway_slowly(simulator: RunningSimulator, upstream: str) -> Generator[Running]:
+    """The same, but every request takes the ASGI way."""
+    with listener() as bound:
+        generation = build(read_settings(simulator, url_of(bound), upstream=upstream))
+        with _serve_generation(generation, simulator, bound, fast_path=None) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def _serve_generation(
+    generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None
+) -> Generator[Running]:
+    server = build_server(_Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
+    with serve_in_thread(server, bound):
+        yield Running(url_of(bound), generation.settings, simulator, generation)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -188,6 +206,13 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 def proxy_form(simulator: RunningSimulator) -> Generator[Running]:
     """The gateway as a reverse proxy before the echoing app."""
     with serve_app(echo) as upstream, serve_gateway(simulator, upstream) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def slow_proxy_form(simulator: RunningSimulator) -> Generator[Running]:
+    """The gateway as a reverse proxy, all of whose requests take the ASGI way."""
+    with serve_app(echo) as upstream, serve_gateway_slowly(simulator, upstream) as running:
         yield running
 
 

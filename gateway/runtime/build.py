@@ -26,6 +26,7 @@ from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
+from gateway.runtime.fast_path import FastPath
 from gateway.settings import Settings, UpstreamSettings
 from gateway.store import open_store
 from gateway.telemetry.metrics import Metrics
@@ -66,6 +67,7 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     upstream: ReverseProxy | None
+    fast_path: FastPath | None
 
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
@@ -223,7 +225,16 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         metrics=metrics,
         readiness=readiness,
         upstream=upstream,
+        fast_path=_build_fast_path(door, upstream, reader, pipeline, metrics),
     )
+
+
+def _build_fast_path(
+    door: Door, upstream: ReverseProxy | None, reader: HeadReader, pipeline: Pipeline, metrics: Metrics
+) -> FastPath | None:
+    if upstream is None or not isinstance(door, ReverseProxyDoor):
+        return None
+    return FastPath(reader=reader, pipeline=pipeline, door=door, pool=upstream.pool, metrics=metrics)
 
 
 def _build_provider(settings: Settings, clock: Clock) -> Provider:

@@ -21,6 +21,7 @@ import uvicorn
 
 from gateway.errors import StartError, StoreUnavailable
 from gateway.runtime.build import Generation, build
+from gateway.runtime.fast_path import FastPath
 from gateway.runtime.protocol import StrictHttpProtocol
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
@@ -64,7 +65,7 @@ async def serve(generation: Generation, public: socket.socket, admin: socket.soc
     except StartError:
         await generation.close()
         raise
-    servers = [build_server(generation.app, generation.settings)]
+    servers = [build_server(generation.app, generation.settings, fast_path=generation.fast_path)]
     sockets = [public]
     if admin is not None:
         servers.append(build_server(Admin(generation.metrics, generation.readiness), generation.settings))
@@ -132,9 +133,13 @@ async def _wait_for_store(generation: Generation) -> None:
             await asyncio.sleep(1)
 
 
-def build_server(app: Any, settings: Settings, *, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
+def build_server(
+    app: Any, settings: Settings, *, fast_path: FastPath | None = None, lifespan: Literal["on", "off"] = "off"
+) -> uvicorn.Server:
     """Make a server of ours; the caller binds its socket and handles signals."""
-    protocol = type("Protocol", (StrictHttpProtocol,), {"head_limit": settings.limits.header_bytes})
+    protocol = type(
+        "Protocol", (StrictHttpProtocol,), {"head_limit": settings.limits.header_bytes, "fast_path": fast_path}
+    )
     return _Server(
         uvicorn.Config(
             app,

@@ -100,12 +100,8 @@ class Connection(asyncio.Protocol):
         """Wait until the upstream has taken most of what was written, or is gone."""
         if not self._write_paused or not self.alive:
             return
-        if not self._reader.head_done:
-            self._deadline = self._loop.time() + self._body_limit
         self._drained = self._loop.create_future()
         await self._drained
-        if not self._request_sent and not self._reader.head_done:
-            self._deadline = inf
 
     def pause(self) -> None:
         """The client is slow: read no more, so that the upstream slows down too."""
@@ -195,11 +191,19 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The upstream is slow to take the request."""
         self._write_paused = True
+        if not self._reader.head_done:
+            self._deadline = self._loop.time() + self._body_limit
+        if self._sink is not None:
+            self._sink.on_full()
 
     def resume_writing(self) -> None:
         """The upstream takes more."""
         self._write_paused = False
+        if not self._request_sent and not self._reader.head_done:
+            self._deadline = inf
         self._release_drain()
+        if self._sink is not None:
+            self._sink.on_drained()
 
     # Ends
 

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from gateway.core.request import RequestHead
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
 from gateway.upstream.request import BodyFraming, build_request, read_body_framing
@@ -98,6 +98,12 @@ class Exchange:
         """It takes long: from now on, notice a client that hangs up."""
         if self._task is None:
             self._run(self._watch_client())
+
+    def on_full(self) -> None:
+        """Nothing to do: whoever sends the body waits in `Connection.drain`."""
+
+    def on_drained(self) -> None:
+        """Nothing to do."""
 
     # The client's side
 
@@ -204,7 +210,7 @@ async def forward(
             await exchange.wait()
             while not exchange.status and exchange.error is None and not exchange.client_gone:
                 await exchange.wait()  # an interim answer, or part of a head
-            if not (exchange.status == 0 and _may_repeat(head, framing, connection, exchange)):
+            if not (exchange.status == 0 and may_repeat(head, exchange.error, connection)):
                 await _deliver(exchange, head, send, edit_response)
                 return
         finally:
@@ -212,15 +218,14 @@ async def forward(
         connection = await pool.acquire(fresh=True)
 
 
-def _may_repeat(head: RequestHead, framing: BodyFraming | None, connection: Connection, exchange: Exchange) -> bool:
+def may_repeat(head: RequestHead, error: BaseException | None, connection: Connection) -> bool:
     """Whether the kept connection turned out dead, and nothing can happen twice."""
     return (
-        isinstance(exchange.error, UpstreamError)
-        and exchange.error.code == "upstream_unreachable"
+        isinstance(error, UpstreamUnreachable)
         and connection.reused
         and not connection.answered
-        and framing is None
         and head.method in _IDEMPOTENT
+        and read_body_framing(head) is None
     )
 
 

@@ -42,6 +42,12 @@ class ResponseSink(Protocol):
     def on_tick(self) -> None:
         """The exchange is still going on; called about once a second."""
 
+    def on_full(self) -> None:
+        """The upstream is slow to take the request: write no more until `on_drained`."""
+
+    def on_drained(self) -> None:
+        """The upstream takes more of the request."""
+
 
 class ResponseReader:
     """Reads the responses of one connection, one after the other."""

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.core.decision import Allow
-from gateway.core.headers import client_headers, in_process_headers, upstream_headers
+from gateway.core.headers import Fields, client_headers, in_process_headers, upstream_headers
 from gateway.core.request import RequestHead
 from gateway.errors import NothingHere
 from gateway.web.exchange import Receive, Send
 from gateway.web.scope import Scope
 from gateway.web.user import build_auth, build_user
 
-EditResponse = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
+EditResponse = Callable[[Fields], Fields]
 
 
 class Forwarder(Protocol):
@@ -25,7 +25,7 @@ class Forwarder(Protocol):
     async def forward(
         self,
         head: RequestHead,
-        headers: list[tuple[bytes, bytes]],
+        headers: Fields,
         receive: Receive,
         send: Send,
         edit_response: EditResponse,
@@ -35,7 +35,7 @@ class Forwarder(Protocol):
     async def relay(
         self,
         head: RequestHead,
-        headers: list[tuple[bytes, bytes]],
+        headers: Fields,
         receive: Receive,
         send: Send,
         edit_response: EditResponse,
@@ -67,7 +67,17 @@ class ReverseProxyDoor:
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Forward, with the answer's headers made fit for the client."""
-        headers = upstream_headers(
+        headers = self.request_fields(head, allow, request_id)
+
+        def edit(response: Fields) -> Fields:
+            return self.response_fields(response, allow)
+
+        act = self._forwarder.relay if head.websocket else self._forwarder.forward
+        await act(head, headers, receive, send, edit)
+
+    def request_fields(self, head: RequestHead, allow: Allow, request_id: str) -> Fields:
+        """Return the headers that the upstream is sent."""
+        return upstream_headers(
             head,
             set_headers=allow.set_headers,
             remove_headers=allow.remove_headers,
@@ -76,20 +86,17 @@ class ReverseProxyDoor:
             pass_host=self._pass_host,
             upstream_host=self._upstream_host,
         )
-        identity_bearing = allow.identity is not None
 
-        def edit(response: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-            edited = client_headers(
-                response,
-                own_cookies=self._own_cookies,
-                remove_headers=allow.remove_headers,
-                identity_bearing=identity_bearing,
-            )
-            # our server dates every answer, as nginx does; two dates would be one too many
-            return [field for field in edited if field[0] != b"date"]
-
-        act = self._forwarder.relay if head.websocket else self._forwarder.forward
-        await act(head, headers, receive, send, edit)
+    def response_fields(self, response: Fields, allow: Allow) -> Fields:
+        """Return the headers of the upstream's answer as the client may see them."""
+        edited = client_headers(
+            response,
+            own_cookies=self._own_cookies,
+            remove_headers=allow.remove_headers,
+            identity_bearing=allow.identity is not None,
+        )
+        # our server dates every answer, as nginx does; two dates would be one too many
+        return [field for field in edited if field[0] != b"date"]
 
 
 class InProcessDoor:

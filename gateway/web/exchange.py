@@ -25,10 +25,9 @@ _LEVEL_OF_BLAME = {
 
 
 class Exchange:
-    """Watches what is sent, so that the answer can be told in one line at its end."""
+    """What is known of a request and its answer, told in one line at its end."""
 
     __slots__ = (
-        "_send",
         "_started_at",
         "client_address",
         "decision",
@@ -39,8 +38,7 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self._started_at = time.perf_counter()
         self.request_id = secrets.token_hex(12)
         self.status = 0  # 0 until an answer has started
@@ -50,14 +48,18 @@ class Exchange:
         self.client_address = ""
         self.error: GatewayError | None = None
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on, and note the status."""
-        kind = message["type"]
-        if kind in {"http.response.start", "websocket.http.response.start"}:
-            self.status = message["status"]
-        elif kind == "websocket.accept":
-            self.status = 101
-        await self._send(message)
+    def watch(self, send: Send) -> Send:
+        """Return a `send` that notes the status of what passes."""
+
+        async def watched(message: Message) -> None:
+            kind = message["type"]
+            if kind in {"http.response.start", "websocket.http.response.start"}:
+                self.status = message["status"]
+            elif kind == "websocket.accept":
+                self.status = 101
+            await send(message)
+
+        return watched
 
     def tell(self, method: str, path: str, metrics: Metrics) -> None:
         """Write the request's one log line, and count it. The query is left out: it may carry codes."""

@@ -43,38 +43,37 @@ class GatewayMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises `Abandoned` when an answer broke off, so that the server cuts the connection."""
-        exchange = Exchange(send)
+        exchange = Exchange()
+        send = exchange.watch(send)
         head: RequestHead | None = None
         try:
             head = self._reader.read(scope)
-            await self._answer(head, exchange, scope, receive)
+            await self._answer(head, exchange, scope, receive, send)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
-            await _send(answer, exchange, scope)
+            await _send(answer, send, scope)
         finally:
             exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
 
-    async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive) -> None:
+    async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         match await self._pipeline.judge(head, exchange):
             case OwnPage():
                 inner = {**scope, HEAD_KEY: head, EXCHANGE_KEY: exchange}
-                await self._own_pages(inner, receive, exchange.send)
+                await self._own_pages(inner, receive, send)
             case Passage() as passage if head.websocket:
-                await self._hold_websocket(head, passage, exchange, scope, receive)
+                await self._hold_websocket(head, passage, exchange, scope, receive, send)
             case Passage() as passage:
-                await self._door.open(head, passage.allow, exchange.request_id, scope, receive, exchange.send)
+                await self._door.open(head, passage.allow, exchange.request_id, scope, receive, send)
             case Answer() as answer:
-                await _send(answer, exchange, scope)
+                await _send(answer, send, scope)
 
     async def _hold_websocket(
-        self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive
+        self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
-        task = asyncio.ensure_future(
-            self._door.open(head, passage.allow, exchange.request_id, scope, receive, exchange.send)
-        )
+        task = asyncio.ensure_future(self._door.open(head, passage.allow, exchange.request_id, scope, receive, send))
         socket = self._live.add(passage.session_key, task)
         self._metrics.websockets.inc()
         try:
@@ -84,14 +83,14 @@ class GatewayMiddleware:
                 task.cancel()
                 raise
             if exchange.status == 101:
-                await exchange.send({"type": "websocket.close", "code": socket.close_code, "reason": ""})
+                await send({"type": "websocket.close", "code": socket.close_code, "reason": ""})
         finally:
             self._metrics.websockets.dec()
             self._live.discard(socket)
 
 
-async def _send(answer: Answer, exchange: Exchange, scope: Scope) -> None:
+async def _send(answer: Answer, send: Send, scope: Scope) -> None:
     if scope["type"] == "websocket":
-        await refuse_websocket(answer, exchange.send, scope.get("extensions") or {})
+        await refuse_websocket(answer, send, scope.get("extensions") or {})
     else:
-        await send_answer(answer, exchange.send, head_only=scope["method"] == "HEAD")
+        await send_answer(answer, send, head_only=scope["method"] == "HEAD")

@@ -14,7 +14,7 @@ from gateway.core.decision import Allow, Challenge, Deny
 from gateway.core.request import RequestHead
 from gateway.core.session import public_id
 from gateway.errors import GatewayError
-from gateway.flows.gate import Gate
+from gateway.flows.gate import Gate, Verdict
 from gateway.telemetry.logs import log
 from gateway.web.answers import Answers
 from gateway.web.exchange import Exchange
@@ -32,6 +32,10 @@ class Passage(msgspec.Struct, frozen=True):
     session_key: str  # "" for the anonymous
 
 
+class Undecided(msgspec.Struct, frozen=True):
+    """The store has to be asked first."""
+
+
 class Pipeline:
     """Judges requests, and turns what goes wrong into answers."""
 
@@ -46,16 +50,12 @@ class Pipeline:
             exchange.decision = "own"
             return OwnPage()
         verdict = await self._gate.check(head)
-        session_key = verdict.signed_in.session_key if verdict.signed_in is not None else ""
-        exchange.route = verdict.match.index if verdict.match is not None else -1
-        exchange.session = public_id(session_key) if session_key else ""
+        if (passage := self._pass(verdict, head, exchange)) is not None:
+            return passage
         match verdict.decision:
-            case Allow() as allow:
-                if head.websocket and is_cross_site_websocket(head, self._answers.public_origins):
-                    exchange.decision = "deny"
-                    return self._answers.cross_site(head, exchange.request_id)
-                exchange.decision = "allow"
-                return Passage(allow=allow, session_key=session_key)
+            case Allow():
+                exchange.decision = "deny"
+                return self._answers.cross_site(head, exchange.request_id)
             case Challenge() as challenge:
                 exchange.decision = "challenge"
                 return await self._answers.challenge(challenge, head, exchange.request_id)
@@ -64,6 +64,26 @@ class Pipeline:
                 return self._answers.deny(deny, head, exchange.request_id)
             case _ as never:
                 assert_never(never)
+
+    def judge_at_once(self, head: RequestHead, exchange: Exchange) -> Passage | Undecided | None:
+        """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
+        if self._answers.is_own_path(head.path):
+            return None
+        verdict = self._gate.recall(head)
+        return self._pass(verdict, head, exchange) if verdict is not None else Undecided()
+
+    def _pass(self, verdict: Verdict, head: RequestHead, exchange: Exchange) -> Passage | None:
+        """Return the passage, if the verdict is one; note in any case what it stands on."""
+        exchange.client_address = head.client_address
+        session_key = verdict.signed_in.session_key if verdict.signed_in is not None else ""
+        exchange.route = verdict.match.index if verdict.match is not None else -1
+        exchange.session = public_id(session_key) if session_key else ""
+        if not isinstance(verdict.decision, Allow):
+            return None
+        if head.websocket and is_cross_site_websocket(head, self._answers.public_origins):
+            return None
+        exchange.decision = "allow"
+        return Passage(allow=verdict.decision, session_key=session_key)
 
     def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
         """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""

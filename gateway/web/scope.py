@@ -6,6 +6,7 @@ Under our own server the raw request target is at hand (`gateway.target`); under
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,16 +29,38 @@ class HeadReader:
     def read(self, scope: Scope) -> RequestHead:
         """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
         client = scope.get("client")
-        return read_head(
+        return self.read_raw(
             method=scope.get("method", "GET"),
             scheme=scope.get("scheme", "http"),
             target=_read_target(scope),
             headers=scope["headers"],
             peer=client[0] if client else None,
-            trusted=self.trusted,
-            limits=self.limits,
             http_version=scope.get("http_version", "1.1"),
             websocket=scope["type"] == "websocket",
+        )
+
+    def read_raw(
+        self,
+        *,
+        method: str,
+        scheme: str,
+        target: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        peer: str | None,
+        http_version: str = "1.1",
+        websocket: bool = False,
+    ) -> RequestHead:
+        """Return the head, read from its parts; raises as `read` does."""
+        return read_head(
+            method=method,
+            scheme=scheme,
+            target=target,
+            headers=headers,
+            peer=peer,
+            trusted=self.trusted,
+            limits=self.limits,
+            http_version=http_version,
+            websocket=websocket,
         )
 
 

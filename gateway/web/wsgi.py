@@ -22,7 +22,6 @@ import msgspec
 from gateway.core.headers import client_headers, in_process_headers
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
-from gateway.errors import GatewayError
 from gateway.telemetry.metrics import Metrics
 from gateway.web.exchange import Exchange, Message
 from gateway.web.pipeline import OwnPage, Passage, Pipeline
@@ -97,7 +96,7 @@ class WsgiGateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        exchange = Exchange(_send_nowhere)
+        exchange = Exchange()
         head: RequestHead | None = None
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         try:
@@ -226,10 +225,6 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
         return msgspec.structs.replace(head, raw_target=raw)
     return head
-
-
-async def _send_nowhere(message: Message) -> None:
-    raise GatewayError("a WSGI answer is returned, not sent")
 
 
 def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

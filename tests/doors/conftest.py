@@ -30,6 +30,7 @@ from tests.harness import (
     read_settings,
     serve_app,
     serve_gateway,
+    slow_proxy_form,
 )
 from tests.programs import need
 
@@ -142,6 +143,7 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
 
 DOORS: dict[str, Callable[[RunningSimulator], contextlib.AbstractContextManager[Running]]] = {
     "proxy": proxy_form,
+    "slow-proxy": slow_proxy_form,
     "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,

@@ -8,19 +8,19 @@ from collections.abc import Generator
 import pytest
 
 from gateway.simulator import RunningSimulator
-from tests.harness import Running, asgi_form, proxy_form
+from tests.harness import Running, asgi_form, proxy_form, slow_proxy_form
 
 
-@pytest.fixture(scope="module", params=[proxy_form, asgi_form])
+@pytest.fixture(scope="module", params=[proxy_form, slow_proxy_form, asgi_form])
 def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Running]:
     with request.param(simulator) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def own_server(simulator: RunningSimulator) -> Generator[Running]:
+@pytest.fixture(scope="module", params=[proxy_form, slow_proxy_form])
+def own_server(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Running]:
     """The gateway under its own server only: for what a foreign server keeps from it."""
-    with proxy_form(simulator) as running:
+    with request.param(simulator) as running:
         yield running
 
 
