@@ -35,20 +35,31 @@ class Listen:
 
 def read_duration(value: Any) -> timedelta:
     """Read `10s`, `1h30m`, `7d`, or a number of seconds."""
+    return _positive(read_span(value))
+
+
+def read_span(value: Any) -> timedelta:
+    """As `read_duration`; `0s` is a duration too."""
     if isinstance(value, timedelta):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _positive(timedelta(seconds=value))
+        return _bounded(timedelta(seconds=value))
     if isinstance(value, str):
         parts = _DURATION.findall(value)
         if parts and "".join(number + unit for number, unit in parts) == value:
-            return _positive(timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts)))
+            return _bounded(timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts)))
     raise ValueError("is no duration: write it like 500ms, 10s, 5m, 1h30m or 7d")
 
 
+def _bounded(duration: timedelta) -> timedelta:
+    if not timedelta(0) <= duration < timedelta(days=3660):
+        raise ValueError("must not be negative, and shorter than ten years")
+    return duration
+
+
 def _positive(duration: timedelta) -> timedelta:
-    if not timedelta(0) < duration < timedelta(days=3660):
-        raise ValueError("must be longer than nothing and shorter than ten years")
+    if not duration:
+        raise ValueError("must be longer than nothing")
     return duration
 
 
@@ -138,6 +149,7 @@ _TEXT = {"type": "string"}
 _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 
 Duration = Annotated[timedelta, BeforeValidator(read_duration), WithJsonSchema(_TEXT_OR_NUMBER)]
+Span = Annotated[timedelta, BeforeValidator(read_span), WithJsonSchema(_TEXT_OR_NUMBER)]
 Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["string", "integer"]})]
 ListenOn = Annotated[Listen, BeforeValidator(read_listen), WithJsonSchema(_TEXT)]
 OptionalListenOn = Annotated[

@@ -25,6 +25,7 @@ from gateway.settings.parts import (
     Endpoint,
     OptionalListenOn,
     Size,
+    Span,
     UpstreamUrl,
     read_listen,
 )
@@ -148,7 +149,7 @@ class SessionSettings(Part):
     """A session ends when it is not used for this long."""
     absolute_timeout: Duration = timedelta(days=30)
     """A session ends this long after the sign-in, whatever happens."""
-    cache_for: Duration = timedelta(seconds=5)
+    cache_for: Span = timedelta(seconds=5)
     """Longest time a process may answer from memory; 0s asks Redis for each request."""
 
     @field_validator("cookie_name")
