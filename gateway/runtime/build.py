@@ -62,6 +62,7 @@ class Generation:
     own_cookies: frozenset[bytes]
     store: Store
     provider: Provider
+    sessions: Sessions
     refresh: Refresh
     live: LiveSockets
     metrics: Metrics
@@ -220,6 +221,7 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         own_cookies=own_cookies,
         store=store,
         provider=provider,
+        sessions=sessions,
         refresh=refresh,
         live=live,
         metrics=metrics,

@@ -82,16 +82,44 @@ _lines: Final = _Lines()
 _direct = False
 
 
-def log_request(fields: dict[str, object]) -> None:
+class RequestLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is told of one request."""
+
+    event: str = ""  # this, level and timestamp: set when it is written the short way
+    request_id: str
+    method: str
+    path: str
+    status: int
+    decision: str
+    route: int  # -1: none
+    duration_ms: float
+    client: str
+    session: str | None = None  # public name
+    level: str = ""
+    timestamp: datetime | None = None
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields for an event."""
+        return {
+            name: value
+            for name in self.__struct_fields__
+            if name not in {"event", "level", "timestamp"} and (value := getattr(self, name)) is not None
+        }
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def log_request(line: RequestLine) -> None:
     """Write the line of one request that went well, within the event loop.
 
     In our own process and as JSON this takes the short way, in the same form as every other event.
     """
     if not _direct:  # another program's process, whose log is not ours to write to
-        log.info("request", **fields)
+        log.info("request", **line.fields())
         return
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    _lines.write(msgspec.json.encode({"event": "request", **fields, "level": "info", "timestamp": now}) + b"\n")
+    line.event, line.level, line.timestamp = "request", "info", datetime.now(UTC)
+    _lines.write(_encode(line) + b"\n")
 
 
 def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:

@@ -1,59 +1,122 @@
-"""Metrics in Prometheus' format.
+"""Metrics in Prometheus' format, summed over the workers of this host.
 
-Labels have few, fixed values: route numbers, status classes, codes from the error tree. Never a path or an id.
+Labels have few, fixed values: decisions, status classes, codes from the error tree. Never a path or an id. Because all
+of them are known beforehand, each has a cell on a board, and counting is one addition.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from gateway.errors import GatewayError
+from gateway.telemetry.board import Board
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+"""Upper bounds in seconds."""
+DECISIONS: Final = ("allow", "challenge", "deny", "own", "refused")
+CLASSES: Final = range(6)
+"""First digits of a status; 0 where the client was gone before there was one."""
 
 
-class Metrics:
-    """The gateway's counters. One object a process, with a registry of its own."""
+def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _every_error(child)
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests: dict[tuple[str, int], Counter] = {}  # looking labels up costs more than counting
-        self.requests = Counter(
-            "gateway_requests_total",
-            "Requests answered, by decision and status class.",
-            ["decision", "status"],
-            registry=self.registry,
-        )
-        self.duration = Histogram(
-            "gateway_request_duration_seconds",
-            "Time from the request head to the end of the answer.",
-            registry=self.registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
-        )
-        self.errors = Counter(
-            "gateway_errors_total",
-            "Errors by code and by whose fault they are.",
-            ["code", "blame"],
-            registry=self.registry,
-        )
-        self.websockets = Gauge("gateway_websockets_open", "WebSockets open now.", registry=self.registry)
-        self.sign_ins = Counter(
-            "gateway_sign_ins_total",
-            "Sign-ins by outcome: begun, completed, or the code of the error.",
-            ["outcome"],
-            registry=self.registry,
-        )
+
+_ERRORS: Final = tuple(sorted({(kind.code, str(kind.blame)) for kind in _every_error()}))
+_OUTCOMES: Final = ("begun", "completed", *sorted({code for code, _ in _ERRORS}))
+_LABELS: Final[tuple[tuple[str, ...], ...]] = (
+    *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
+    *(("error", *pair) for pair in _ERRORS),
+    *(("sign_in", outcome) for outcome in _OUTCOMES),
+    ("websockets",),
+    ("seconds",),
+    *(("bucket", str(bound)) for bound in (*BUCKETS, "+Inf")),
+)
+_COLUMN: Final = {labels: column for column, labels in enumerate(_LABELS)}
+_REQUEST: Final = {
+    (decision, digit): _COLUMN["request", decision, f"{digit}xx"] for decision in DECISIONS for digit in CLASSES
+}
+_SECONDS: Final = _COLUMN[("seconds",)]
+_FIRST_BUCKET: Final = _SECONDS + 1
+_WEBSOCKETS: Final = _COLUMN[("websockets",)]
+
+
+def open_board(workers: int) -> Board:
+    """Return a board for the metrics of so many processes."""
+    return Board(rows=workers, columns=len(_LABELS))
+
+
+class Metrics(Collector):
+    """The gateway's counters. One object a process; `worker` is the process' row on the board."""
+
+    def __init__(self, board: Board | None = None, worker: int = 0) -> None:
+        self._board = board or open_board(1)
+        self._cells = self._board.row(worker)
+        self._cells[_WEBSOCKETS] = 0.0  # those of a predecessor are gone
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
 
     def count_request(self, decision: str, status: int, duration: float) -> None:
         """Count an answered request; `duration` in seconds."""
-        key = (decision, status // 100)
-        counter = self._requests.get(key)
-        if counter is None:
-            counter = self._requests[key] = self.requests.labels(decision, f"{status // 100}xx")
-        counter.inc()
-        self.duration.observe(duration)
+        cells = self._cells
+        cells[_REQUEST[decision, status // 100]] += 1.0
+        cells[_FIRST_BUCKET + bisect_left(BUCKETS, duration)] += 1.0
+        cells[_SECONDS] += duration
+
+    def count_error(self, error: GatewayError) -> None:
+        """Count an error by its code and by whose fault it is."""
+        self._cells[_COLUMN["error", error.code, str(error.blame)]] += 1.0
+
+    def count_sign_in(self, outcome: str) -> None:
+        """Count a sign-in: `begun`, `completed`, or the code of the error that it ended in."""
+        self._cells[_COLUMN["sign_in", outcome]] += 1.0
+
+    def add_websockets(self, number: int) -> None:
+        """Note that so many more (or fewer) WebSockets are open."""
+        self._cells[_WEBSOCKETS] += number
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the sums over all workers, as the Prometheus client wants them."""
+        requests = CounterMetricFamily(
+            "gateway_requests_total", "Requests answered, by decision and status class.", labels=["decision", "status"]
+        )
+        errors = CounterMetricFamily(
+            "gateway_errors_total", "Errors by code and by whose fault they are.", labels=["code", "blame"]
+        )
+        sign_ins = CounterMetricFamily(
+            "gateway_sign_ins_total", "Sign-ins: begun, completed, or the code of the error.", labels=["outcome"]
+        )
+        families = {"request": requests, "error": errors, "sign_in": sign_ins}
+        for labels, column in _COLUMN.items():
+            if labels[0] in families and (total := self._board.total(column)):
+                families[labels[0]].add_metric(labels[1:], total)
+        yield from families.values()
+        yield GaugeMetricFamily("gateway_websockets_open", "WebSockets open now.", value=self._board.total(_WEBSOCKETS))
+        yield self._durations()
+
+    def _durations(self) -> Metric:
+        buckets: list[tuple[str, float]] = []
+        count = 0.0
+        for offset, bound in enumerate((*map(str, BUCKETS), "+Inf")):
+            count += self._board.total(_FIRST_BUCKET + offset)
+            buckets.append((bound, count))
+        return HistogramMetricFamily(
+            "gateway_request_duration_seconds",
+            "Time from the request head to the end of the answer.",
+            buckets=buckets,
+            sum_value=self._board.total(_SECONDS),
+        )

@@ -75,7 +75,7 @@ class GatewayMiddleware:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
         task = asyncio.ensure_future(self._door.open(head, passage.allow, exchange.request_id, scope, receive, send))
         socket = self._live.add(passage.session_key, task)
-        self._metrics.websockets.inc()
+        self._metrics.add_websockets(1)
         try:
             await task
         except asyncio.CancelledError:
@@ -85,7 +85,7 @@ class GatewayMiddleware:
             if exchange.status == 101:
                 await send({"type": "websocket.close", "code": socket.close_code, "reason": ""})
         finally:
-            self._metrics.websockets.dec()
+            self._metrics.add_websockets(-1)
             self._live.discard(socket)
 
 

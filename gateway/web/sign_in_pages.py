@@ -54,7 +54,7 @@ class SignInPages:
             return await self._forward_auth.challenge(original, request_id_of(request))
         if not is_navigation(head):
             return self._answers.unauthenticated(request_id_of(request))
-        self._metrics.sign_ins.labels("begun").inc()
+        self._metrics.count_sign_in("begun")
         return await self._answers.begin(read_rd(request), head)
 
     async def callback(self, request: Request) -> Answer:
@@ -77,9 +77,9 @@ class SignInPages:
         except AttemptUnknown:
             return await self._reloaded(callback, binding, presented)
         except GatewayError as error:
-            self._metrics.sign_ins.labels(error.code).inc()
+            self._metrics.count_sign_in(error.code)
             raise
-        self._metrics.sign_ins.labels("completed").inc()
+        self._metrics.count_sign_in("completed")
         if presented is not None:
             self._live.close_session(presented.session_key)
         cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
@@ -89,6 +89,6 @@ class SignInPages:
         """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
         return_to = await self._sign_in.read_finished(callback, binding=binding) if presented else None
         if return_to is None:
-            self._metrics.sign_ins.labels(AttemptUnknown.code).inc()
+            self._metrics.count_sign_in(AttemptUnknown.code)
             raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
         return redirect(302, return_to)
