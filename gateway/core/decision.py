@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.core.identity import Identity
+from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.request import Headers
 
 
@@ -24,6 +24,11 @@ class Allow(msgspec.Struct, frozen=True):
     set_headers: Headers
     remove_headers: frozenset[bytes]
     identity: Identity | None
+
+
+def admit(headers: IdentityHeaders, identity: Identity | None) -> Allow:
+    """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept."""
+    return Allow(headers.build(identity) if identity is not None else (), headers.reserved, identity)
 
 
 class Challenge(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import cookies
@@ -54,9 +55,22 @@ _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 _CACHE_OVERRIDES: Final = frozenset({b"surrogate-control", b"x-accel-expires"})
 """Shared caches obey these before Cache-Control, and so `*-cdn-cache-control` (RFC 9213 §2.2)."""
 
+
+class Kind(Enum):
+    """What must be looked at in a response field."""
+
+    HOP = auto()  # concerns one connection
+    COOKIE = auto()
+    CACHING = auto()
+    DATE = auto()
+    OTHER = auto()
+
+
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
+_leaving: dict[bytes, tuple[bytes, bytes, Kind]] = {}
+_SAYS_PRIVATE: Final = ((b"vary", b"Cookie"), (b"cache-control", b"private"))
 _DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
 _SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
@@ -97,13 +111,6 @@ def strip(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> He
     return tuple(field for field in headers if normalised(field[0]) not in names)
 
 
-def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return the fields without the hop-by-hop ones and those that `Connection` names (RFC 9110 §7.6.1)."""
-    fields = tuple(headers)
-    named = _named_by_connection(fields)
-    return tuple(field for field in fields if field[0] not in HOP_BY_HOP and field[0] not in named)
-
-
 def upstream_headers(
     head: RequestHead,
     *,
@@ -116,9 +123,14 @@ def upstream_headers(
 ) -> Fields:
     """Return what the upstream is sent, body framing aside: that is the upstream client's own."""
     host = head.host.encode() if pass_host else upstream_host
-    fields = [(b"host", host), *_cleaned(head, remove_headers, own_cookies)]
-    _add_forwarded(fields, head, request_id)
-    fields += set_headers
+    passing = passing_headers(head, remove_headers=remove_headers, own_cookies=own_cookies)
+    return [(b"host", host), *passing, (b"x-request-id", request_id.encode()), *set_headers]
+
+
+def passing_headers(head: RequestHead, *, remove_headers: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
+    """Return the part of that which depends on nothing but the client: its own fields, and who it is."""
+    fields = _cleaned(head, remove_headers, own_cookies)
+    _add_forwarded(fields, head)
     return fields
 
 
@@ -135,9 +147,8 @@ def in_process_headers(
     length = first(head.headers, b"transfer-encoding")
     if length is not None:
         fields.append((b"transfer-encoding", length))
-    _add_forwarded(fields, head, request_id)
-    fields += set_headers
-    return fields
+    _add_forwarded(fields, head)
+    return [*fields, (b"x-request-id", request_id.encode()), *set_headers]
 
 
 def client_headers(
@@ -146,18 +157,59 @@ def client_headers(
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
+    keep_date: bool = True,
 ) -> Fields:
     """Return an app's response fields as the client may see them.
 
     Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
-    the answer was made for somebody in particular, kept out of shared caches.
+    the answer was made for somebody in particular, kept out of shared caches. `keep_date` is for servers that do not
+    date answers themselves.
     """
-    fields = [
-        (name, value)
-        for name, value in end_to_end([(name.lower(), value) for name, value in headers])
-        if not (name == b"set-cookie" and _cookie_name(value) in own_cookies) and normalised(name) not in remove_headers
-    ]
-    return _private(fields) if identity_bearing else fields
+    fields: Fields = []
+    named: set[bytes] = set()
+    says_caching = False
+    for name, value in headers:
+        lower, normal, kind = _leaving.get(name) or _learn_leaving(name)
+        if kind is Kind.HOP:
+            if lower == b"connection":
+                named.update(_named_by_connection(((lower, value),)))
+            continue
+        if normal in remove_headers or (kind is Kind.DATE and not keep_date):
+            continue
+        if kind is Kind.COOKIE and _cookie_name(value) in own_cookies:
+            continue
+        if kind is Kind.CACHING:
+            says_caching = True
+        fields.append((lower, value))
+    if named:
+        fields = [field for field in fields if field[0] not in named]
+    if not identity_bearing:
+        return fields
+    if says_caching:
+        return _private(fields)
+    fields += _SAYS_PRIVATE
+    return fields
+
+
+def _learn_leaving(name: bytes) -> tuple[bytes, bytes, Kind]:
+    """Return a response field's name in lower case, normalised, and what must be looked at."""
+    lower = name.lower()
+    if lower in HOP_BY_HOP:
+        kind = Kind.HOP
+    elif lower == b"set-cookie":
+        kind = Kind.COOKIE
+    elif lower == b"date":
+        kind = Kind.DATE
+    elif lower in {b"cache-control", b"vary"} or _overrides_caching(lower):
+        kind = Kind.CACHING
+    else:
+        kind = Kind.OTHER
+    known = (lower, normalised(lower), kind)
+    if len(name) <= 64:
+        if len(_leaving) >= _MEMO_SIZE:
+            _leaving.clear()
+        _leaving[name] = known
+    return known
 
 
 def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
@@ -203,7 +255,7 @@ def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[by
     return named - _NEVER_NAMED if named else named
 
 
-def _add_forwarded(fields: Fields, head: RequestHead, request_id: str) -> None:
+def _add_forwarded(fields: Fields, head: RequestHead) -> None:
     """Say who asks and for what, in both dialects (RFC 7239 §4)."""
     address, host, scheme = head.client_address, head.host.encode(), head.scheme.encode()
     if address:
@@ -216,7 +268,6 @@ def _add_forwarded(fields: Fields, head: RequestHead, request_id: str) -> None:
     fields.append((b"x-forwarded-host", host))
     fields.append((b"x-forwarded-proto", scheme))
     fields.append((b"forwarded", forwarded + b'host="' + host + b'";proto=' + scheme))
-    fields.append((b"x-request-id", request_id.encode()))
 
 
 def _cookie_name(set_cookie: bytes) -> bytes:

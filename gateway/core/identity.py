@@ -8,7 +8,7 @@ The names of all presets are reserved, in use or not: what no gateway sets, an a
 `Authorization` alone is reserved only while the `bearer` preset is on: otherwise it is the app's own credential,
 by which its programs sign in to it, and none of the gateway's business.
 
-A `Caller` depends on nothing but the identity, so it may be kept as long as that is true.
+`build` depends on nothing but the identity, so what it returns may be kept as long as that is true.
 """
 
 from __future__ import annotations
@@ -55,13 +55,6 @@ class Identity(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Name no token: this object may end in a traceback of the app."""
         return f"Identity(open_id={self.open_id!r}, scopes={self.scopes!r})"
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who is signed in, and the headers that say so to the app."""
-
-    identity: Identity
-    headers: Headers
 
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -185,10 +178,6 @@ class IdentityHeaders:
         self._proxied = _compile([PRESETS[preset] for preset in presets], custom)
         self._answered = _compile([FORWARD_AUTH.get(preset, PRESETS[preset]) for preset in presets], custom)
         self.reserved: Final = _reserved(presets, custom)
-
-    def introduce(self, identity: Identity) -> Caller:
-        """Return the person with the headers for the app."""
-        return Caller(identity, self.build(identity))
 
     def build(self, identity: Identity) -> Headers:
         """Return the headers for the app; a template that uses a missing field gives none."""

@@ -26,7 +26,6 @@ import msgspec
 
 from gateway.core.challenge import choose
 from gateway.core.decision import Allow, Challenge, Decision, Deny
-from gateway.core.identity import Caller
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.spelling import PathPattern, Readings
@@ -184,10 +183,10 @@ class _Rule:
         return exact or any(self.reads(reading) for reading in readings.all)
 
 
-def decide(match: Match | None, head: RequestHead, caller: Caller | None, reserved: frozenset[bytes]) -> Decision:
+def decide(match: Match | None, head: RequestHead, caller: Allow | None, anonymous: Allow) -> Decision:
     """Return the decision for a request.
 
-    `caller` is who is signed in, as far as `needs_caller` asked; `reserved` the names that only the gateway may set.
+    `caller` lets in who is signed in, as far as `needs_caller` asked; `anonymous` lets in without a name.
     """
     if match is None:
         return Deny("no route matches")
@@ -196,12 +195,12 @@ def decide(match: Match | None, head: RequestHead, caller: Caller | None, reserv
         case Access.DENY:
             return Deny(f"route {match.index} denies")
         case Access.PUBLIC:
-            return Allow((), reserved, None)
+            return anonymous
         case Access.OPTIONAL | Access.SIGNED_IN as access:
             if caller is not None:
-                return Allow(caller.headers, reserved, caller.identity)
+                return caller
             if access == Access.OPTIONAL:
-                return Allow((), reserved, None)
+                return anonymous
             return Challenge(choose(head, route.on_unauthenticated))
         case _ as never:
             assert_never(never)

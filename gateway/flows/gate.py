@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.policy import Match, Policy, decide, needs_caller
 from gateway.core.request import RequestHead
@@ -41,22 +41,24 @@ class Gate:
         self._memory = memory
         self._clock = clock
         self.identity_headers = identity_headers
+        self._anonymous = admit(identity_headers, None)
 
     async def check(self, head: RequestHead) -> Verdict:
         """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
-        verdict = self.recall(head)
+        verdict = self.recall(head, self.read_session_key(head))
         if verdict is not None:
             return verdict
         match = self._policy.match(head.method, head.host, head.path)
         return self._decide(match, head, await self._read(head))
 
-    def recall(self, head: RequestHead) -> Verdict | None:
+    def read_session_key(self, head: RequestHead) -> str | None:
+        """Return the store key of the session that the request names."""
+        return self._authentication.read_session_key(head)
+
+    def recall(self, head: RequestHead, session_key: str | None) -> Verdict | None:
         """Decide at once, from memory; None when the store has to be asked."""
         match = self._policy.match(head.method, head.host, head.path)
-        if not needs_caller(match):
-            return self._decide(match, head, None)
-        session_key = self._authentication.read_session_key(head)
-        if session_key is None:
+        if session_key is None or not needs_caller(match):
             return self._decide(match, head, None)
         known = self._memory.recall(session_key, self._clock())
         return self._decide(match, head, known) if known is not None else None
@@ -69,13 +71,13 @@ class Gate:
         now = self._clock()
         known = Known(
             signed_in=signed_in,
-            caller=self.identity_headers.introduce(build_identity(signed_in)),
+            allow=admit(self.identity_headers, build_identity(signed_in)),
             until=min(now + self._memory.lasts, self._authentication.settled_until(signed_in)),
         )
         self._memory.remember(known, mark, now)
         return known
 
     def _decide(self, match: Match | None, head: RequestHead, known: Known | None) -> Verdict:
-        caller = known.caller if known is not None else None
-        decision = decide(match, head, caller, self.identity_headers.reserved)
-        return Verdict(decision=decision, match=match, signed_in=known.signed_in if known is not None else None)
+        if known is None:
+            return Verdict(decide(match, head, None, self._anonymous), match, None)
+        return Verdict(decide(match, head, known.allow, self._anonymous), match, known.signed_in)

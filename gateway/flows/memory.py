@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.identity import Caller
+from gateway.core.decision import Allow
 from gateway.flows.ports import Store
 from gateway.flows.sessions import SignedIn
 
@@ -30,7 +30,7 @@ class Known(msgspec.Struct, frozen=True):
     """Who is signed in, and until when nothing has to be done about it."""
 
     signed_in: SignedIn
-    caller: Caller
+    allow: Allow
     until: datetime
 
 

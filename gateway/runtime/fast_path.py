@@ -17,20 +17,22 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.core.decision import Allow
 from gateway.core.headers import Fields
+from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.pool import Pool
-from gateway.upstream.request import BodyFraming, build_request, read_body_framing
+from gateway.upstream.request import BodyFraming, build_end, build_line, encode_fields, read_body_framing
 from gateway.web.doors import ReverseProxyDoor
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Passage, Pipeline
@@ -39,6 +41,13 @@ from gateway.web.scope import HeadReader
 
 HIGH_WATER: Final = 64 * 1024
 """Most bytes of a request body kept while there is no upstream connection yet."""
+MOST_KNOWN: Final = 2048
+LONGEST_KNOWN: Final = 4096
+"""Most header blocks kept, and the longest of them in bytes: some 10 MB at the very most."""
+_REQUEST_LINE: Final = re.compile(
+    rb"(GET|HEAD|DELETE|OPTIONS) ((/[\x21\x22\x24-\x3e\x40-\x7e]*)(?:\?([\x21\x22\x24-\x7e]*))?) HTTP/1\.1"
+)
+"""A request line of the plainest form (RFC 9112 §3): what it does not match is left to the parser."""
 
 
 class Client(Protocol):
@@ -60,32 +69,110 @@ class Client(Protocol):
         """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
 
 
-class FastPath(msgspec.Struct, frozen=True):
-    """What the exchanges share."""
+class KnownBlock:
+    """A header block that was judged before, and what came of it: all of it depends on the block and the peer alone."""
 
-    reader: HeadReader
-    pipeline: Pipeline
-    door: ReverseProxyDoor
-    pool: Pool
-    metrics: Metrics
+    __slots__ = ("_allow", "_fields", "client_address", "headers", "host", "scheme", "session_key")
+
+    def __init__(self, head: RequestHead, session_key: str | None) -> None:
+        self.headers = head.headers
+        self.host = head.host
+        self.scheme = head.scheme
+        self.client_address = head.client_address
+        self.session_key = session_key
+        self._fields = b""
+        self._allow: Allow | None = None
+
+    def fields_for(self, head: RequestHead, allow: Allow, door: ReverseProxyDoor) -> bytes:
+        """Return the lines that the upstream is sent: the client's own fields, and who that is."""
+        if self._allow is not allow:
+            self._fields = encode_fields([*door.passing_fields(head, allow), *allow.set_headers])
+            self._allow = allow
+        return self._fields
+
+
+class FastPath:
+    """What the exchanges share.
+
+    Clients send the same header block again and again on a connection, so what was found out about a block is kept by
+    its exact bytes; a request that comes whole in one read, with a block that is known, needs no parser.
+    """
+
+    def __init__(
+        self, *, reader: HeadReader, pipeline: Pipeline, door: ReverseProxyDoor, pool: Pool, metrics: Metrics
+    ) -> None:
+        self.pipeline = pipeline
+        self.door = door
+        self.pool = pool
+        self.metrics = metrics
+        self._reader = reader
+        self._known: dict[tuple[bytes, str | None, str], KnownBlock] = {}
 
     def take(
-        self, client: Client, *, method: str, scheme: str, target: bytes, headers: Fields, peer: str | None
+        self,
+        client: Client,
+        *,
+        method: str,
+        scheme: str,
+        target: bytes,
+        headers: Fields,
+        peer: str | None,
+        block: bytes = b"",
     ) -> FastExchange | None:
-        """Take a request whose head is complete; None leaves it to the ASGI app, which judges it anew."""
-        told = Exchange()
+        """Take a request whose head is complete; None leaves it to the ASGI app, which judges it anew.
+
+        `block`: the exact bytes of the header block, if the request came whole in one read.
+        """
         try:
-            head = self.reader.read_raw(method=method, scheme=scheme, target=target, headers=headers, peer=peer)
-            judged = self.pipeline.judge_at_once(head, told)
-            if judged is None:
-                return None
-            exchange = FastExchange(self, client, head, told)
-            if isinstance(judged, Passage):
-                exchange.enter(judged)
-            else:
-                exchange.ask()
+            head = self._reader.read_raw(method=method, scheme=scheme, target=target, headers=headers, peer=peer)
         except GatewayError:
             return None
+        known = KnownBlock(head, self.pipeline.read_session_key(head))
+        framing = read_body_framing(head)
+        exchange = self._begin(client, head, known, framing)
+        if exchange is not None and block and framing is None and len(block) <= LONGEST_KNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[block, peer, scheme] = known
+        return exchange
+
+    def take_known(self, client: Client, data: bytes, *, scheme: str, peer: str | None) -> FastExchange | None:
+        """Take a request that came whole in one read, if its header block is known; None leaves it to the parser."""
+        end = data.find(b"\r\n")
+        known = self._known.get((data[end:], peer, scheme))
+        if known is None:
+            return None
+        line = _REQUEST_LINE.fullmatch(data, 0, end)
+        if line is None:
+            return None
+        method, target, path, query = line.groups()
+        try:
+            head = RequestHead(
+                method=method.decode("ascii"),
+                scheme=known.scheme,
+                host=known.host,
+                path=canonicalise(path),
+                query=query or b"",
+                raw_target=target,
+                headers=known.headers,
+                client_address=known.client_address,
+            )
+        except GatewayError:
+            return None
+        return self._begin(client, head, known, None) if len(target) <= self._reader.limits.target_bytes else None
+
+    def _begin(
+        self, client: Client, head: RequestHead, known: KnownBlock, framing: BodyFraming | None
+    ) -> FastExchange | None:
+        told = Exchange()
+        judged = self.pipeline.judge_at_once(head, known.session_key, told)
+        if judged is None:
+            return None
+        exchange = FastExchange(self, client, head, known, framing, told)
+        if isinstance(judged, Passage):
+            exchange.enter(judged)
+        else:
+            exchange.ask()
         return exchange
 
 
@@ -99,6 +186,7 @@ class FastExchange:
         "_connection",
         "_framing",
         "_head",
+        "_known",
         "_out",
         "_passage",
         "_path",
@@ -109,13 +197,22 @@ class FastExchange:
         "done",
     )
 
-    def __init__(self, path: FastPath, client: Client, head: RequestHead, told: Exchange) -> None:
+    def __init__(
+        self,
+        path: FastPath,
+        client: Client,
+        head: RequestHead,
+        known: KnownBlock,
+        framing: BodyFraming | None,
+        told: Exchange,
+    ) -> None:
         self._path = path
         self._client = client
         self._head = head
         self._told = told
-        self._framing: BodyFraming | None = read_body_framing(head)
-        self._request_complete = self._framing is None
+        self._known = known
+        self._framing = framing
+        self._request_complete = framing is None
         self._passage: Passage | None = None
         self._request = b""
         self._body: list[bytes] = []  # of the request: framed, not sent yet
@@ -149,8 +246,14 @@ class FastExchange:
     def enter(self, passage: Passage) -> None:
         """Let the request in; it is sent with the next `flush`."""
         self._passage = passage
-        fields = self._path.door.request_fields(self._head, passage.allow, self._told.request_id)
-        self._request = build_request(self._head, fields, self._framing)
+        head, allow, door = self._head, passage.allow, self._path.door
+        self._request = b"%bhost: %b\r\n%bx-request-id: %b\r\n%b" % (
+            build_line(head),
+            door.host(head),
+            self._known.fields_for(head, allow, door),
+            self._told.request_id.encode(),
+            build_end(head, self._framing),
+        )
 
     # The request
 

@@ -41,13 +41,21 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._exchange: FastExchange | None = None  # the request in hand, if it is on the fast path
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
+        self._block = b""  # the header block, if the request came whole in one read
         self._ending = False  # the connection ends, whatever else comes
 
     # The event loop's side
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the head under way has grown beyond the limit."""
+        """Take a request of a known kind at once; else feed the parser, unless the head has grown beyond the limit."""
+        self._block = b""
         if self._in_head:
+            if not self._head_bytes and data.endswith(b"\r\n\r\n"):
+                if self._take_known(data):
+                    return
+                end = data.find(b"\r\n")
+                if data.find(b"\r\n\r\n") == len(data) - 4:
+                    self._block = data[end:]
             self._head_bytes += len(data)
         super().data_received(data)
         if self._exchange is not None:
@@ -202,7 +210,22 @@ class StrictHttpProtocol(HttpToolsProtocol):
             target=self.url,
             headers=self.headers,
             peer=self.client[0] if self.client else None,
+            block=self._block if parser.should_keep_alive() else b"",
         )
+
+    def _take_known(self, data: bytes) -> bool:
+        if self.fast_path is None or self._ending or not self._is_free():
+            return False
+        peer = self.client[0] if self.client else None
+        exchange = self.fast_path.take_known(self, data, scheme=self.scheme or "http", peer=peer)
+        if exchange is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._exchange = exchange
+        self._keep_alive = True
+        self._body_taker = None
+        exchange.flush()
+        return True
 
     def _hand_over(self) -> None:
         """Build what uvicorn would have built from the start, and go on as it does."""

@@ -10,6 +10,7 @@ Sans-IO: bytes out, nothing sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.core.request import RequestHead
@@ -72,15 +73,30 @@ def build_request(head: RequestHead, headers: list[tuple[bytes, bytes]], framing
     Raises:
         MalformedRequest: a header or the target holds a character that would begin another line or field.
     """
+    return build_line(head) + encode_fields(headers) + build_end(head, framing)
+
+
+def build_line(head: RequestHead) -> bytes:
+    """The request line. Raises as `build_request` does."""
     line = b"%b %b HTTP/1.1\r\n" % (head.method.encode("ascii"), build_target(head))
-    fields = [b"%b: %b\r\n" % field for field in headers if field[0] not in OUR_FRAMING]
-    fields.append(_frame_field(head, framing))
-    block = line + b"".join(fields) + b"\r\n"
-    # The second fence against request splitting: each field is one line, whatever its value came from.
-    lines = len(fields) + 2 - (fields[-1] == b"")
-    if block.count(b"\n") != lines or block.count(b"\r") != lines or line.count(b" ") != 2:
-        raise MalformedRequest("a header value or the target holds a line break or a space")
+    if line.count(b" ") != 2 or line.count(b"\n") != 1 or line.count(b"\r") != 1:
+        raise MalformedRequest("the target holds a line break or a space")
+    return line
+
+
+def encode_fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of header fields, those left out that frame the body. Raises as `build_request` does."""
+    lines = [b"%b: %b\r\n" % field for field in headers if field[0] not in OUR_FRAMING]
+    block = b"".join(lines)
+    # the second fence against request splitting: each field is one line, whatever its value came from
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
+        raise MalformedRequest("a header value holds a line break")
     return block
+
+
+def build_end(head: RequestHead, framing: BodyFraming | None) -> bytes:
+    """The field that frames the body, and the end of the block."""
+    return _frame_field(head, framing) + b"\r\n"
 
 
 def _frame_field(head: RequestHead, framing: BodyFraming | None) -> bytes:

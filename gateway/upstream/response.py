@@ -13,6 +13,7 @@ Sans-IO: bytes go in through `feed`, events come out at the sink, which is calle
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 import httptools
@@ -21,7 +22,26 @@ from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
 
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
+_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
+_FIELD_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
+_MEMO_SIZE: Final = 2048
+_known_lines: dict[bytes, tuple[bytes, bytes]] = {}
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+def _read_line(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return the field of a line, its name in lower case; None for what is no plain field line."""
+    found = _FIELD_LINE.fullmatch(line)
+    if found is None:
+        return None
+    field = (found[1].lower(), found[2])
+    if len(line) <= 128:
+        if len(_known_lines) >= _MEMO_SIZE:
+            _known_lines.clear()
+        _known_lines[line] = field
+    return field
 
 
 class ResponseSink(Protocol):
@@ -59,6 +79,7 @@ class ResponseReader:
         "_head_request",
         "_headers",
         "_interim",
+        "_left",
         "_lengths",
         "_parser",
         "_sink",
@@ -86,6 +107,7 @@ class ResponseReader:
         self._sink = sink
         self._head_request = head_request
         self._head_bytes = 0
+        self._left: int | None = None  # bytes of a counted body still to come, when we count ourselves
         self._interim = False
         self.received = False  # any byte at all
         self.complete = False
@@ -108,7 +130,12 @@ class ResponseReader:
             UpstreamBroken: they are not an HTTP response, or an ambiguous one.
         """
         self.received = True
+        if self._left is not None:
+            self._count(data)
+            return
         if not self.head_done:
+            if not self._head_bytes and self._read_plain(data):
+                return
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -120,6 +147,48 @@ class ResponseReader:
             self.surplus = True
         if not self.head_done and self._head_bytes > HEAD_LIMIT:
             raise UpstreamBroken(f"the answer's headers are larger than {HEAD_LIMIT} bytes")
+
+    def _read_plain(self, data: bytes) -> bool:
+        """Read an answer of the common kind: its head whole in one read, its body counted.
+
+        Whatever is not plainly that is left to the parser, which has seen nothing of it yet.
+        """
+        end = data.find(b"\r\n\r\n")
+        if not 0 < end <= HEAD_LIMIT:
+            return False
+        first, *lines = data[:end].split(b"\r\n")
+        status = _STATUS_LINE.fullmatch(first)
+        if status is None:
+            return False
+        for line in lines:
+            field = _known_lines.get(line) or _read_line(line)
+            if field is None or field[0] == b"transfer-encoding":
+                self._begin_head()
+                return False
+            self._headers.append(field)
+            if field[0] in _FRAMING:
+                self._note_framing(*field)
+        if len(self._lengths) != 1 or not _LENGTH.fullmatch(self._lengths[0]):
+            self._begin_head()
+            return False
+        self._judge_head(int(status[1]), "1.1")
+        self.head_done = True
+        self._sink.on_head(int(status[1]), self._headers)
+        self._left = 0 if self.complete else int(self._lengths[0])
+        self._count(data[end + 4 :])
+        return True
+
+    def _count(self, data: bytes) -> None:
+        """Pass on a piece of a counted body."""
+        assert self._left is not None  # noqa: S101 -- asked by the caller
+        if len(data) > self._left:
+            self.surplus = True
+            data = data[: self._left]
+        self._left -= len(data)
+        if data:
+            self._sink.on_body(data)
+        if not self._left:
+            self.complete = True
 
     def end_of_stream(self) -> bool:
         """The upstream closed the connection; tells whether the answer is whole."""
@@ -179,7 +248,7 @@ class ResponseReader:
         if self._head_request or status in (204, 304):
             self.complete = True
             # The parser does not know that no body follows; 204 must not even announce one (RFC 9112 §6.3).
-            self._spoilt = self._head_request or framed
+            self._spoilt = self._head_bytes > 0 and (self._head_request or framed)
             self.keep_alive = self.keep_alive and not (status == 204 and framed)
         else:
             self.until_close = not framed

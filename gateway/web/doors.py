@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.core.decision import Allow
-from gateway.core.headers import Fields, client_headers, in_process_headers, upstream_headers
+from gateway.core.headers import Fields, client_headers, in_process_headers, passing_headers, upstream_headers
 from gateway.core.request import RequestHead
 from gateway.errors import NothingHere
 from gateway.web.exchange import Receive, Send
@@ -87,16 +87,23 @@ class ReverseProxyDoor:
             upstream_host=self._upstream_host,
         )
 
+    def host(self, head: RequestHead) -> bytes:
+        """Return the Host that the upstream is sent."""
+        return head.host.encode() if self._pass_host else self._upstream_host
+
+    def passing_fields(self, head: RequestHead, allow: Allow) -> Fields:
+        """Return the part of `request_fields` that depends on the client alone."""
+        return passing_headers(head, remove_headers=allow.remove_headers, own_cookies=self._own_cookies)
+
     def response_fields(self, response: Fields, allow: Allow) -> Fields:
         """Return the headers of the upstream's answer as the client may see them."""
-        edited = client_headers(
+        return client_headers(
             response,
             own_cookies=self._own_cookies,
             remove_headers=allow.remove_headers,
             identity_bearing=allow.identity is not None,
+            keep_date=False,  # our server dates every answer, as nginx does; two dates would be one too many
         )
-        # our server dates every answer, as nginx does; two dates would be one too many
-        return [field for field in edited if field[0] != b"date"]
 
 
 class InProcessDoor:

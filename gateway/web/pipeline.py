@@ -12,7 +12,6 @@ import msgspec
 from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Allow, Challenge, Deny
 from gateway.core.request import RequestHead
-from gateway.core.session import public_id
 from gateway.errors import GatewayError
 from gateway.flows.gate import Gate, Verdict
 from gateway.telemetry.logs import log
@@ -65,25 +64,31 @@ class Pipeline:
             case _ as never:
                 assert_never(never)
 
-    def judge_at_once(self, head: RequestHead, exchange: Exchange) -> Passage | Undecided | None:
+    def read_session_key(self, head: RequestHead) -> str | None:
+        """Return the store key of the session that the request names."""
+        return self._gate.read_session_key(head)
+
+    def judge_at_once(
+        self, head: RequestHead, session_key: str | None, exchange: Exchange
+    ) -> Passage | Undecided | None:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
         if self._answers.is_own_path(head.path):
             return None
-        verdict = self._gate.recall(head)
+        verdict = self._gate.recall(head, session_key)
         return self._pass(verdict, head, exchange) if verdict is not None else Undecided()
 
     def _pass(self, verdict: Verdict, head: RequestHead, exchange: Exchange) -> Passage | None:
         """Return the passage, if the verdict is one; note in any case what it stands on."""
         exchange.client_address = head.client_address
-        session_key = verdict.signed_in.session_key if verdict.signed_in is not None else ""
         exchange.route = verdict.match.index if verdict.match is not None else -1
-        exchange.session = public_id(session_key) if session_key else ""
-        if not isinstance(verdict.decision, Allow):
+        allow = verdict.decision
+        if not isinstance(allow, Allow):
             return None
+        exchange.session = allow.identity.session_id if allow.identity is not None else ""
         if head.websocket and is_cross_site_websocket(head, self._answers.public_origins):
             return None
         exchange.decision = "allow"
-        return Passage(allow=verdict.decision, session_key=session_key)
+        return Passage(allow, verdict.signed_in.session_key if verdict.signed_in is not None else "")
 
     def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
         """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""

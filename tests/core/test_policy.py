@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny
+from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.policy import Access, Match, Policy, Route, decide, needs_caller
@@ -254,8 +254,8 @@ class TestDecide:
 
     def decide(self, route: Route | None, *, caller: bool, request: RequestHead | None = None) -> object:
         match = Match(route=route, index=3) if route is not None else None
-        who = self.headers.introduce(person()) if caller else None
-        return decide(match, request or head(), who, self.headers.reserved)
+        who = admit(self.headers, person()) if caller else None
+        return decide(match, request or head(), who, admit(self.headers, None))
 
     def test_nothing_matched_and_deny(self) -> None:
         assert self.decide(None, caller=True) == Deny("no route matches")
