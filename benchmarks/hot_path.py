@@ -25,10 +25,12 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
+from gateway.core.forwarded import TrustedProxies
 from gateway.core.grant import Grant
 from gateway.core.keyring import new_secret_key
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import Generation, build
+from gateway.runtime.connections import ConnectionGuard
 from gateway.runtime.protocol import StrictHttpProtocol
 from gateway.settings import load
 from gateway.telemetry.logs import configure_logs
@@ -125,7 +127,11 @@ def connect(generation: Generation) -> tuple[StrictHttpProtocol, Connection]:
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
-    protocol = type("Protocol", (StrictHttpProtocol,), {"fast_path": generation.fast_path})
+    protocol = type(
+        "Protocol",
+        (StrictHttpProtocol,),
+        {"fast_path": generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))},
+    )
     client = protocol(config, state, {})
     client.connection_made(NoTransport())
     pool = generation.fast_path.pool

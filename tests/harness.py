@@ -149,10 +149,10 @@ def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) ->
 
 
 @contextlib.contextmanager
-def serve_gateway_slowly(simulator: RunningSimulator, upstream: str) -> Generator[Running]:
+def serve_gateway_slowly(simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
     """The same, but every request takes the ASGI way."""
     with listener() as bound:
-        generation = build(read_settings(simulator, url_of(bound), upstream=upstream))
+        generation = build(read_settings(simulator, url_of(bound), upstream=upstream, **changes))
         with _serve_generation(generation, simulator, bound, fast_path=None) as running:
             yield running
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import Identity
 from gateway.core.policy import decide, needs_caller
 from gateway.core.request import RequestHead, read_head
@@ -45,9 +45,8 @@ def explain(
 def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> dict[str, Any]:
     policy, headers = build_policy(settings), build_identity_headers(settings)
     match = policy.match(head.method, head.host, head.path)
-    decision = decide(
-        match, head, headers.introduce(person) if person and needs_caller(match) else None, headers.reserved
-    )
+    caller = admit(headers, person) if person is not None and needs_caller(match) else None
+    decision = decide(match, head, caller, admit(headers, None))
     told: dict[str, Any] = {
         "method": head.method,
         "canonical_path": head.path.raw.decode(),

@@ -4,17 +4,21 @@
 2. Trailer fields are dropped knowingly; httptools would append them to the headers the app has already been given
    (RFC 9110 §6.5.1: they must not be merged unless known to be safe).
 3. A header block beyond the limit is refused while it arrives, not once it has all been stored (RFC 6585 §5).
-4. A request that may take the fast path does; nothing of ASGI is built for it. Everything else is handed to the app as
+4. A client has only so much time for a head, for the next piece of a body, and to take an answer.
+5. A request that may take the fast path does; nothing of ASGI is built for it. Everything else is handed to the app as
    uvicorn would. One request is in hand at a time: what is pipelined behind it queues as uvicorn's pipeline does.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.runtime.connections import ConnectionGuard
 from gateway.runtime.fast_path import FastExchange, FastPath
 from gateway.web.scope import TARGET_KEY
 
@@ -28,10 +32,21 @@ _LINGER: Final = 2.0
 """Seconds in which a client may stop sending a body that nobody wants any more, and read the answer."""
 
 
+class Timeouts(msgspec.Struct, frozen=True):
+    """How long a client may take, in seconds."""
+
+    head: float = 10.0
+    body: float = 30.0  # between two pieces
+    send: float = 60.0  # without taking anything of what waits for it
+    keep_alive: float = 75.0
+
+
 class StrictHttpProtocol(HttpToolsProtocol):
     """One client connection."""
 
     head_limit: ClassVar[int] = 32 * 1024
+    timeouts: ClassVar[Timeouts] = Timeouts()
+    guard: ClassVar[ConnectionGuard]
     fast_path: ClassVar[FastPath | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,13 +57,27 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
         self._block = b""  # the header block, if the request came whole in one read
+        self._upgraded = False
+        self._served = False  # whether there has been a request
+        self._since = 0.0  # when the head under way began, the body went on, or the last answer ended
+        self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
+        self._unsent_since = 0.0
         self._ending = False  # the connection ends, whatever else comes
 
     # The event loop's side
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, unless the address has too many connections already."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if not self.guard.admit(self, self.client[0] if self.client else None):
+            transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Take a request of a known kind at once; else feed the parser, unless the head has grown beyond the limit."""
         self._block = b""
+        if not self._head_bytes:  # a head that trickles in is not given more time
+            self._since = self.loop.time()
         if self._in_head:
             if not self._head_bytes and data.endswith(b"\r\n\r\n"):
                 if self._take_known(data):
@@ -65,6 +94,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is in hand."""
+        self.guard.discard(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
@@ -73,6 +103,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client is slow."""
         super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent_since = self.loop.time()
         if self._exchange is not None:
             self._exchange.pause()
 
@@ -83,6 +115,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._exchange.resume()
         else:
             self.release()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol; it stays one of its address."""
+        self._upgraded = True
+        super().handle_websocket_upgrade()
 
     def shutdown(self) -> None:
         """End after the request in hand."""
@@ -109,6 +146,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the request onto the fast path, or hand it to the app."""
         self._in_head = False
+        self._head_bytes = 0
+        self._served = True
         self._body_taker = None
         exchange = self._take() if self._is_free() else None
         if exchange is None:
@@ -184,8 +223,42 @@ class StrictHttpProtocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
-    def _wait_for_next(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+    # The clock's side
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, by our own clock instead of uvicorn's."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+        self._since = self.loop.time()
+
+    def check(self, now: float) -> None:
+        """End what takes too long; called about once a second."""
+        if self._upgraded:  # this object hears no more of the connection
+            if self.transport.is_closing():
+                self.guard.discard(self)
+            return
+        if self.transport.is_closing():
+            return
+        timeouts, waited = self.timeouts, now - self._since
+        if self.flow.write_paused:
+            self._check_reader(now)
+        elif not self._in_head:
+            if waited > timeouts.body and not self.flow.read_paused and not self._is_free():
+                self._drop()
+                self._refuse(b"408 Request Timeout", b"The request body took too long.")
+        elif self._head_bytes:
+            if waited > timeouts.head:
+                self._refuse(b"408 Request Timeout", b"The request headers took too long.")
+        elif self._is_free() and waited > (timeouts.keep_alive if self._served else timeouts.head):
+            self.transport.close()
+
+    def _check_reader(self, now: float) -> None:
+        """End a client that takes nothing of what waits for it."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        elif now - self._unsent_since > self.timeouts.send:
+            self.transport.abort()
 
     # Both ways
 
@@ -223,6 +296,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._exchange = exchange
         self._keep_alive = True
+        self._served = True
         self._body_taker = None
         exchange.flush()
         return True

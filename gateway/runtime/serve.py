@@ -19,10 +19,12 @@ from typing import Any, Final, Literal
 
 import uvicorn
 
+from gateway.core.forwarded import TrustedProxies
 from gateway.errors import StartError, StoreUnavailable
 from gateway.runtime.build import Generation, build
+from gateway.runtime.connections import ConnectionGuard
 from gateway.runtime.fast_path import FastPath
-from gateway.runtime.protocol import StrictHttpProtocol
+from gateway.runtime.protocol import StrictHttpProtocol, Timeouts
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
 from gateway.web.admin import Admin
@@ -137,9 +139,16 @@ def build_server(
     app: Any, settings: Settings, *, fast_path: FastPath | None = None, lifespan: Literal["on", "off"] = "off"
 ) -> uvicorn.Server:
     """Make a server of ours; the caller binds its socket and handles signals."""
-    protocol = type(
-        "Protocol", (StrictHttpProtocol,), {"head_limit": settings.limits.header_bytes, "fast_path": fast_path}
+    limits = settings.limits
+    timeouts = Timeouts(
+        head=limits.head_timeout.total_seconds(),
+        body=limits.body_timeout.total_seconds(),
+        send=limits.send_timeout.total_seconds(),
+        keep_alive=limits.keep_alive.total_seconds(),
     )
+    guard = ConnectionGuard(limits.connections_per_address, TrustedProxies(settings.trusted_proxies))
+    own = {"head_limit": limits.header_bytes, "timeouts": timeouts, "guard": guard, "fast_path": fast_path}
+    protocol = type("Protocol", (StrictHttpProtocol,), own)
     return _Server(
         uvicorn.Config(
             app,

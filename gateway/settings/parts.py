@@ -53,7 +53,7 @@ def read_span(value: Any) -> timedelta:
 
 def _bounded(duration: timedelta) -> timedelta:
     if not timedelta(0) <= duration < timedelta(days=3660):
-        raise ValueError("must not be negative, and shorter than ten years")
+        raise ValueError("must not be negative or longer than ten years")
     return duration
 
 

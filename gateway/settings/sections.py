@@ -263,6 +263,16 @@ class LimitsSettings(Part):
     """Most header fields of a request."""
     target_bytes: Size = 8 * 1024
     """Longest path and query of a request."""
+    head_timeout: Duration = timedelta(seconds=10)
+    """Longest time in which the request headers must be complete, from the first byte or from connecting."""
+    body_timeout: Duration = timedelta(seconds=30)
+    """Longest pause within a request body."""
+    send_timeout: Duration = timedelta(seconds=60)
+    """Longest time in which a client may take nothing of an answer that is waiting for it."""
+    keep_alive: Duration = timedelta(seconds=75)
+    """How long a connection without a request is kept."""
+    connections_per_address: int = Field(default=1000, ge=0)
+    """Most connections of one client address at once, trusted proxies aside; 0 for no limit."""
     sign_in_attempts: int = Field(default=30, ge=0)
     """Most sign-ins begun from one address in a minute; 0 for no limit."""
 
