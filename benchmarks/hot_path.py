@@ -134,7 +134,8 @@ def connect(generation: Generation) -> tuple[StrictHttpProtocol, Connection]:
     )
     client = protocol(config, state, {})
     client.connection_made(NoTransport())
-    pool = generation.fast_path.pool
+    assert generation.upstream is not None
+    pool = generation.upstream.pool
     upstream = Connection(pool._upstream, Owner(pool), asyncio.get_running_loop())
     upstream.connection_made(NoTransport())
     pool._idle.append(upstream)

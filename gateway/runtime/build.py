@@ -26,6 +26,7 @@ from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
+from gateway.runtime.fast_exchange import Shared
 from gateway.runtime.fast_path import FastPath
 from gateway.settings import Settings, UpstreamSettings
 from gateway.store import open_store
@@ -227,16 +228,33 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         metrics=metrics,
         readiness=readiness,
         upstream=upstream,
-        fast_path=_build_fast_path(door, upstream, reader, pipeline, metrics),
+        fast_path=_build_fast_path(
+            settings, door, upstream, reader=reader, pipeline=pipeline, metrics=metrics, live=live
+        ),
     )
 
 
 def _build_fast_path(
-    door: Door, upstream: ReverseProxy | None, reader: HeadReader, pipeline: Pipeline, metrics: Metrics
+    settings: Settings,
+    door: Door,
+    upstream: ReverseProxy | None,
+    *,
+    reader: HeadReader,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    live: LiveSockets,
 ) -> FastPath | None:
     if upstream is None or not isinstance(door, ReverseProxyDoor):
         return None
-    return FastPath(reader=reader, pipeline=pipeline, door=door, pool=upstream.pool, metrics=metrics)
+    shared = Shared(
+        pipeline=pipeline,
+        door=door,
+        pool=upstream.pool,
+        metrics=metrics,
+        live=live,
+        websocket_idle=settings.limits.websocket_idle.total_seconds(),
+    )
+    return FastPath(reader, shared)
 
 
 def _build_provider(settings: Settings, clock: Clock) -> Provider:

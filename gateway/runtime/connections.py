@@ -68,6 +68,10 @@ class ConnectionGuard:
         if slot >= 0:
             self._counts[slot] -= 1.0
 
+    def replace(self, connection: Connection, successor: Connection) -> None:
+        """Have another object stand for a connection."""
+        self._slots[successor] = self._slots.pop(connection, -1)
+
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(TICK, self._tick) if self._slots else None

@@ -19,7 +19,9 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.runtime.connections import ConnectionGuard
-from gateway.runtime.fast_path import FastExchange, FastPath
+from gateway.runtime.fast_exchange import FastExchange
+from gateway.runtime.fast_path import FastPath
+from gateway.upstream.tunnel import Tunnel
 from gateway.web.scope import TARGET_KEY
 
 _REFUSAL: Final = (
@@ -46,7 +48,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     head_limit: ClassVar[int] = 32 * 1024
     timeouts: ClassVar[Timeouts] = Timeouts()
-    guard: ClassVar[ConnectionGuard]
+    guard: ConnectionGuard  # of the server
     fast_path: ClassVar[FastPath | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -57,7 +59,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
         self._block = b""  # the header block, if the request came whole in one read
-        self._upgraded = False
+        self._upgraded = False  # uvicorn's WebSocket protocol has the connection
+        self._to_websocket = False  # the request in hand asks for a WebSocket
+        self._early = b""  # what came after it
         self._served = False  # whether there has been a request
         self._since = 0.0  # when the head under way began, the body went on, or the last answer ended
         self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
@@ -76,6 +80,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take a request of a known kind at once; else feed the parser, unless the head has grown beyond the limit."""
         self._block = b""
+        if self._to_websocket:
+            self._keep_for_tunnel(data)
+            return
         if not self._head_bytes:  # a head that trickles in is not given more time
             self._since = self.loop.time()
         if self._in_head:
@@ -118,6 +125,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket protocol; it stays one of its address."""
+        if self._exchange is not None:
+            return  # there will be a tunnel, once the upstream agrees
         self._upgraded = True
         super().handle_websocket_upgrade()
 
@@ -155,7 +164,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         self._exchange = exchange
         self._body_taker = exchange.take_body
-        self._keep_alive = self.parser.should_keep_alive()
+        self._keep_alive = self.parser.should_keep_alive() and not self._to_websocket
 
     def on_body(self, body: bytes) -> None:
         """Pass some of a request body on."""
@@ -260,6 +269,19 @@ class StrictHttpProtocol(HttpToolsProtocol):
         elif now - self._unsent_since > self.timeouts.send:
             self.transport.abort()
 
+    def leave_to(self, tunnel: Tunnel) -> bytes:
+        """Hand the connection over for good; returns what has been received since the request."""
+        self.connections.discard(self)
+        self.guard.replace(self, tunnel)
+        self._exchange = None
+        self.parser = None  # type: ignore[assignment]  # it refers back to this object
+        return self._early
+
+    def _keep_for_tunnel(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > _SLACK:  # nobody may say much before the other end has agreed
+            self.transport.abort()
+
     # Both ways
 
     def _is_free(self) -> bool:
@@ -268,23 +290,30 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _take(self) -> FastExchange | None:
         parser = self.parser
-        if (
-            self.fast_path is None
-            or self.expect_100_continue
-            or self._ending
-            or parser.should_upgrade()
-            or parser.get_http_version() != "1.1"
-        ):
+        if self.fast_path is None or self.expect_100_continue or self._ending or parser.get_http_version() != "1.1":
             return None
-        return self.fast_path.take(
+        websocket = parser.should_upgrade()
+        if websocket and not self._may_tunnel(parser.get_method()):
+            return None
+        exchange = self.fast_path.take(
             self,
             method=parser.get_method().decode("ascii"),
             scheme=self.scheme or "http",
             target=self.url,
             headers=self.headers,
             peer=self.client[0] if self.client else None,
-            block=self._block if parser.should_keep_alive() else b"",
+            block=self._block if parser.should_keep_alive() and not websocket else b"",
+            websocket=websocket,
         )
+        self._to_websocket = websocket and exchange is not None
+        return exchange
+
+    def _may_tunnel(self, method: bytes) -> bool:
+        """Whether this is a WebSocket handshake as it should be (RFC 6455 §4.1), alone in its read."""
+        if method != b"GET" or not self._block or self._get_upgrade() != b"websocket":
+            return False
+        names = [name for name, _ in self.headers]
+        return names.count(b"sec-websocket-key") == 1 and names.count(b"upgrade") == 1
 
     def _take_known(self, data: bytes) -> bool:
         if self.fast_path is None or self._ending or not self._is_free():

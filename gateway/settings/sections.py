@@ -271,6 +271,8 @@ class LimitsSettings(Part):
     """Longest time in which a client may take nothing of an answer that is waiting for it."""
     keep_alive: Duration = timedelta(seconds=75)
     """How long a connection without a request is kept."""
+    websocket_idle: Span = timedelta(0)
+    """Longest time in which neither end of a WebSocket says anything; 0s for no limit."""
     connections_per_address: int = Field(default=1000, ge=0)
     """Most connections of one client address at once, trusted proxies aside; 0 for no limit."""
     sign_in_attempts: int = Field(default=30, ge=0)

@@ -77,10 +77,15 @@ class Connection(asyncio.Protocol):
 
     # The exchange
 
-    def start(self, sink: ResponseSink, request: bytes, *, head_request: bool, complete: bool) -> None:
-        """Send a request head, and its body as far as it is there; `complete` when nothing follows."""
+    def start(
+        self, sink: ResponseSink, request: bytes, *, head_request: bool, complete: bool, upgrade: bool = False
+    ) -> None:
+        """Send a request head, and its body as far as it is there; `complete` when nothing follows.
+
+        `upgrade`: the request asks for a WebSocket.
+        """
         self._sink = sink
-        self._reader.begin(sink, head_request=head_request)
+        self._reader.begin(sink, head_request=head_request, upgrade=upgrade)
         self._request_sent = complete
         self._deadline = self._loop.time() + self._upstream.first_byte_timeout if complete else inf
         self._transport.write(request)
@@ -123,6 +128,11 @@ class Connection(asyncio.Protocol):
             self._sink = None
             self.abort()
 
+    def detach(self) -> asyncio.Transport:
+        """Give the transport away, after `on_switch`; `connection_lost` is to be called when it is closed."""
+        self._reader.close()
+        return self._transport
+
     # The owner's side
 
     def check(self, now: float) -> None:
@@ -162,6 +172,11 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
         except UpstreamBroken as error:
             self._fail(error)
+            return
+        if self._reader.switched:
+            self._sink = None
+            self._transport.pause_reading()
+            sink.on_switch(self._reader.rest)
             return
         if self._reader.complete:
             self._finish(sink)

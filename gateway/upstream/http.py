@@ -89,6 +89,9 @@ class Exchange:
         self.complete = error is None
         self.error = self.error or error
 
+    def on_switch(self, rest: bytes) -> None:
+        """Never called: no WebSocket is asked for this way."""
+
     def on_flush(self) -> None:
         """Wake whoever waits."""
         if self._waiter is not None and not self._waiter.done():

@@ -1,7 +1,7 @@
 """What the upstream answers: reads one response at a time, and judges its framing.
 
 Rules
-- 1xx answers are passed over (RFC 9110 §15.2); 101 was not asked for and is refused.
+- 1xx answers are passed over (RFC 9110 §15.2); 101 is refused where no WebSocket was asked for.
 - An answer to HEAD, a 204 and a 304 have no body, whatever their headers say (RFC 9112 §6.3).
 - Ambiguous framing is refused: Content-Length with Transfer-Encoding, two lengths, any coding but exactly
   "chunked", a coding on HTTP/1.0 (RFC 9112 §6.1). Trailers are dropped: nobody looked at them when the head
@@ -22,7 +22,7 @@ from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
 _VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
 _FIELD_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
@@ -56,6 +56,9 @@ class ResponseSink(Protocol):
     def on_end(self, error: UpstreamError | None) -> None:
         """The last event: the answer is whole, or why it is not. The connection is no longer ours."""
 
+    def on_switch(self, rest: bytes) -> None:
+        """The upstream speaks WebSocket from now on, as was asked; `rest` is what it has said already."""
+
     def on_flush(self) -> None:
         """One read of the socket has been told in full: the time to act on it."""
 
@@ -84,11 +87,14 @@ class ResponseReader:
         "_parser",
         "_sink",
         "_spoilt",
+        "_upgrade",
         "complete",
         "head_done",
         "keep_alive",
         "received",
+        "rest",
         "surplus",
+        "switched",
         "until_close",
     )
 
@@ -99,8 +105,8 @@ class ResponseReader:
         self._spoilt = False  # the parser waits for something that will not come: take a new one
         self.received = False
 
-    def begin(self, sink: ResponseSink, *, head_request: bool) -> None:
-        """Expect the answer to the request that is now being sent."""
+    def begin(self, sink: ResponseSink, *, head_request: bool, upgrade: bool = False) -> None:
+        """Expect the answer to the request that is now being sent; `upgrade`: it asks for a WebSocket."""
         if self._spoilt:
             self._parser = httptools.HttpResponseParser(self)
             self._spoilt = False
@@ -114,6 +120,9 @@ class ResponseReader:
         self.keep_alive = False
         self.surplus = False  # bytes after the end: the connection must not be used again
         self.until_close = False
+        self._upgrade = upgrade
+        self.switched = False  # to a WebSocket, as was asked
+        self.rest = b""  # what came after that
         self._begin_head()
 
     def _begin_head(self) -> None:
@@ -142,6 +151,9 @@ class ResponseReader:
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self.switched:
+                self.rest = data[error.args[0] :] if isinstance(error, httptools.HttpParserUpgrade) else b""
+                return
             if not self.complete:
                 raise UpstreamBroken(f"the answer is not HTTP: {error}") from None
             self.surplus = True
@@ -168,15 +180,22 @@ class ResponseReader:
             self._headers.append(field)
             if field[0] in _FRAMING:
                 self._note_framing(*field)
-        if len(self._lengths) != 1 or not _LENGTH.fullmatch(self._lengths[0]):
+        if int(status[1]) != 101 and (len(self._lengths) != 1 or not _LENGTH.fullmatch(self._lengths[0])):
             self._begin_head()
             return False
-        self._judge_head(int(status[1]), "1.1")
-        self.head_done = True
-        self._sink.on_head(int(status[1]), self._headers)
-        self._left = 0 if self.complete else int(self._lengths[0])
-        self._count(data[end + 4 :])
+        self._finish_head(int(status[1]), "1.1")
+        if self.switched:
+            self.rest = data[end + 4 :]
+        else:
+            self._left = 0 if self.complete else int(self._lengths[0])
+            self._count(data[end + 4 :])
         return True
+
+    def _finish_head(self, status: int, version: str) -> None:
+        self._judge_head(status, version)
+        self.head_done = True
+        self._sink.on_head(status, self._headers)
+        self.switched = status == 101
 
     def _count(self, data: bytes) -> None:
         """Pass on a piece of a counted body."""
@@ -198,7 +217,8 @@ class ResponseReader:
 
     def close(self) -> None:
         """Let go of the parser, which refers back to this object; nothing can be read any more."""
-        del self._parser
+        if hasattr(self, "_parser"):
+            del self._parser
 
     # What httptools calls
 
@@ -232,13 +252,13 @@ class ResponseReader:
         if 100 <= status < 200 and status != 101:
             self._interim = True
             return
-        self._judge_head(status, self._parser.get_http_version())
-        self.head_done = True
-        self._sink.on_head(status, self._headers)
+        self._finish_head(status, self._parser.get_http_version())
 
     def _judge_head(self, status: int, version: str) -> None:
         if status == 101:
-            raise UpstreamBroken("the answer switches protocols, which nobody asked for")
+            if not self._upgrade:
+                raise UpstreamBroken("the answer switches protocols, which nobody asked for")
+            return
         if not 200 <= status <= 599:  # RFC 9110 §15
             raise UpstreamBroken(f"the answer's status {status} is not one of HTTP's")
         if self._head_bytes > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in self._headers) > HEAD_LIMIT:

@@ -5,8 +5,8 @@ Application close codes (RFC 6455 §7.4.2): 4401 the session ended, 4403 access 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 SIGNED_OUT: Final = 4401
@@ -22,9 +22,9 @@ class LiveSockets:
     def __len__(self) -> int:
         return sum(len(sockets) for sockets in self._sockets.values())
 
-    def add(self, session_key: str, task: asyncio.Task[None]) -> LiveSocket:
-        """Note a socket that `task` serves."""
-        socket = LiveSocket(session_key, task)
+    def add(self, session_key: str, end: Callable[[int], None]) -> LiveSocket:
+        """Note a socket; `end` closes it with a code."""
+        socket = LiveSocket(session_key, end)
         self._sockets[session_key].add(socket)
         return socket
 
@@ -48,15 +48,15 @@ class LiveSockets:
 class LiveSocket:
     """One open WebSocket; `close_code` is set once we decide to end it."""
 
-    __slots__ = ("_task", "close_code", "session_key")
+    __slots__ = ("_end", "close_code", "session_key")
 
-    def __init__(self, session_key: str, task: asyncio.Task[None]) -> None:
+    def __init__(self, session_key: str, end: Callable[[int], None]) -> None:
         self.session_key = session_key
         self.close_code: int | None = None
-        self._task = task
+        self._end = end
 
     def close(self, code: int) -> None:
         """End the socket from our side with `code`."""
         if self.close_code is None:
             self.close_code = code
-            self._task.cancel()
+            self._end(code)

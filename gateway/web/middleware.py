@@ -74,7 +74,7 @@ class GatewayMiddleware:
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
         task = asyncio.ensure_future(self._door.open(head, passage.allow, exchange.request_id, scope, receive, send))
-        socket = self._live.add(passage.session_key, task)
+        socket = self._live.add(passage.session_key, lambda _: _cancel(task))
         self._metrics.add_websockets(1)
         try:
             await task
@@ -87,6 +87,10 @@ class GatewayMiddleware:
         finally:
             self._metrics.add_websockets(-1)
             self._live.discard(socket)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
 
 
 async def _send(answer: Answer, send: Send, scope: Scope) -> None:
