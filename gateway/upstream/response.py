@@ -216,9 +216,10 @@ class ResponseReader:
         return self.complete
 
     def close(self) -> None:
-        """Let go of the parser, which refers back to this object; nothing can be read any more."""
-        if hasattr(self, "_parser"):
-            del self._parser
+        """Let go of the parser, which refers back to this object, and of all else; nothing can be read any more."""
+        for name in ("_parser", "_sink", "_headers", "_lengths", "_encodings"):
+            if hasattr(self, name):
+                delattr(self, name)
 
     # What httptools calls
 
