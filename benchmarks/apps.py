@@ -18,13 +18,13 @@ from starlette.routing import Route
 
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
-from gateway.upstream import ReverseProxy, Upstream
+from gateway.upstream import Address, ReverseProxy, Upstream
 
 PORT = int(os.environ.get("UPSTREAM_PORT", "9000"))
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 _client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}")
-_proxy = ReverseProxy(Upstream(port=PORT))
+_proxy = ReverseProxy(Upstream(addresses=(Address(port=PORT),)))
 
 
 async def _forward(request: Request) -> StreamingResponse:

@@ -30,8 +30,8 @@ from gateway.core.grant import Grant
 from gateway.core.keyring import new_secret_key
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import Generation, build
-from gateway.runtime.connections import ConnectionGuard
-from gateway.runtime.protocol import StrictHttpProtocol
+from gateway.server.connections import ConnectionGuard
+from gateway.server.protocol import StrictHttpProtocol
 from gateway.settings import load
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.connection import Connection
@@ -85,7 +85,13 @@ class Owner:
         """Keep it."""
         self.pool.take_back(connection)
 
+    def let_go(self, connection: Connection) -> None:
+        """Never."""
+
     def forget(self, connection: Connection) -> None:
+        """Never."""
+
+    def suspect(self, connection: Connection) -> None:
         """Never."""
 
 
@@ -120,8 +126,8 @@ async def sign_in(generation: Generation) -> str:
     return await generation.sessions.begin(grant, user_agent="benchmark", now=now)
 
 
-def connect(generation: Generation) -> tuple[StrictHttpProtocol, Connection]:
-    """Make a client connection and an idle upstream connection, both without sockets."""
+def connect(generation: Generation, number: int) -> tuple[list[StrictHttpProtocol], list[Connection]]:
+    """Make so many client connections and as many idle upstream connections, all without sockets."""
     assert generation.fast_path is not None
     config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
     config.load()
@@ -132,38 +138,50 @@ def connect(generation: Generation) -> tuple[StrictHttpProtocol, Connection]:
         (StrictHttpProtocol,),
         {"fast_path": generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
-    client = protocol(config, state, {})
-    client.connection_made(NoTransport())
-    assert generation.upstream is not None
-    pool = generation.upstream.pool
-    upstream = Connection(pool._upstream, Owner(pool), asyncio.get_running_loop())
-    upstream.connection_made(NoTransport())
-    pool._idle.append(upstream)
-    return client, upstream
+    clients, upstreams = [], []
+    pool = generation.upstreams[0].pool
+    place = pool.places.known[0]
+    for _ in range(number):
+        client = protocol(config, state, {})
+        client.connection_made(NoTransport())
+        clients.append(client)
+        upstream = Connection(pool.upstream, Owner(pool), asyncio.get_running_loop(), place)
+        upstream.connection_made(NoTransport())
+        place.open += 1
+        place.idle.append(upstream)
+        upstreams.append(upstream)
+    return clients, upstreams
 
 
 async def run(options: argparse.Namespace) -> None:
     """Measure."""
     generation = build_gateway()
     session_id = await sign_in(generation)
-    client, upstream = connect(generation)
+    clients, upstreams = connect(generation, options.connections)
     cookie = f"theme=dark; __Host-gateway={session_id}; _ga=GA1.2.3"
     headers = "" if options.bare else BROWSER
     varying = "X-Trace: %d\r\n" if options.varying else ""
     request = f"GET /api/videos/7?page=2 HTTP/1.1\r\nHost: app.example\r\n{headers}{varying}Cookie: {cookie}\r\n\r\n"
-    client.data_received((request % 0 if options.varying else request).encode())
+    for client in clients:
+        client.data_received((request % 0 if options.varying else request).encode())
     await asyncio.sleep(0.1)  # the gate asks the store
-    upstream.data_received(ANSWER)
+    for upstream in upstreams:
+        upstream.data_received(ANSWER)
     numbers = itertools.count()
 
     async def turn() -> float:
-        requests = [(request % next(numbers) if options.varying else request).encode() for _ in range(options.batch)]
+        requests = [
+            [(request % next(numbers) if options.varying else request).encode() for _ in clients]
+            for _ in range(options.batch)
+        ]
         began = process_time()
-        for data in requests:
-            client.data_received(data)
-            upstream.data_received(ANSWER)
-        await asyncio.sleep(0)  # the log is written
-        return (process_time() - began) / len(requests) * 1e6
+        for batch in requests:
+            for client, data in zip(clients, batch, strict=True):
+                client.data_received(data)
+            for upstream in upstreams:
+                upstream.data_received(ANSWER)
+            await asyncio.sleep(0)  # the log is written
+        return (process_time() - began) / (options.batch * len(clients)) * 1e6
 
     await turn()
     profile = cProfile.Profile()
@@ -173,8 +191,8 @@ async def run(options: argparse.Namespace) -> None:
     if options.profile:
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)
-    sent = upstream._transport.written  # type: ignore[attr-defined]
-    assert sent > options.batch * options.rounds * 300, "the requests did not reach the upstream"
+    sent = sum(upstream._transport.written for upstream in upstreams)  # type: ignore[attr-defined]
+    assert sent > options.batch * options.rounds * len(clients) * 300, "the requests did not reach the upstream"
     print(f"{median(times):.1f} us a request (min {min(times):.1f}, max {max(times):.1f})")
     await generation.close()
 
@@ -183,7 +201,8 @@ def main() -> None:
     """Read the arguments, run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--batch", type=int, default=20)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--varying", action="store_true", help="each request with another header")
     parser.add_argument("--bare", action="store_true", help="without a browser's headers")
     parser.add_argument("--profile", action="store_true")

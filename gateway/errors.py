@@ -6,6 +6,7 @@
     ├── RequestRefused                blame: client
     │   ├── MalformedRequest          400
     │   ├── MethodRefused             405
+    │   ├── ContentTooLarge           413
     │   ├── TargetTooLong             414
     │   ├── HeadersTooLarge           431
     │   ├── TooManyAttempts           429
@@ -101,6 +102,15 @@ class MethodRefused(RequestRefused):
     def __init__(self, message: str, *, allowed: tuple[str, ...] = _METHODS) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class ContentTooLarge(RequestRefused):
+    """The request body is larger than the limit (RFC 9110 §15.5.14)."""
+
+    code = "content_too_large"
+    status = 413
+    title = "This is too large to be sent"
+    advice = "Send something smaller."
 
 
 class TargetTooLong(RequestRefused):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import Identity
-from gateway.core.policy import decide, needs_caller
+from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
 from gateway.errors import RequestRefused
 from gateway.runtime.build import build_identity_headers, build_policy, build_reader
@@ -57,11 +57,9 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     match decision:
         case Allow():
-            target = settings.upstream.url if settings.upstream is not None else "none"
-            query = "?" + head.query.decode() if head.query else ""
             return told | {
                 "decision": "allow",
-                "upstream": f"{target}{head.path.raw.decode()}{query}",
+                "upstream": _describe_target(settings, head, match),
                 "headers_set": {name.decode(): value.decode() for name, value in decision.set_headers},
                 "headers_removed": sorted(name.decode() for name in decision.remove_headers),
             }
@@ -69,6 +67,16 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
             return told | {"decision": "challenge", "how": str(decision.kind)}
         case Deny():
             return told | {"decision": "deny", "why": decision.reason}
+
+
+def _describe_target(settings: Settings, head: RequestHead, match: Match | None) -> str:
+    """Return the address that the upstream is asked for."""
+    upstream = settings.apps.get(match.route.upstream) if match is not None else None
+    if upstream is None:
+        return "none"
+    query = "?" + head.query.decode() if head.query else ""
+    path = head.path.without(upstream.strip_prefix) if upstream.strip_prefix else head.path
+    return f"{' or '.join(upstream.url)}{path.raw.decode()}{query}"
 
 
 def _read_head(settings: Settings, method: str, url: str) -> RequestHead:

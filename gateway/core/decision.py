@@ -41,6 +41,3 @@ class Deny(msgspec.Struct, frozen=True):
     """Refuse; the reason is for the log."""
 
     reason: str
-
-
-Decision = Allow | Challenge | Deny

@@ -1,14 +1,12 @@
-"""Header fields: what goes in to the app, and what comes back out.
+"""Header fields: what goes in to the app. What comes back out is `response`'s.
 
-In is sacred, out is ours; strip, then inject. The order is the defence: hop-by-hop fields go first, with whatever
-`Connection` names, then every reserved name in every spelling, and only then ours are added.
+In is sacred; strip, then inject. The order is the defence: hop-by-hop fields go first, with whatever `Connection`
+names, then every reserved name in every spelling, and only then ours are added.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import cookies
@@ -52,27 +50,9 @@ _REBUILT: Final = frozenset(
 _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 """A CGI-like app takes `content_length` for the real thing; what frames the body is read in one spelling only."""
 
-_CACHE_OVERRIDES: Final = frozenset({b"surrogate-control", b"x-accel-expires"})
-"""Shared caches obey these before Cache-Control, and so `*-cdn-cache-control` (RFC 9213 §2.2)."""
-
-
-class Kind(Enum):
-    """What must be looked at in a response field."""
-
-    HOP = auto()  # concerns one connection
-    COOKIE = auto()
-    CACHING = auto()
-    DATE = auto()
-    OTHER = auto()
-
-
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
-_leaving: dict[bytes, tuple[bytes, bytes, Kind]] = {}
-_SAYS_PRIVATE: Final = ((b"vary", b"Cookie"), (b"cache-control", b"private"))
-_DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
-_SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
 """Fields that `Connection` cannot take away: it would change whose request this is, or where it ends."""
 
@@ -114,21 +94,31 @@ def strip(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> He
 def upstream_headers(
     head: RequestHead,
     *,
+    host: bytes,
+    stripped_prefix: bytes,
     set_headers: Headers,
     remove_headers: frozenset[bytes],
     own_cookies: frozenset[bytes],
     request_id: str,
-    pass_host: bool,
-    upstream_host: bytes,
 ) -> Fields:
-    """Return what the upstream is sent, body framing aside: that is the upstream client's own."""
-    host = head.host.encode() if pass_host else upstream_host
-    passing = passing_headers(head, remove_headers=remove_headers, own_cookies=own_cookies)
-    return [(b"host", host), *passing, (b"x-request-id", request_id.encode()), *set_headers]
+    """Return what the upstream is sent, body framing aside: that is the upstream client's own.
+
+    `stripped_prefix`: what was taken off the path; b"" for nothing.
+    """
+    fields = address_headers(host, stripped_prefix)
+    fields.append((b"x-request-id", request_id.encode()))
+    fields += passing_headers(head, remove_headers=remove_headers, own_cookies=own_cookies)
+    fields += set_headers
+    return fields
+
+
+def address_headers(host: bytes, stripped_prefix: bytes) -> Fields:
+    """Return the part of that which depends on nothing but where the request goes."""
+    return [(b"host", host), (b"x-forwarded-prefix", stripped_prefix)] if stripped_prefix else [(b"host", host)]
 
 
 def passing_headers(head: RequestHead, *, remove_headers: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
-    """Return the part of that which depends on nothing but the client: its own fields, and who it is."""
+    """Return the part that depends on nothing but the client: its own fields, and who it is."""
     fields = _cleaned(head, remove_headers, own_cookies)
     _add_forwarded(fields, head)
     return fields
@@ -151,72 +141,11 @@ def in_process_headers(
     return [*fields, (b"x-request-id", request_id.encode()), *set_headers]
 
 
-def client_headers(
-    headers: Iterable[tuple[bytes, bytes]],
-    *,
-    own_cookies: frozenset[bytes],
-    remove_headers: frozenset[bytes],
-    identity_bearing: bool,
-    keep_date: bool = True,
-) -> Fields:
-    """Return an app's response fields as the client may see them.
-
-    Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
-    the answer was made for somebody in particular, kept out of shared caches. `keep_date` is for servers that do not
-    date answers themselves.
-    """
-    fields: Fields = []
-    named: set[bytes] = set()
-    says_caching = False
-    for name, value in headers:
-        lower, normal, kind = _leaving.get(name) or _learn_leaving(name)
-        if kind is Kind.HOP:
-            if lower == b"connection":
-                named.update(_named_by_connection(((lower, value),)))
-            continue
-        if normal in remove_headers or (kind is Kind.DATE and not keep_date):
-            continue
-        if kind is Kind.COOKIE and _cookie_name(value) in own_cookies:
-            continue
-        if kind is Kind.CACHING:
-            says_caching = True
-        fields.append((lower, value))
-    if named:
-        fields = [field for field in fields if field[0] not in named]
-    if not identity_bearing:
-        return fields
-    if says_caching:
-        return _private(fields)
-    fields += _SAYS_PRIVATE
-    return fields
-
-
-def _learn_leaving(name: bytes) -> tuple[bytes, bytes, Kind]:
-    """Return a response field's name in lower case, normalised, and what must be looked at."""
-    lower = name.lower()
-    if lower in HOP_BY_HOP:
-        kind = Kind.HOP
-    elif lower == b"set-cookie":
-        kind = Kind.COOKIE
-    elif lower == b"date":
-        kind = Kind.DATE
-    elif lower in {b"cache-control", b"vary"} or _overrides_caching(lower):
-        kind = Kind.CACHING
-    else:
-        kind = Kind.OTHER
-    known = (lower, normalised(lower), kind)
-    if len(name) <= 64:
-        if len(_leaving) >= _MEMO_SIZE:
-            _leaving.clear()
-        _leaving[name] = known
-    return known
-
-
 def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
     """Return the client's fields that may go in: one pass, and one line of cookies (RFC 9113 §8.2.3)."""
     fields: Fields = []
     lines: list[bytes] = []
-    named = _named_by_connection(head.headers)
+    named = named_by_connection(head.headers)
     for name, value in head.headers:
         if name == b"cookie":
             lines.append(cookies.strip(value, own_cookies))
@@ -247,7 +176,8 @@ def _learn_passing(name: bytes) -> bytes:
     return normal
 
 
-def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes] | set[bytes]:
+def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    """Return the fields that `Connection` declares hop-by-hop (RFC 9110 §7.6.1)."""
     named: set[bytes] = set()
     for name, value in headers:
         if name == b"connection" and value not in {b"keep-alive", b"close", b"Upgrade"}:
@@ -268,32 +198,3 @@ def _add_forwarded(fields: Fields, head: RequestHead) -> None:
     fields.append((b"x-forwarded-host", host))
     fields.append((b"x-forwarded-proto", scheme))
     fields.append((b"forwarded", forwarded + b'host="' + host + b'";proto=' + scheme))
-
-
-def _cookie_name(set_cookie: bytes) -> bytes:
-    # `=gateway=x` is a cookie without a name (RFC 6265bis §5.6), which browsers send back as `gateway=x`
-    return set_cookie.partition(b";")[0].lstrip(b" \t=").partition(b"=")[0].strip()
-
-
-def _private(fields: Fields) -> Fields:
-    """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
-    said = [found for name, value in fields if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
-    words = {directive.lower() for directive in said}
-    directives = [part for part in said if part.partition(b"=")[0].strip().lower() not in _SHARED]
-    kept = [(name, value) for name, value in fields if name != b"cache-control" and not _overrides_caching(name)]
-    if b"no-store" not in words:
-        if not _varies(fields) & {b"cookie", b"*"}:
-            kept.append((b"vary", b"Cookie"))
-        words.add(b"private")
-    if b"private" in words:  # the bare word: `private="x"` is about the field x only (§5.2.2.7)
-        directives.insert(0, b"private")
-    kept.append((b"cache-control", b", ".join(directives)))
-    return kept
-
-
-def _overrides_caching(name: bytes) -> bool:
-    return name in _CACHE_OVERRIDES or name.endswith(b"cdn-cache-control")
-
-
-def _varies(fields: Fields) -> set[bytes]:
-    return {part.strip().lower() for name, value in fields if name == b"vary" for part in value.split(b",")}

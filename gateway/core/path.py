@@ -45,6 +45,13 @@ class CanonicalPath(msgspec.Struct, frozen=True):
         """Whether this is `prefix` (no slash at its end) or a path below it."""
         return self.text == prefix or self.text.startswith(prefix + "/")
 
+    def without(self, prefix: str) -> CanonicalPath:
+        """Return what is left below `prefix` (unreserved ASCII, no slash at its end); elsewhere, the path itself."""
+        if not self.is_under(prefix):
+            return self
+        # the prefix is written in one way only, so it is as long in bytes as in characters
+        return CanonicalPath(self.raw[len(prefix) :] or b"/", self.text[len(prefix) :] or "/")
+
 
 def canonicalise(raw: bytes) -> CanonicalPath:
     """Return the canonical form of the path part of a request target.

@@ -25,7 +25,7 @@ from typing import Final, Literal, assert_never
 import msgspec
 
 from gateway.core.challenge import choose
-from gateway.core.decision import Allow, Challenge, Decision, Deny
+from gateway.core.decision import Allow, Challenge, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.spelling import PathPattern, Readings
@@ -57,6 +57,8 @@ class Route(msgspec.Struct, frozen=True):
     host: str | None = None
     methods: frozenset[str] | None = None  # None: all; GET implies HEAD
     on_unauthenticated: OnUnauthenticated = "auto"
+    upstream: str = "default"
+    body_limit: int | None = None  # bytes
 
     @property
     def opens(self) -> bool:
@@ -183,27 +185,38 @@ class _Rule:
         return exact or any(self.reads(reading) for reading in readings.all)
 
 
-def decide(match: Match | None, head: RequestHead, caller: Allow | None, anonymous: Allow) -> Decision:
-    """Return the decision for a request.
+def admits(match: Match | None, caller: Allow | None, anonymous: Allow) -> Allow | None:
+    """Return what lets the caller in; None when nothing does.
 
     `caller` lets in who is signed in, as far as `needs_caller` asked; `anonymous` lets in without a name.
     """
     if match is None:
-        return Deny("no route matches")
-    route = match.route
-    match route.access:
+        return None
+    match match.route.access:
         case Access.DENY:
-            return Deny(f"route {match.index} denies")
+            return None
         case Access.PUBLIC:
             return anonymous
-        case Access.OPTIONAL | Access.SIGNED_IN as access:
-            if caller is not None:
-                return caller
-            if access == Access.OPTIONAL:
-                return anonymous
-            return Challenge(choose(head, route.on_unauthenticated))
+        case Access.OPTIONAL:
+            return caller or anonymous
+        case Access.SIGNED_IN:
+            return caller
         case _ as never:
             assert_never(never)
+
+
+def refuse(match: Match | None, head: RequestHead) -> Challenge | Deny:
+    """Return what is said to a request that nothing admits."""
+    if match is None:
+        return Deny("no route matches")
+    if match.route.access == Access.DENY:
+        return Deny(f"route {match.index} denies")
+    return Challenge(choose(head, match.route.on_unauthenticated))
+
+
+def decide(match: Match | None, head: RequestHead, caller: Allow | None, anonymous: Allow) -> Allow | Challenge | Deny:
+    """Return the decision for a request; see `admits` and `refuse`."""
+    return admits(match, caller, anonymous) or refuse(match, head)
 
 
 def needs_caller(match: Match | None) -> bool:

@@ -41,6 +41,11 @@ class RequestHead(msgspec.Struct, frozen=True):
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the target has a "?" with no query after it."""
+        return not self.query and b"?" in self.raw_target
+
 
 class Limits(msgspec.Struct, frozen=True):
     """How large a request head may be."""

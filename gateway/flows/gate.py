@@ -4,24 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import IdentityHeaders
-from gateway.core.policy import Match, Policy, decide, needs_caller
+from gateway.core.path import CanonicalPath
+from gateway.core.policy import Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import RequestHead
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
-from gateway.flows.sessions import SignedIn
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """A decision, with the route and the session it came from."""
+class Passage(msgspec.Struct, frozen=True):
+    """The request may go in, by this route."""
 
-    decision: Allow | Challenge | Deny
+    allow: Allow
+    match: Match
+    caller: Known | None  # None: nobody, or nobody asked
+
+    @property
+    def session_key(self) -> str:
+        """The store key of the session it leans on; "" for the anonymous."""
+        return self.caller.signed_in.session_key if self.caller is not None else ""
+
+    @property
+    def session_name(self) -> str:
+        """The public name of that session; "" for the anonymous."""
+        return self.allow.identity.session_id if self.allow.identity is not None else ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """It may not, or not yet."""
+
+    decision: Challenge | Deny
     match: Match | None
-    signed_in: SignedIn | None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """The store has to be asked."""
 
 
 class Gate:
@@ -43,25 +65,39 @@ class Gate:
         self.identity_headers = identity_headers
         self._anonymous = admit(identity_headers, None)
 
-    async def check(self, head: RequestHead) -> Verdict:
+    async def check(self, head: RequestHead) -> Passage | Refusal:
         """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
-        verdict = self.recall(head, self.read_session_key(head))
-        if verdict is not None:
-            return verdict
         match = self._policy.match(head.method, head.host, head.path)
-        return self._decide(match, head, await self._read(head))
+        known = self._recall(match, self.read_session_key(head))
+        if isinstance(known, Unknown):
+            known = await self._read(head)
+        return self._admit(match, known) or Refusal(refuse(match, head), match)
 
     def read_session_key(self, head: RequestHead) -> str | None:
         """Return the store key of the session that the request names."""
         return self._authentication.read_session_key(head)
 
-    def recall(self, head: RequestHead, session_key: str | None) -> Verdict | None:
-        """Decide at once, from memory; None when the store has to be asked."""
-        match = self._policy.match(head.method, head.host, head.path)
+    def admit_at_once(
+        self, method: str, host: str, path: CanonicalPath, session_key: str | None
+    ) -> Passage | Unknown | None:
+        """Decide from memory whether a request may pass; None when it may not, for reasons that `check` tells."""
+        match = self._policy.match(method, host, path)
+        known = self._recall(match, session_key)
+        return known if isinstance(known, Unknown) else self._admit(match, known)
+
+    def seconds_left(self, known: Known) -> float:
+        """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
+        return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
+
+    def _recall(self, match: Match | None, session_key: str | None) -> Known | Unknown | None:
+        """Return who calls, as far as the decision depends on it."""
         if session_key is None or not needs_caller(match):
-            return self._decide(match, head, None)
-        known = self._memory.recall(session_key, self._clock())
-        return self._decide(match, head, known) if known is not None else None
+            return None
+        return self._memory.recall(session_key, self._clock()) or _UNKNOWN
+
+    def _admit(self, match: Match | None, known: Known | None) -> Passage | None:
+        allow = admits(match, known.allow if known is not None else None, self._anonymous)
+        return Passage(allow, match, known) if allow is not None and match is not None else None
 
     async def _read(self, head: RequestHead) -> Known | None:
         mark = self._memory.begin_read()
@@ -77,7 +113,5 @@ class Gate:
         self._memory.remember(known, mark, now)
         return known
 
-    def _decide(self, match: Match | None, head: RequestHead, known: Known | None) -> Verdict:
-        if known is None:
-            return Verdict(decide(match, head, None, self._anonymous), match, None)
-        return Verdict(decide(match, head, known.allow, self._anonymous), match, known.signed_in)
+
+_UNKNOWN: Final = Unknown()

@@ -5,6 +5,7 @@ Rules
    something has to be done about the session (it expires, it must be marked as seen, its token is due).
 2. Whoever changes a session or a grant, on whatever replica, makes it forgotten: the store tells each change.
    While the store cannot promise that, nothing is remembered and nothing is recalled.
+   Whoever holds a `Known` asks whether it is still `remembered`; that is taken away at once.
 3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
 """
 
@@ -26,12 +27,13 @@ RECENT: Final = 10_000
 """Most changes of which it is known what they changed; before them, anything may have changed."""
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct):
     """Who is signed in, and until when nothing has to be done about it."""
 
     signed_in: SignedIn
     allow: Allow
     until: datetime
+    remembered: bool = False  # whether it may be answered from: set and taken away by `Memory` only
 
 
 class Memory:
@@ -50,9 +52,11 @@ class Memory:
     def recall(self, session_key: str, now: datetime) -> Known | None:
         """Return who is signed in, if remembered and still true."""
         known = self._known.get(session_key)
-        if known is None or now >= known.until or not self._store.following:
-            return None
-        return known
+        return known if known is not None and self.holds(known, now) else None
+
+    def holds(self, known: Known, now: datetime) -> bool:
+        """Whether this is remembered and still true."""
+        return known.remembered and now < known.until and self._store.following
 
     def begin_read(self) -> int:
         """Return a mark to be taken before the store is asked."""
@@ -66,10 +70,11 @@ class Memory:
         if max(self._recent.get(session_key, 0), self._recent.get(grant_key, 0)) > mark:
             return
         if len(self._known) >= SIZE:
-            self._known.clear()
-            self._leaning.clear()
+            self._forget_all()
+        self._drop(session_key)  # what was known of it before may be in somebody's hands
         self._known[session_key] = known
         self._leaning[grant_key].add(session_key)
+        known.remembered = True
 
     def forget(self, key: str | None) -> None:
         """Forget what leans on a session or grant key; None: everything."""
@@ -78,12 +83,27 @@ class Memory:
             self._recent.clear()
             self._horizon = self._count
         if key is None:
-            self._known.clear()
-            self._leaning.clear()
+            self._forget_all()
             return
         self._recent[key] = self._count
         for session_key in self._leaning.pop(key, ()):
-            self._known.pop(session_key, None)
-        known = self._known.pop(key, None)
-        if known is not None:
-            self._leaning[known.signed_in.session.grant_key].discard(key)
+            self._drop(session_key)
+        self._drop(key)
+
+    def _drop(self, session_key: str) -> None:
+        known = self._known.pop(session_key, None)
+        if known is None:
+            return
+        known.remembered = False
+        grant_key = known.signed_in.session.grant_key
+        leaning = self._leaning.get(grant_key)
+        if leaning is not None:
+            leaning.discard(session_key)
+            if not leaning:
+                del self._leaning[grant_key]
+
+    def _forget_all(self) -> None:
+        for known in self._known.values():
+            known.remembered = False
+        self._known.clear()
+        self._leaning.clear()

@@ -21,7 +21,10 @@ class Store(Protocol):
         """Whether every change of a session or a grant is being told now, by whomever it is made."""
 
     def follow(self, changed: Callable[[str | None], None]) -> None:
-        """Have `changed` called with the key of each such change from now on; None: anything may have changed."""
+        """Have `changed` called with the key of each such change from now on; None: anything may have changed.
+
+        It is called with None, too, at the moment from which on changes are no longer told.
+        """
 
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,21 +26,23 @@ from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
-from gateway.runtime.fast_exchange import Shared
-from gateway.runtime.fast_path import FastPath
-from gateway.settings import Settings, UpstreamSettings
+from gateway.runtime.upstreams import build_upstream, find_own_host
+from gateway.server.fast_path import FastPath
+from gateway.server.lane import Lane, Shared
+from gateway.settings import Settings
 from gateway.store import open_store
 from gateway.telemetry.metrics import Metrics
-from gateway.upstream import ReverseProxy, Upstream
+from gateway.upstream import ReverseProxy
 from gateway.web.account_pages import AccountPages
 from gateway.web.answers import Answers
-from gateway.web.doors import ClosedDoor, Door, InProcessDoor, ReverseProxyDoor
+from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.live import LiveSockets
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
 from gateway.web.pipeline import Pipeline
+from gateway.web.proxy_door import ReverseProxyDoor
 from gateway.web.scope import HeadReader
 from gateway.web.sign_in_pages import SignInPages
 
@@ -68,7 +70,7 @@ class Generation:
     live: LiveSockets
     metrics: Metrics
     readiness: Readiness
-    upstream: ReverseProxy | None
+    upstreams: tuple[ReverseProxy, ...]
     fast_path: FastPath | None
 
     async def close(self) -> None:
@@ -76,8 +78,8 @@ class Generation:
         await self.refresh.close()
         await self.provider.close()
         await self.store.close()
-        if self.upstream is not None:
-            await self.upstream.close()
+        for upstream in self.upstreams:
+            await upstream.close()
 
 
 class Readiness:
@@ -108,6 +110,8 @@ def build_policy(settings: Settings) -> Policy:
                 methods=frozenset(route.methods) if route.methods else None,
                 access=Access(route.access),
                 on_unauthenticated=route.on_unauthenticated,
+                upstream=route.upstream,
+                body_limit=route.limits.body if route.limits is not None else settings.limits.body,
             )
             for route in settings.routes
         ]
@@ -208,10 +212,21 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         pages=answers.pages,
         readiness=readiness,
     )
-    door, upstream = _build_door(settings, app, own_cookies)
+    proxies = {name: ReverseProxy(build_upstream(name, each)) for name, each in settings.apps.items()}
+    doors = _build_doors(settings, proxies, own_cookies)
     pipeline = Pipeline(gate, answers)
+    everything: dict[str, Door] = {**doors}
+    if app is not None:
+        everything["default"] = InProcessDoor(app, own_cookies=own_cookies)
     middleware = GatewayMiddleware(
-        door, pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+        Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+    )
+    shared = Shared(
+        pipeline=pipeline,
+        lanes={name: Lane(door, proxies[name].pool) for name, door in doors.items()},
+        metrics=metrics,
+        live=live,
+        websocket_idle=settings.limits.websocket_idle.total_seconds(),
     )
     return Generation(
         settings=settings,
@@ -227,34 +242,25 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         live=live,
         metrics=metrics,
         readiness=readiness,
-        upstream=upstream,
-        fast_path=_build_fast_path(
-            settings, door, upstream, reader=reader, pipeline=pipeline, metrics=metrics, live=live
-        ),
+        upstreams=tuple(proxies.values()),
+        fast_path=FastPath(reader, shared) if app is None and doors else None,
     )
 
 
-def _build_fast_path(
-    settings: Settings,
-    door: Door,
-    upstream: ReverseProxy | None,
-    *,
-    reader: HeadReader,
-    pipeline: Pipeline,
-    metrics: Metrics,
-    live: LiveSockets,
-) -> FastPath | None:
-    if upstream is None or not isinstance(door, ReverseProxyDoor):
-        return None
-    shared = Shared(
-        pipeline=pipeline,
-        door=door,
-        pool=upstream.pool,
-        metrics=metrics,
-        live=live,
-        websocket_idle=settings.limits.websocket_idle.total_seconds(),
-    )
-    return FastPath(reader, shared)
+def _build_doors(
+    settings: Settings, proxies: Mapping[str, ReverseProxy], own_cookies: frozenset[bytes]
+) -> dict[str, ReverseProxyDoor]:
+    return {
+        name: ReverseProxyDoor(
+            proxies[name],
+            own_host=find_own_host(each),
+            pass_host=each.pass_host,
+            strip_prefix=each.strip_prefix,
+            websockets=each.websockets,
+            own_cookies=own_cookies,
+        )
+        for name, each in settings.apps.items()
+    }
 
 
 def _build_provider(settings: Settings, clock: Clock) -> Provider:
@@ -282,32 +288,4 @@ def _build_plan(settings: Settings) -> AuthorizationPlan:
         pkce=tiktok.pkce,
         always_ask=tiktok.always_ask,
         attempts_per_minute=settings.limits.sign_in_attempts,
-    )
-
-
-def _build_door(settings: Settings, app: Any | None, own_cookies: frozenset[bytes]) -> tuple[Door, ReverseProxy | None]:
-    if app is not None:
-        return InProcessDoor(app, own_cookies=own_cookies), None
-    if settings.upstream is None:
-        return ClosedDoor(), None
-    upstream = ReverseProxy(_build_upstream(settings.upstream))
-    door = ReverseProxyDoor(
-        upstream,
-        upstream_host=urlsplit(settings.upstream.url).netloc.encode(),
-        pass_host=settings.upstream.pass_host,
-        own_cookies=own_cookies,
-    )
-    return door, upstream
-
-
-def _build_upstream(settings: UpstreamSettings) -> Upstream:
-    parts = urlsplit(settings.url)
-    return Upstream(
-        scheme="https" if parts.scheme == "https" else "http",
-        host=parts.hostname or "",
-        port=parts.port or {"http": 80, "https": 443}[parts.scheme],
-        connect_timeout=settings.connect_timeout.total_seconds(),
-        first_byte_timeout=settings.first_byte_timeout.total_seconds(),
-        idle_timeout=settings.idle_timeout.total_seconds(),
-        max_connections=settings.max_connections,
     )

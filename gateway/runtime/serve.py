@@ -22,9 +22,9 @@ import uvicorn
 from gateway.core.forwarded import TrustedProxies
 from gateway.errors import StartError, StoreUnavailable
 from gateway.runtime.build import Generation, build
-from gateway.runtime.connections import ConnectionGuard
-from gateway.runtime.fast_path import FastPath
-from gateway.runtime.protocol import StrictHttpProtocol, Timeouts
+from gateway.server.connections import ConnectionGuard
+from gateway.server.fast_path import FastPath
+from gateway.server.protocol import StrictHttpProtocol, Timeouts
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
 from gateway.web.admin import Admin

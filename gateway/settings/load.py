@@ -7,6 +7,7 @@ written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -53,7 +54,8 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     reader.add_environment(tree)
     plain_secrets = frozenset(reader.plain_secrets(tree))
     resolved = reader.resolve(tree, ())
-    if needs_upstream and "upstream" not in tree:
+    named = tree.get("upstreams")
+    if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
         reader.add(("upstream",), f"is missing; add {_EXAMPLES['upstream']}")
     try:
         settings = Settings.model_validate(resolved)
@@ -96,7 +98,7 @@ class _Reader:
         node = tree
         for key in keys[:-1]:
             below = node.get(key)
-            if isinstance(below, str) and key in {"redis", "upstream"}:
+            if isinstance(below, str) and (key in {"redis", "upstream"} or keys[0] == "upstreams"):
                 below = {"url": below}  # the short form, to be completed
             node[key] = below = below if isinstance(below, dict) else {}
             node = below
@@ -144,7 +146,7 @@ class _Reader:
             message = _explain(each["type"], path, str(each["msg"]), each.get("ctx") or {})
             if not path and ": " in message:
                 dotted, _, message = message.partition(": ")
-                path = tuple(dotted.split("."))
+                path = _read_dotted(dotted)
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
 
@@ -174,6 +176,11 @@ def _is_plain_secret(key: str, text: str) -> bool:
 
 def _dotted(path: KeyPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _read_dotted(text: str) -> KeyPath:
+    """The reverse of `_dotted`."""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", text))
 
 
 def _explain(kind: str, path: KeyPath, message: str, context: Mapping[str, Any]) -> str:

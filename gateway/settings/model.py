@@ -15,6 +15,7 @@ from gateway.settings.sections import (
     IdentitySettings,
     LimitsSettings,
     LogSettings,
+    NamedUpstream,
     Part,
     RedisSettings,
     ReturnToSettings,
@@ -23,8 +24,10 @@ from gateway.settings.sections import (
     TikTokSettings,
     UpstreamSettings,
     read_list,
+    read_upstream,
 )
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -35,6 +38,8 @@ class Settings(Part):
     """What browsers type; the redirect URI is {public_url}{prefix}/callback."""
     upstream: UpstreamSettings | None = None
     """The app: an address, or a mapping; none only answers forward-auth."""
+    upstreams: dict[str, NamedUpstream] = Field(default_factory=dict)
+    """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
     secret_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(read_list)] = Field(min_length=1)
@@ -72,6 +77,11 @@ class Settings(Part):
         return self._plain_secrets
 
     @property
+    def apps(self) -> dict[str, UpstreamSettings]:
+        """Every upstream by its name; without one called default, the gateway only answers forward-auth there."""
+        return self.upstreams if self.upstream is None else {"default": self.upstream, **self.upstreams}
+
+    @property
     def secure(self) -> bool:
         """Whether browsers reach the gateway over https."""
         return self.public_url.startswith("https:")
@@ -93,14 +103,20 @@ class Settings(Part):
     @field_validator("upstream", mode="before")
     @classmethod
     def _read_upstream(cls, value: Any) -> Any:
-        if value == "none":
-            return None
-        return {"url": value} if isinstance(value, str) else value
+        return None if value == "none" else read_upstream(value)
 
     @field_validator("redis", mode="before")
     @classmethod
     def _read_redis(cls, value: Any) -> Any:
         return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("upstreams")
+    @classmethod
+    def _check_names(cls, upstreams: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
+        for name in upstreams:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"has an upstream called `{name}`: names have letters, digits, - and _")
+        return upstreams
 
     @field_validator("secret_keys")
     @classmethod
@@ -128,6 +144,14 @@ class Settings(Part):
             raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
             raise ValueError("session.cookie_name: __Host- and __Secure- need an https public_url")
+        if self.upstream is not None and "default" in self.upstreams:
+            raise ValueError("upstreams.default: is `upstream` by another name; leave one of them out")
+        for index, route in enumerate(self.routes):
+            if route.upstream not in {"default", *self.upstreams}:
+                known = ", ".join(dict.fromkeys(["default", *self.upstreams]))
+                raise ValueError(
+                    f"routes[{index}].upstream: there is no upstream `{route.upstream}`; there are {known}"
+                )
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

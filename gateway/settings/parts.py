@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -80,6 +81,18 @@ def read_size(value: Any) -> int:
     return int(found[1]) * _BYTES[found[2]]
 
 
+def read_optional_size(value: Any) -> int | None:
+    """As `read_size`; `none` is no limit."""
+    return None if value is None or value == "none" else read_size(value)
+
+
+def read_existing_file(value: Any) -> str:
+    """Read the path of a file that is there."""
+    if not isinstance(value, str) or not Path(value).is_file():
+        raise ValueError(f"is no file: `{value}`")
+    return value
+
+
 def read_listen(value: Any) -> Listen:
     """Read `0.0.0.0:8080`, `[::]:8080`, `:8080` or `unix:/path`."""
     if isinstance(value, Listen):
@@ -127,12 +140,29 @@ def read_public_url(value: Any) -> str:
     return f"{parts.scheme}://{shown}{f':{port}' if port not in {None, default} else ''}"
 
 
-def read_upstream_url(value: Any) -> str:
-    """Read the address of an app: scheme, host and port, no path."""
+def read_upstream_urls(value: Any) -> tuple[str, ...]:
+    """Read the address of an app, or a list of them: scheme, host and port without a path, or `unix:/path`."""
+    values = value if isinstance(value, list | tuple) else [value]
+    urls = tuple(_read_upstream_url(each) for each in values)
+    if not urls:
+        raise ValueError("is empty: write it like http://127.0.0.1:3000")
+    if len({urlsplit(url).scheme for url in urls}) > 1:
+        raise ValueError("mixes schemes: all addresses of one app have the same")
+    return tuple(dict.fromkeys(urls))
+
+
+def _read_upstream_url(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("unix:"):
+        path = re.sub(r"^/{2,}", "/", value.removeprefix("unix:"))
+        if len(path) < 2 or not path.startswith("/"):
+            raise ValueError("has no path: write it like unix:/run/app.sock")
+        return f"unix:{path}"
     try:
         return read_public_url(value)
     except ValueError:
-        raise ValueError("is no address of an app: write it like http://127.0.0.1:3000, without a path") from None
+        raise ValueError(
+            "is no address of an app: write it like http://127.0.0.1:3000 (without a path) or unix:/run/app.sock"
+        ) from None
 
 
 def read_endpoint(value: Any) -> str:
@@ -151,6 +181,9 @@ _TEXT_OR_NUMBER = {"type": ["string", "number"]}
 Duration = Annotated[timedelta, BeforeValidator(read_duration), WithJsonSchema(_TEXT_OR_NUMBER)]
 Span = Annotated[timedelta, BeforeValidator(read_span), WithJsonSchema(_TEXT_OR_NUMBER)]
 Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["string", "integer"]})]
+OptionalSize = Annotated[
+    int | None, BeforeValidator(read_optional_size), WithJsonSchema({"type": ["string", "integer", "null"]})
+]
 ListenOn = Annotated[Listen, BeforeValidator(read_listen), WithJsonSchema(_TEXT)]
 OptionalListenOn = Annotated[
     Listen | None,
@@ -159,5 +192,10 @@ OptionalListenOn = Annotated[
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]
-UpstreamUrl = Annotated[str, BeforeValidator(read_upstream_url), WithJsonSchema(_TEXT)]
+UpstreamUrls = Annotated[
+    tuple[str, ...],
+    BeforeValidator(read_upstream_urls),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
+ExistingFile = Annotated[str, BeforeValidator(read_existing_file), WithJsonSchema(_TEXT)]
 Endpoint = Annotated[str, BeforeValidator(read_endpoint), WithJsonSchema(_TEXT)]

@@ -21,7 +21,12 @@ def json_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["redis"] = _with_short_form(properties["redis"], "RedisSettings")
     properties["upstream"] = _with_short_form(properties["upstream"], "UpstreamSettings")
-    schema["required"] = ["upstream", *schema["required"]]
+    named = properties["upstreams"]
+    named["additionalProperties"] = {"anyOf": [{"type": "string"}, named["additionalProperties"]]}
+    schema["anyOf"] = [
+        {"required": ["upstream"]},
+        {"required": ["upstreams"], "properties": {"upstreams": {"required": ["default"]}}},
+    ]
     pkce = schema["$defs"]["TikTokSettings"]["properties"]["pkce"]
     pkce["enum"] = [*pkce["enum"], False]  # what older YAML makes of a bare `off`
     del pkce["type"]

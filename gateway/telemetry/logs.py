@@ -13,7 +13,7 @@ import asyncio
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -62,52 +62,67 @@ log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
 
 
 class _Lines:
-    """Writes the lines of one turn of the event loop at once: a write a request would cost more than the request."""
+    """Writes the lines of one turn of the event loop at once: a write a request would cost more than the request.
+
+    They share the moment at which the first of them was made.
+    """
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._waiting: list[str] = []
+        self._moment = ""
+        self._quoted: dict[str, str] = {}
 
-    def write(self, line: bytes) -> None:
-        if not self._waiting:
+    def write(self, line: str) -> None:
+        """Add a line that lacks its moment and its end."""
+        waiting = self._waiting
+        if not waiting:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._waiting.append(line)
+            self._moment = f',"timestamp":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}}\n'
+        waiting.append(line + self._moment)
+
+    def quote(self, text: str) -> str:
+        """Return a JSON string; clients and paths come again and again."""
+        quoted = self._quoted.get(text)
+        if quoted is None:
+            if len(self._quoted) >= _MEMO_SIZE:
+                self._quoted.clear()
+            quoted = msgspec.json.encode(text).decode()
+            if len(text) <= _MEMO_TEXT:
+                self._quoted[text] = quoted
+        return quoted
 
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
-        sys.stderr.buffer.write(b"".join(lines))
+        sys.stderr.buffer.write("".join(lines).encode("utf-8", "replace"))
         sys.stderr.buffer.flush()
 
 
+_MEMO_SIZE: Final = 4096
+_MEMO_TEXT: Final = 256
 _lines: Final = _Lines()
 _direct = False
 
 
-class RequestLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+class RequestLine(NamedTuple):
     """What is told of one request."""
 
-    event: str = ""  # this, level and timestamp: set when it is written the short way
     request_id: str
     method: str
     path: str
     status: int
     decision: str
     route: int  # -1: none
-    duration_ms: float
+    duration: float  # seconds
     client: str
-    session: str | None = None  # public name
-    level: str = ""
-    timestamp: datetime | None = None
+    session: str  # public name; "" for none
 
     def fields(self) -> dict[str, object]:
         """Return the fields for an event."""
-        return {
-            name: value
-            for name in self.__struct_fields__
-            if name not in {"event", "level", "timestamp"} and (value := getattr(self, name)) is not None
-        }
-
-
-_encode: Final = msgspec.json.Encoder().encode
+        told = self._asdict()
+        told["duration_ms"] = round(told.pop("duration") * 1000, 2)
+        if not self.session:
+            del told["session"]
+        return told
 
 
 def log_request(line: RequestLine) -> None:
@@ -118,8 +133,14 @@ def log_request(line: RequestLine) -> None:
     if not _direct:  # another program's process, whose log is not ours to write to
         log.info("request", **line.fields())
         return
-    line.event, line.level, line.timestamp = "request", "info", datetime.now(UTC)
-    _lines.write(_encode(line) + b"\n")
+    request_id, method, path, status, decision, route, duration, client, session = line
+    quote = _lines.quote
+    who = f',"session":{quote(session)}' if session else ""
+    _lines.write(
+        f'{{"event":"request","request_id":"{request_id}","method":{quote(method)},"path":{quote(path)}'
+        f',"status":{status},"decision":"{decision}","route":{route},"duration_ms":{duration * 1000:.2f}'
+        f',"client":{quote(client)}{who},"level":"info"'
+    )
 
 
 def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:

@@ -1,6 +1,7 @@
 """The app behind the gateway, and how requests are forwarded to it.
 
     address      where the upstream is, and its limits
+    place        which of its places is next, and which are down
     request      the head and the body framing that are sent (sans-IO)
     response     the head and the body framing that come back (sans-IO)
     connection   one HTTP/1.1 connection, one exchange at a time
@@ -8,6 +9,7 @@
     http         requests: the ASGI side
     handshake    opens a WebSocket
     websocket    WebSockets: the ASGI side
+    tunnel       WebSockets: two sockets joined
     proxy        both, as the reverse proxy that the web layer calls
 
 `connection` and `pool` know nothing of ASGI: whoever writes a request head to a `Connection` and gives it a
@@ -16,7 +18,7 @@
 
 from __future__ import annotations
 
-from gateway.upstream.address import Upstream
+from gateway.upstream.address import Address, Upstream
 from gateway.upstream.proxy import ReverseProxy
 
-__all__ = ["ReverseProxy", "Upstream"]
+__all__ = ["Address", "ReverseProxy", "Upstream"]

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
+from gateway.upstream.place import Place
 from gateway.upstream.response import ResponseReader, ResponseSink
 
 
@@ -27,8 +28,14 @@ class Owner(Protocol):
     def take_back(self, connection: Connection) -> None:
         """The connection is ready for another exchange."""
 
+    def let_go(self, connection: Connection) -> None:
+        """The connection carries no more requests: it has become a WebSocket."""
+
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
+
+    def suspect(self, connection: Connection) -> None:
+        """It was dropped by the other side before it had served once."""
 
 
 class Connection(asyncio.Protocol):
@@ -38,7 +45,6 @@ class Connection(asyncio.Protocol):
         "_body_limit",
         "_deadline",
         "_drained",
-        "_loop",
         "_owner",
         "_read_paused",
         "_reader",
@@ -49,15 +55,18 @@ class Connection(asyncio.Protocol):
         "_write_paused",
         "alive",
         "idle_since",
+        "loop",
+        "place",
         "reused",
     )
 
     _transport: asyncio.Transport
 
-    def __init__(self, upstream: Upstream, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, upstream: Upstream, owner: Owner, loop: asyncio.AbstractEventLoop, place: Place) -> None:
         self._upstream = upstream
         self._owner = owner
-        self._loop = loop
+        self.loop = loop
+        self.place = place
         self._reader = ResponseReader()
         self._sink: ResponseSink | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -87,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._sink = sink
         self._reader.begin(sink, head_request=head_request, upgrade=upgrade)
         self._request_sent = complete
-        self._deadline = self._loop.time() + self._upstream.first_byte_timeout if complete else inf
+        self._deadline = self.loop.time() + self._upstream.first_byte_timeout if complete else inf
         self._transport.write(request)
 
     def write(self, data: bytes, *, last: bool) -> None:
@@ -99,13 +108,13 @@ class Connection(asyncio.Protocol):
         if last:
             self._request_sent = True
             if not self._reader.head_done:
-                self._deadline = self._loop.time() + self._upstream.first_byte_timeout
+                self._deadline = self.loop.time() + self._upstream.first_byte_timeout
 
     async def drain(self) -> None:
         """Wait until the upstream has taken most of what was written, or is gone."""
         if not self._write_paused or not self.alive:
             return
-        self._drained = self._loop.create_future()
+        self._drained = self.loop.create_future()
         await self._drained
 
     def pause(self) -> None:
@@ -119,7 +128,7 @@ class Connection(asyncio.Protocol):
         """The client has taken what we had."""
         if self._read_paused and self.alive:
             self._read_paused = False
-            self._deadline = self._loop.time() + self._body_limit
+            self._deadline = self.loop.time() + self._body_limit
             self._transport.resume_reading()
 
     def leave(self, sink: ResponseSink) -> None:
@@ -131,6 +140,7 @@ class Connection(asyncio.Protocol):
     def detach(self) -> asyncio.Transport:
         """Give the transport away, after `on_switch`; `connection_lost` is to be called when it is closed."""
         self._reader.close()
+        self._owner.let_go(self)
         return self._transport
 
     # The owner's side
@@ -183,7 +193,7 @@ class Connection(asyncio.Protocol):
         elif self._reader.head_done and not self._read_paused:
             # Until the head is there the first-byte deadline stands, so that a trickling head cannot stretch
             # it.
-            self._deadline = self._loop.time() + self._body_limit
+            self._deadline = self.loop.time() + self._body_limit
         sink.on_flush()
 
     def eof_received(self) -> None:
@@ -199,6 +209,8 @@ class Connection(asyncio.Protocol):
         self.alive = False
         self._release_drain()
         if self._sink is not None:
+            if not (self.reused or self._reader.received):
+                self._owner.suspect(self)
             self._fail(self._explain_loss(exc))
         self._reader.close()
         self._owner.forget(self)
@@ -207,7 +219,7 @@ class Connection(asyncio.Protocol):
         """The upstream is slow to take the request."""
         self._write_paused = True
         if not self._reader.head_done:
-            self._deadline = self._loop.time() + self._body_limit
+            self._deadline = self.loop.time() + self._body_limit
         if self._sink is not None:
             self._sink.on_full()
 

@@ -16,10 +16,13 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
+from gateway.core.response import build_field
 from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
-from gateway.upstream.http import EditResponse, Fields
+from gateway.upstream.http import EditResponse
+from gateway.upstream.place import Place
 from gateway.upstream.request import OUR_FRAMING, build_request, build_target
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds for the closing handshake
@@ -36,8 +39,8 @@ OWN_FIELDS: Final = OUR_FRAMING | {
 }
 
 
-async def dial(upstream: Upstream, head: RequestHead, headers: Fields) -> ClientConnection:
-    """Connect and shake hands.
+async def dial(upstream: Upstream, place: Place, head: RequestHead, headers: Fields) -> ClientConnection:
+    """Connect to a place and shake hands.
 
     Raises:
         InvalidStatus: the upstream answered, but did not switch protocols; holds the whole answer.
@@ -45,14 +48,14 @@ async def dial(upstream: Upstream, head: RequestHead, headers: Fields) -> Client
         MalformedRequest: the handshake cannot be sent unambiguously.
     """
     try:
-        return await _Dial(upstream, head, headers)
+        return await _Dial(upstream, place, head, headers)
     except InvalidStatus:
         raise
     except TimeoutError:
         raise UpstreamTimeout(f"the upstream {upstream} did not open the WebSocket in time") from None
     except OSError as error:
         raise UpstreamUnreachable(
-            f"cannot connect to the upstream {upstream}: {error}; is the app running there?"
+            f"cannot connect to the upstream {upstream} at {place.address}: {error}; is the app running there?"
         ) from error
     except InvalidHandshake as error:
         raise UpstreamBroken(f"the upstream {upstream} answered the WebSocket handshake badly: {error}") from error
@@ -61,16 +64,16 @@ async def dial(upstream: Upstream, head: RequestHead, headers: Fields) -> Client
 class _Dial(connect):
     """`websockets.connect` to the upstream, with the settings of the rules above."""
 
-    def __init__(self, upstream: Upstream, head: RequestHead, headers: Fields) -> None:
+    def __init__(self, upstream: Upstream, place: Place, head: RequestHead, headers: Fields) -> None:
         build_request(head, headers, None)  # refuses line breaks, as for any request
-        target = build_target(head)
+        target = build_target(head.path, head.query, bare=head.is_bare)
         if not target.isascii():
             raise MalformedRequest("the target of a WebSocket is not ASCII")
         self._target = target.decode("ascii")
         self._host = next((value.decode("latin-1") for name, value in headers if name == b"host"), head.host)
         secure = upstream.scheme == "https"
         super().__init__(
-            "wss://upstream/" if secure else "ws://upstream/",  # stands in: see `_build` and `_find_place`
+            "wss://upstream/" if secure else "ws://upstream/",  # stands in: see `_build` and `_find_socket`
             create_connection=self._build,  # type: ignore[arg-type]  # any callable does
             additional_headers=[
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in OWN_FIELDS
@@ -83,7 +86,7 @@ class _Dial(connect):
             close_timeout=CLOSE_TIMEOUT,
             ping_interval=None,
             max_size=None,
-            **_find_place(upstream),
+            **_find_socket(upstream, place),
         )
 
     def process_redirect(self, exc: Exception) -> Exception | str:
@@ -105,14 +108,15 @@ class _Dial(connect):
         return ClientConnection(protocol, **settings)
 
 
-def _find_place(upstream: Upstream) -> dict[str, Any]:
+def _find_socket(upstream: Upstream, place: Place) -> dict[str, Any]:
     """Where to connect to, whatever the Host says."""
-    place: dict[str, Any] = {"host": upstream.host, "port": upstream.port}
-    if upstream.unix_path is not None:
-        place = {"unix": True, "path": upstream.unix_path}
-    if upstream.scheme == "https":
-        place |= {"ssl": upstream.build_ssl_context(), "server_hostname": upstream.host}
-    return place
+    address = place.address
+    found: dict[str, Any] = {"host": address.host, "port": address.port}
+    if address.unix_path:
+        found = {"unix": True, "path": address.unix_path}
+    if upstream.ssl_context is not None:
+        found |= {"ssl": upstream.ssl_context, "server_hostname": place.server_name(upstream)}
+    return found
 
 
 def _read_subprotocols(headers: Fields) -> list[Subprotocol]:
@@ -122,6 +126,8 @@ def _read_subprotocols(headers: Fields) -> list[Subprotocol]:
 
 def read_fields(response: Response, edit_response: EditResponse | None) -> Fields:
     """The fields of the upstream's answer for the client; those of the handshake itself left out."""
-    fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.raw_items()]
+    fields = [
+        build_field(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.raw_items()
+    ]
     edited = fields if edit_response is None else edit_response(fields)
-    return [field for field in edited if field[0] not in OWN_FIELDS]
+    return [(field.name, field.value) for field in edited if field.name not in OWN_FIELDS]

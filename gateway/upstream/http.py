@@ -18,7 +18,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
+from gateway.core.response import HOP, LENGTH, Field
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
@@ -26,18 +28,13 @@ from gateway.upstream.request import BodyFraming, build_request, read_body_frami
 
 HIGH_WATER: Final = 128 * 1024
 
-Fields = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-EditResponse = Callable[[Fields], Fields]
+EditResponse = Callable[[list[Field]], list[Field]]
 
 # RFC 9110 §9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-# The framing of the answer is the server's; the rest of Connection's business ends here (RFC 9110 §7.6.1).
-_HOP_BY_HOP: Final = frozenset(
-    {b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
-)
 
 
 class Exchange:
@@ -53,7 +50,7 @@ class Exchange:
         "client_gone",
         "complete",
         "error",
-        "headers",
+        "fields",
         "status",
     )
 
@@ -65,17 +62,17 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.status = 0
-        self.headers: Fields = []
+        self.fields: list[Field] = []
         self.complete = False
         self.error: BaseException | None = None
         self.client_gone = False
 
     # What the connection calls
 
-    def on_head(self, status: int, headers: Fields) -> None:
+    def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """Keep the head."""
         self.status = status
-        self.headers = headers
+        self.fields = fields
 
     def on_body(self, data: bytes) -> None:
         """Keep some of the body, and slow the upstream down when the client is slower."""
@@ -213,7 +210,7 @@ async def forward(
             await exchange.wait()
             while not exchange.status and exchange.error is None and not exchange.client_gone:
                 await exchange.wait()  # an interim answer, or part of a head
-            if not (exchange.status == 0 and may_repeat(head, exchange.error, connection)):
+            if not (exchange.status == 0 and may_repeat(head.method, framing, exchange.error, connection)):
                 await _deliver(exchange, head, send, edit_response)
                 return
         finally:
@@ -221,14 +218,14 @@ async def forward(
         connection = await pool.acquire(fresh=True)
 
 
-def may_repeat(head: RequestHead, error: BaseException | None, connection: Connection) -> bool:
+def may_repeat(method: str, framing: BodyFraming | None, error: BaseException | None, connection: Connection) -> bool:
     """Whether the kept connection turned out dead, and nothing can happen twice."""
     return (
         isinstance(error, UpstreamUnreachable)
         and connection.reused
         and not connection.answered
-        and head.method in _IDEMPOTENT
-        and read_body_framing(head) is None
+        and method in _IDEMPOTENT
+        and framing is None
     )
 
 
@@ -250,10 +247,14 @@ async def _deliver(exchange: Exchange, head: RequestHead, send: Send, edit_respo
 
 
 def _build_start(exchange: Exchange, edit_response: EditResponse | None) -> Message:
-    headers = exchange.headers if edit_response is None else edit_response(exchange.headers)
-    dropped = _HOP_BY_HOP | {b"content-length"} if exchange.status in (204, 304) else _HOP_BY_HOP
+    fields = exchange.fields if edit_response is None else edit_response(exchange.fields)
     return {
         "type": "http.response.start",
         "status": exchange.status,
-        "headers": [field for field in headers if field[0] not in dropped],
+        "headers": [(field.name, field.value) for field in fields if _is_kept(field, exchange.status)],
     }
+
+
+def _is_kept(field: Field, status: int) -> bool:
+    """The framing of the answer is the server's; what counts the body stays where there is one (RFC 9110 §8.6)."""
+    return field.kind < HOP or (field.kind == LENGTH and status not in (204, 304))

@@ -3,7 +3,8 @@
 Rules
 - The connection used last is used first: the others grow old and are closed after `keep_alive` seconds.
 - Never more than `max_connections`; who must wait is served in the order of coming, and nobody passes the
-  queue.
+  queue. An open WebSocket does not count: it may stay for days.
+- A place that takes no connection is passed over for the next one (see `place`).
 - One timer for all connections, which stops when there are none.
 """
 
@@ -11,24 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from ssl import SSLError
-from typing import Final
+from typing import Final, TypeVar
 
-from gateway.errors import UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.connection import Connection
+from gateway.upstream.place import Place, Places
+
+T = TypeVar("T")
 
 _LONGEST_TICK: Final = 1.0  # seconds: also how soon a client that hung up is noticed
 _SHORTEST_TICK: Final = 0.01
+_TRIES: Final = 3  # places tried for one request
 
 
 class Pool:
     """Hands out connections to one upstream. Belongs to one event loop."""
 
     def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        self._ssl = upstream.build_ssl_context()
-        self._idle: list[Connection] = []
+        self.upstream = upstream
+        self.places = Places(upstream)
         self._open: set[Connection] = set()
         self._permits = upstream.max_connections  # connections that may still be opened
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
@@ -37,18 +42,23 @@ class Pool:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many connections are open, idle ones included."""
+        """How many connections are open, idle ones included, WebSockets not."""
         return len(self._open)
 
     @property
     def idle(self) -> int:
         """How many connections are idle."""
-        return len(self._idle)
+        return sum(len(place.idle) for place in self.places.known)
 
     def take_idle(self) -> Connection | None:
-        """An idle connection, at once; None when there is none."""
-        while self._idle:
-            connection = self._idle.pop()
+        """An idle connection, at once; None when there is none where the next request should go."""
+        known = self.places.known
+        place = known[0] if len(known) == 1 else self.places.choose(asyncio.get_running_loop().time())
+        if place is None:
+            return None
+        idle = place.idle
+        while idle:
+            connection = idle.pop()
             if connection.alive:
                 return connection
         return None
@@ -63,41 +73,48 @@ class Pool:
         while True:
             connection = None if fresh else self.take_idle()
             if connection is None:
-                connection = await self._wait_for_place(fresh)
+                connection = await self._wait_for_permit(fresh)
             if connection is None:
                 return await self._open_with_permit()
             if connection.alive and not fresh:
                 return connection
             connection.close()
 
-    async def _wait_for_place(self, fresh: bool) -> Connection | None:
+    async def _wait_for_permit(self, fresh: bool) -> Connection | None:
         """A connection that came free, or None: the permit to open one."""
         if self._permits > 0 and not self._waiting:
             self._permits -= 1
             return None
-        if fresh and self._idle:
-            self._idle.pop().close()  # its place comes free when it is gone
-        place: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        self._make_room(fresh)
+        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            async with asyncio.timeout(self._upstream.connect_timeout):
-                return await place
+            async with asyncio.timeout(self.upstream.connect_timeout):
+                return await turn
         except BaseException as error:
-            self._leave_queue(place)
+            self._leave_queue(turn)
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout(
-                    f"all {self._upstream.max_connections} connections to the upstream {self._upstream} "
+                    f"all {self.upstream.max_connections} connections to the upstream {self.upstream} "
                     "are in use; raise max_connections or look for slow answers"
                 ) from None
             raise
 
-    def _leave_queue(self, place: asyncio.Future[Connection | None]) -> None:
-        """Nobody waits at `place` any more; what was already put there goes to the next."""
-        if not place.done() or place.cancelled():
-            if place in self._waiting:
-                self._waiting.remove(place)
+    def _make_room(self, fresh: bool) -> None:
+        """Close an idle connection whose place in the limit is needed: for a fresh one, or at another place."""
+        best = self.places.choose(asyncio.get_running_loop().time())
+        for place in self.places.known:
+            if place.idle and (fresh or place is not best):
+                place.idle.pop().close()  # its permit comes free when it is gone
+                return
+
+    def _leave_queue(self, turn: asyncio.Future[Connection | None]) -> None:
+        """Nobody waits for `turn` any more; what it was already given goes to the next."""
+        if not turn.done() or turn.cancelled():
+            if turn in self._waiting:
+                self._waiting.remove(turn)
             return
-        connection = place.result()
+        connection = turn.result()
         if connection is None:
             self._return_permit()
         else:
@@ -110,39 +127,55 @@ class Pool:
             self._return_permit()
             raise
         self._open.add(connection)
-        if not connection.alive:  # lost before we came to note it: `forget` did not know it
-            self.forget(connection)
-            raise UpstreamUnreachable(f"the upstream {self._upstream} closed the connection at once")
+        if not connection.alive:  # lost before we came to note it: `let_go` did not know it
+            self.let_go(connection)
+            raise UpstreamUnreachable(f"the upstream {self.upstream} closed the connection at once")
         self._start_timer()
         return connection
 
     async def _connect(self) -> Connection:
-        try:
-            async with asyncio.timeout(self._upstream.connect_timeout):
-                return await self._dial()
-        except TimeoutError:
-            raise UpstreamTimeout(f"the upstream {self._upstream} did not accept a connection in time") from None
-        except SSLError as error:
-            raise UpstreamUnreachable(f"no TLS with the upstream {self._upstream}: {error}") from error
-        except OSError as error:
-            raise UpstreamUnreachable(
-                f"cannot connect to the upstream {self._upstream}: {error}; is the app running there?"
-            ) from error
+        return await self.try_places(self._connect_to, UpstreamError)
 
-    async def _dial(self) -> Connection:
-        loop, upstream = asyncio.get_running_loop(), self._upstream
-        name = upstream.host if self._ssl is not None else None
+    async def try_places(self, connect: Callable[[Place], Awaitable[T]], goes_on_after: type[UpstreamError]) -> T:
+        """Call `connect` with the best place, and with the next ones after such errors; raises the first of them."""
+        loop = asyncio.get_running_loop()
+        if self.places.are_due(loop.time()):
+            await self.places.look_up()
+        failed: UpstreamError | None = None
+        for place in self.places.order(loop.time())[:_TRIES]:
+            try:
+                return await connect(place)
+            except goes_on_after as error:
+                self.places.leave_out(place, loop.time())
+                failed = failed or error
+        raise failed or UpstreamUnreachable(f"the upstream {self.upstream} has no address")
+
+    async def _connect_to(self, place: Place) -> Connection:
+        place.open += 1
+        try:
+            async with asyncio.timeout(self.upstream.connect_timeout):
+                return await self._dial(place)
+        except (OSError, TimeoutError) as error:
+            place.open -= 1
+            raise _explain(self.upstream, place, error) from error
+        except BaseException:
+            place.open -= 1
+            raise
+
+    async def _dial(self, place: Place) -> Connection:
+        loop, upstream, address = asyncio.get_running_loop(), self.upstream, place.address
+        context, name = upstream.ssl_context, place.server_name(upstream)
 
         def make() -> Connection:
-            return Connection(upstream, self, loop)
+            return Connection(upstream, self, loop, place)
 
-        if upstream.unix_path is not None:
+        if address.unix_path:
             _, connection = await loop.create_unix_connection(
-                make, upstream.unix_path, ssl=self._ssl, server_hostname=name
+                make, address.unix_path, ssl=context, server_hostname=name
             )
         else:
             _, connection = await loop.create_connection(
-                make, upstream.host, upstream.port, ssl=self._ssl, server_hostname=name
+                make, address.host, address.port, ssl=context, server_hostname=name
             )
         return connection
 
@@ -154,45 +187,55 @@ class Pool:
     def close(self) -> None:
         """Close the idle connections now, the others when their exchange ends."""
         self._closed = True
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
+        for place in self.places.known:
+            for connection in place.idle:
+                connection.close()
+            place.idle.clear()
 
     # What connections call
 
     def take_back(self, connection: Connection) -> None:
         """The connection is ready for another exchange: the first in the queue gets it."""
-        if self._closed or not connection.alive:
+        if self._closed or not connection.alive or connection.place.gone:
             connection.close()
             return
-        place = self._next_place()
-        if place is not None:
-            place.set_result(connection)
+        turn = self._next_turn() if self._waiting else None
+        if turn is not None:
+            turn.set_result(connection)
             return
-        connection.idle_since = asyncio.get_running_loop().time()
-        self._idle.append(connection)
+        connection.idle_since = connection.loop.time()
+        connection.place.idle.append(connection)
 
-    def forget(self, connection: Connection) -> None:
-        """The connection is gone: its place is free."""
+    def let_go(self, connection: Connection) -> None:
+        """The connection carries no more requests: it is gone, or a WebSocket. Its permit is free."""
         if connection not in self._open:
             return
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection in connection.place.idle:
+            connection.place.idle.remove(connection)
         self._return_permit()
 
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+        self.let_go(connection)
+        connection.place.open -= 1
+
+    def suspect(self, connection: Connection) -> None:
+        """The place took a connection and dropped it without a word."""
+        self.places.leave_out(connection.place, asyncio.get_running_loop().time())
+
     def _return_permit(self) -> None:
-        place = self._next_place()
-        if place is not None:
-            place.set_result(None)
+        turn = self._next_turn()
+        if turn is not None:
+            turn.set_result(None)
         else:
             self._permits += 1
 
-    def _next_place(self) -> asyncio.Future[Connection | None] | None:
+    def _next_turn(self) -> asyncio.Future[Connection | None] | None:
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                return place
+            turn = self._waiting.popleft()
+            if not turn.done():
+                return turn
         return None
 
     # The timer
@@ -206,11 +249,26 @@ class Pool:
         now = asyncio.get_running_loop().time()
         for connection in tuple(self._open):
             connection.check(now)
-        # Oldest first: the list is a stack, and what is put on it is the youngest.
-        while self._idle and now - self._idle[0].idle_since >= self._upstream.keep_alive:
-            self._idle.pop(0).close()
+        for place in self.places.known:
+            # Oldest first: the list is a stack, and what is put on it is the youngest.
+            while place.idle and now - place.idle[0].idle_since >= self.upstream.keep_alive:
+                place.idle.pop(0).close()
         if self._open:
             self._start_timer()
+            if self.places.are_due(now):
+                self.places.look_up_soon()
+
+
+def _explain(upstream: Upstream, place: Place, error: Exception) -> UpstreamError:
+    match error:
+        case TimeoutError():
+            return UpstreamTimeout(f"the upstream {upstream} did not accept a connection at {place.address} in time")
+        case SSLError():
+            return UpstreamUnreachable(f"no TLS with the upstream {upstream} at {place.address}: {error}")
+        case _:
+            return UpstreamUnreachable(
+                f"cannot connect to the upstream {upstream} at {place.address}: {error}; is the app running there?"
+            )
 
 
 def _choose_tick(upstream: Upstream) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
 from gateway.upstream.address import Upstream
-from gateway.upstream.http import EditResponse, Fields, Receive, Send, forward
+from gateway.upstream.http import EditResponse, Receive, Send, forward
 from gateway.upstream.pool import Pool
 from gateway.upstream.websocket import SocketRelay
 
@@ -14,15 +13,12 @@ from gateway.upstream.websocket import SocketRelay
 class ReverseProxy:
     """Forwards to one upstream. `headers` come in final: hop-by-hop fields removed, Host present.
 
-    `edit_response` gets the answer's fields (names in lower case, hop-by-hop fields still there) and returns
-    those for the client.
+    `edit_response` gets the answer's fields (hop-by-hop fields still there) and returns those for the client.
     """
 
     def __init__(self, upstream: Upstream) -> None:
-        # Loading the certificate authorities is slow: once, for requests and WebSockets.
-        self.upstream = msgspec.structs.replace(upstream, ssl_context=upstream.build_ssl_context())
-        self.pool = Pool(self.upstream)
-        self._sockets = SocketRelay(self.upstream)
+        self.pool = Pool(upstream)
+        self._sockets = SocketRelay(self.pool)
 
     async def forward(
         self,

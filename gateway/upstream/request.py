@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
 
@@ -60,11 +61,9 @@ def read_body_framing(head: RequestHead) -> BodyFraming | None:
     return BodyFraming(length) if length else None
 
 
-def build_target(head: RequestHead) -> bytes:
-    """The request target: the path that was judged, the query byte for byte, a bare "?" kept."""
-    if head.query:
-        return head.path.raw + b"?" + head.query
-    return head.path.raw + b"?" if b"?" in head.raw_target else head.path.raw
+def build_target(path: CanonicalPath, query: bytes, *, bare: bool) -> bytes:
+    """The request target: the path that was judged, the query byte for byte; `bare`: a lone "?" is kept."""
+    return path.raw + b"?" + query if query or bare else path.raw
 
 
 def build_request(head: RequestHead, headers: list[tuple[bytes, bytes]], framing: BodyFraming | None) -> bytes:
@@ -73,12 +72,13 @@ def build_request(head: RequestHead, headers: list[tuple[bytes, bytes]], framing
     Raises:
         MalformedRequest: a header or the target holds a character that would begin another line or field.
     """
-    return build_line(head) + encode_fields(headers) + build_end(head, framing)
+    line = build_line(head.method, head.path, head.query, bare=head.is_bare)
+    return line + encode_fields(headers) + build_end(head.method, framing)
 
 
-def build_line(head: RequestHead) -> bytes:
+def build_line(method: str, path: CanonicalPath, query: bytes, *, bare: bool) -> bytes:
     """The request line. Raises as `build_request` does."""
-    line = b"%b %b HTTP/1.1\r\n" % (head.method.encode("ascii"), build_target(head))
+    line = b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), build_target(path, query, bare=bare))
     if line.count(b" ") != 2 or line.count(b"\n") != 1 or line.count(b"\r") != 1:
         raise MalformedRequest("the target holds a line break or a space")
     return line
@@ -94,17 +94,13 @@ def encode_fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return block
 
 
-def build_end(head: RequestHead, framing: BodyFraming | None) -> bytes:
+def build_end(method: str, framing: BodyFraming | None) -> bytes:
     """The field that frames the body, and the end of the block."""
-    return _frame_field(head, framing) + b"\r\n"
-
-
-def _frame_field(head: RequestHead, framing: BodyFraming | None) -> bytes:
     if framing is None:
-        return b"content-length: 0\r\n" if head.method in _EXPECTS_BODY else b""
+        return b"content-length: 0\r\n\r\n" if method in _EXPECTS_BODY else b"\r\n"
     if framing.left is None:
-        return b"transfer-encoding: chunked\r\n"
-    return b"content-length: %d\r\n" % framing.left
+        return b"transfer-encoding: chunked\r\n\r\n"
+    return b"content-length: %d\r\n\r\n" % framing.left
 
 
 def _read_length(value: bytes) -> int:

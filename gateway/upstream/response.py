@@ -18,37 +18,32 @@ from typing import Final, Protocol
 
 import httptools
 
+from gateway.core.response import CODING, CONNECTION, LENGTH, Field, read_field
 from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
-_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
-_FIELD_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
-_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
-_MEMO_SIZE: Final = 2048
-_known_lines: dict[bytes, tuple[bytes, bytes]] = {}
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_MEMO_SIZE: Final = 256
+_known_statuses: dict[bytes, int] = {}
 
 
-def _read_line(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return the field of a line, its name in lower case; None for what is no plain field line."""
-    found = _FIELD_LINE.fullmatch(line)
+def _read_status(line: bytes) -> int:
+    """Return the status of a status line; 0 for what is no plain one."""
+    found = _STATUS_LINE.fullmatch(line)
     if found is None:
-        return None
-    field = (found[1].lower(), found[2])
-    if len(line) <= 128:
-        if len(_known_lines) >= _MEMO_SIZE:
-            _known_lines.clear()
-        _known_lines[line] = field
-    return field
+        return 0
+    if len(_known_statuses) >= _MEMO_SIZE:
+        _known_statuses.clear()
+    status = _known_statuses[line] = int(found[1])
+    return status
 
 
 class ResponseSink(Protocol):
     """Takes the events of one exchange. Called from the transport's callbacks: it must not block."""
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """The final head; names in lower case. Hop-by-hop fields are still there."""
+    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+        """The final head. Hop-by-hop fields are still there. `length` of the body in bytes; -1: not counted."""
 
     def on_body(self, data: bytes) -> None:
         """Some of the body, without its framing; never empty."""
@@ -76,14 +71,11 @@ class ResponseReader:
     """Reads the responses of one connection, one after the other."""
 
     __slots__ = (
-        "_connection_options",
-        "_encodings",
+        "_fields",
         "_head_bytes",
         "_head_request",
-        "_headers",
         "_interim",
         "_left",
-        "_lengths",
         "_parser",
         "_sink",
         "_spoilt",
@@ -101,36 +93,27 @@ class ResponseReader:
     _sink: ResponseSink
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = None
         self._spoilt = False  # the parser waits for something that will not come: take a new one
+        self._interim = False
+        self._head_bytes = 0
+        self._fields: list[Field] = []
         self.received = False
+        self.surplus = False  # bytes after the end: the connection must not be used again
+        self.until_close = False
+        self.switched = False  # to a WebSocket, as was asked
+        self.rest = b""  # what came after that
 
     def begin(self, sink: ResponseSink, *, head_request: bool, upgrade: bool = False) -> None:
         """Expect the answer to the request that is now being sent; `upgrade`: it asks for a WebSocket."""
-        if self._spoilt:
-            self._parser = httptools.HttpResponseParser(self)
-            self._spoilt = False
         self._sink = sink
         self._head_request = head_request
-        self._head_bytes = 0
+        self._upgrade = upgrade
         self._left: int | None = None  # bytes of a counted body still to come, when we count ourselves
-        self._interim = False
         self.received = False  # any byte at all
+        self.head_done = False
         self.complete = False
         self.keep_alive = False
-        self.surplus = False  # bytes after the end: the connection must not be used again
-        self.until_close = False
-        self._upgrade = upgrade
-        self.switched = False  # to a WebSocket, as was asked
-        self.rest = b""  # what came after that
-        self._begin_head()
-
-    def _begin_head(self) -> None:
-        self.head_done = False
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._encodings: list[bytes] = []
-        self._lengths: list[bytes] = []
-        self._connection_options = b""
 
     def feed(self, data: bytes) -> None:
         """Read some bytes.
@@ -138,16 +121,83 @@ class ResponseReader:
         Raises:
             UpstreamBroken: they are not an HTTP response, or an ambiguous one.
         """
-        self.received = True
         if self._left is not None:
             self._count(data)
-            return
+        elif self.received or not self._read_plain(data):
+            self._parse(data)
+        self.received = True
+
+    def _read_plain(self, data: bytes) -> bool:
+        """Read an answer of the common kind: its head whole in one read, its body counted, or none by its status.
+
+        Whatever is not plainly that is left to the parser, which has seen nothing of it yet.
+        """
+        end = data.find(b"\r\n\r\n")
+        if not 0 < end <= HEAD_LIMIT:
+            return False
+        first, *lines = data[:end].split(b"\r\n")
+        status = _known_statuses.get(first) or _read_status(first)
+        length, keep_alive = -1, True
+        fields: list[Field] = []
+        for line in lines:
+            field = read_field(line)
+            if field is None:
+                return False
+            fields.append(field)
+            kind = field.kind
+            if kind < CONNECTION:
+                continue
+            if kind == LENGTH:
+                if length >= 0 or field.number < 0:
+                    return False
+                length = field.number
+            elif kind == CODING:
+                return False
+            elif b"close" in field.value.lower():
+                keep_alive = False
+        if length < 0 and status not in (101, 204, 304):
+            return False
+        if status < 200:
+            return status == 101 and self._switch(fields, data[end + 4 :])
+        bodiless = self._head_request or status in (204, 304)
+        self.head_done = True
+        # a 204 must not even announce a body (RFC 9112 §6.3)
+        self.keep_alive = keep_alive and not (status == 204 and length >= 0)
+        self._left = 0 if bodiless else length
+        self._sink.on_head(status, fields, length)
+        self._count(data[end + 4 :])
+        return True
+
+    def _switch(self, fields: list[Field], rest: bytes) -> bool:
+        if not self._upgrade:
+            raise UpstreamBroken("the answer switches protocols, which nobody asked for")
+        self.head_done = True
+        self._sink.on_head(101, fields, -1)
+        self.switched = True
+        self.rest = rest
+        return True
+
+    def _count(self, data: bytes) -> None:
+        """Pass on a piece of a counted body."""
+        left: int = self._left  # type: ignore[assignment]  # asked by the caller
+        if len(data) > left:
+            self.surplus = True
+            data = data[:left]
+        self._left = left = left - len(data)
+        if data:
+            self._sink.on_body(data)
+        if not left:
+            self.complete = True
+
+    # The parser's way
+
+    def _parse(self, data: bytes) -> None:
+        if not self.received:
+            self._begin_parsing()
         if not self.head_done:
-            if not self._head_bytes and self._read_plain(data):
-                return
             self._head_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(data)  # type: ignore[union-attr]  # made above
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -160,54 +210,13 @@ class ResponseReader:
         if not self.head_done and self._head_bytes > HEAD_LIMIT:
             raise UpstreamBroken(f"the answer's headers are larger than {HEAD_LIMIT} bytes")
 
-    def _read_plain(self, data: bytes) -> bool:
-        """Read an answer of the common kind: its head whole in one read, its body counted.
-
-        Whatever is not plainly that is left to the parser, which has seen nothing of it yet.
-        """
-        end = data.find(b"\r\n\r\n")
-        if not 0 < end <= HEAD_LIMIT:
-            return False
-        first, *lines = data[:end].split(b"\r\n")
-        status = _STATUS_LINE.fullmatch(first)
-        if status is None:
-            return False
-        for line in lines:
-            field = _known_lines.get(line) or _read_line(line)
-            if field is None or field[0] == b"transfer-encoding":
-                self._begin_head()
-                return False
-            self._headers.append(field)
-            if field[0] in _FRAMING:
-                self._note_framing(*field)
-        if int(status[1]) != 101 and (len(self._lengths) != 1 or not _LENGTH.fullmatch(self._lengths[0])):
-            self._begin_head()
-            return False
-        self._finish_head(int(status[1]), "1.1")
-        if self.switched:
-            self.rest = data[end + 4 :]
-        else:
-            self._left = 0 if self.complete else int(self._lengths[0])
-            self._count(data[end + 4 :])
-        return True
-
-    def _finish_head(self, status: int, version: str) -> None:
-        self._judge_head(status, version)
-        self.head_done = True
-        self._sink.on_head(status, self._headers)
-        self.switched = status == 101
-
-    def _count(self, data: bytes) -> None:
-        """Pass on a piece of a counted body."""
-        assert self._left is not None  # noqa: S101 -- asked by the caller
-        if len(data) > self._left:
-            self.surplus = True
-            data = data[: self._left]
-        self._left -= len(data)
-        if data:
-            self._sink.on_body(data)
-        if not self._left:
-            self.complete = True
+    def _begin_parsing(self) -> None:
+        if self._parser is None or self._spoilt:
+            self._parser = httptools.HttpResponseParser(self)
+            self._spoilt = False
+        self._head_bytes = 0
+        self._interim = False
+        self._fields = []
 
     def end_of_stream(self) -> bool:
         """The upstream closed the connection; tells whether the answer is whole."""
@@ -217,9 +226,10 @@ class ResponseReader:
 
     def close(self) -> None:
         """Let go of the parser, which refers back to this object, and of all else; nothing can be read any more."""
-        for name in ("_parser", "_sink", "_headers", "_lengths", "_encodings"):
-            if hasattr(self, name):
-                delattr(self, name)
+        self._parser = None
+        self._fields = []
+        if hasattr(self, "_sink"):
+            del self._sink
 
     # What httptools calls
 
@@ -232,65 +242,68 @@ class ResponseReader:
         """A header field, or a trailer field after the body."""
         if self.head_done:
             return
-        name, value = name.lower(), value.strip(b" \t")
-        self._headers.append((name, value))
-        if name in _FRAMING:
-            self._note_framing(name, value)
-
-    def _note_framing(self, name: bytes, value: bytes) -> None:
-        if name == b"content-length":
-            self._lengths.append(value)
-        elif name == b"transfer-encoding":
-            self._encodings.append(value.lower())
-        else:
-            self._connection_options += b"," + value.lower()
+        value = value.strip(b" \t")
+        field = read_field(b"%b: %b" % (name, value))
+        if field is None:
+            raise UpstreamBroken("the answer has a header that is none")
+        self._fields.append(field)
 
     def on_headers_complete(self) -> None:
         """A head is complete: judge it."""
-        if self.complete:
+        if self.complete or self._parser is None:
             return
         status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            self._interim = True
-            return
-        self._finish_head(status, self._parser.get_http_version())
-
-    def _judge_head(self, status: int, version: str) -> None:
         if status == 101:
-            if not self._upgrade:
-                raise UpstreamBroken("the answer switches protocols, which nobody asked for")
-            return
+            self._switch(self._fields, b"")
+        elif 100 <= status < 200:
+            self._interim = True
+        else:
+            length = self._judge_head(status, self._parser.get_http_version())
+            self.head_done = True
+            self._sink.on_head(status, self._fields, length)
+
+    def _judge_head(self, status: int, version: str) -> int:
+        """Judge a head; returns the length of the body, or -1."""
         if not 200 <= status <= 599:  # RFC 9110 §15
             raise UpstreamBroken(f"the answer's status {status} is not one of HTTP's")
-        if self._head_bytes > HEAD_LIMIT and sum(len(n) + len(v) + 4 for n, v in self._headers) > HEAD_LIMIT:
+        if self._head_bytes > HEAD_LIMIT and sum(len(field.line) for field in self._fields) > HEAD_LIMIT:
             raise UpstreamBroken(f"the answer's headers are larger than {HEAD_LIMIT} bytes")
-        framed = self._judge_framing(version)
+        chunked, length = self._judge_framing(version)
+        framed = chunked or length >= 0
         self.keep_alive = self._stays_open(version)
         if self._head_request or status in (204, 304):
             self.complete = True
             # The parser does not know that no body follows; 204 must not even announce one (RFC 9112 §6.3).
-            self._spoilt = self._head_bytes > 0 and (self._head_request or framed)
+            self._spoilt = self._head_request or framed
             self.keep_alive = self.keep_alive and not (status == 204 and framed)
         else:
             self.until_close = not framed
+        return length
 
-    def _judge_framing(self, version: str) -> bool:
-        """Whether a length or a coding tells where the body ends (RFC 9112 §6.1, §6.3)."""
-        if self._encodings:
-            if self._lengths:
+    def _judge_framing(self, version: str) -> tuple[bool, int]:
+        """Return whether the body is chunked, and its length or -1 (RFC 9112 §6.1, §6.3)."""
+        lengths = [field for field in self._fields if field.kind == LENGTH]
+        codings = [field.value.lower() for field in self._fields if field.kind == CODING]
+        if codings:
+            if lengths:
                 raise UpstreamBroken("the answer has both Content-Length and Transfer-Encoding")
-            if self._encodings != [b"chunked"] or version != "1.1":
+            if codings != [b"chunked"] or version != "1.1":
                 raise UpstreamBroken("the answer's Transfer-Encoding is not exactly 'chunked' on HTTP/1.1")
-            return True
-        if len(self._lengths) > 1:
+            return True, -1
+        if len(lengths) > 1:
             raise UpstreamBroken("the answer has more than one Content-Length")
-        return bool(self._lengths)
+        if lengths and lengths[0].number < 0:
+            raise UpstreamBroken("the answer's Content-Length is not a number")
+        return False, lengths[0].number if lengths else -1
 
     def _stays_open(self, version: str) -> bool:
         """Whether the upstream keeps the connection for another request (RFC 9112 §9.3)."""
-        if not self._connection_options:
-            return version == "1.1"
-        options = {option.strip() for option in self._connection_options.split(b",")}
+        options = {
+            option.strip()
+            for field in self._fields
+            if field.kind == CONNECTION
+            for option in field.value.lower().split(b",")
+        }
         return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
 
     def on_body(self, data: bytes) -> None:
@@ -304,6 +317,6 @@ class ResponseReader:
         """A message is complete."""
         if self._interim:
             self._interim = False
-            self._begin_head()
+            self._fields = []
         else:
             self.complete = True

@@ -11,6 +11,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection
@@ -18,11 +19,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 from websockets.protocol import State
 
+from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
-from gateway.errors import UpstreamBroken
-from gateway.upstream.address import Upstream
+from gateway.errors import UpstreamBroken, UpstreamUnreachable
 from gateway.upstream.handshake import CLOSE_TIMEOUT, dial, read_fields
-from gateway.upstream.http import EditResponse, Fields, Message, Receive, Send
+from gateway.upstream.http import EditResponse, Message, Receive, Send
+from gateway.upstream.place import Place
+from gateway.upstream.pool import Pool
 
 _NORMAL: Final = 1000
 _GOING_AWAY: Final = 1001
@@ -31,10 +34,10 @@ _INTERNAL_ERROR: Final = 1011
 
 
 class SocketRelay:
-    """Relays WebSockets to one upstream."""
+    """Relays WebSockets to one upstream; `pool` knows its places."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._closing: set[asyncio.Task[None]] = set()
 
     async def relay(
@@ -53,8 +56,12 @@ class SocketRelay:
         Raises:
             UpstreamError: the upstream did not take part; nothing has been sent to the client.
         """
+
+        def connect(place: Place) -> Awaitable[ClientConnection]:
+            return dial(self._pool.upstream, place, head, headers)
+
         try:
-            socket = await dial(self._upstream, head, headers)
+            socket = await self._pool.try_places(connect, UpstreamUnreachable)
         except InvalidStatus as refusal:
             await _pass_on_refusal(refusal.response, send, edit_response)
             return

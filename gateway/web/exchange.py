@@ -8,7 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from gateway.core.decision import Challenge, Deny
+from gateway.core.policy import Match
 from gateway.errors import Blame, GatewayError
+from gateway.flows.gate import Passage
 from gateway.telemetry.logs import RequestLine, log, log_request
 from gateway.telemetry.metrics import Metrics
 
@@ -40,26 +43,27 @@ def new_request_id() -> str:
 class Exchange:
     """What is known of a request and its answer, told in one line at its end."""
 
-    __slots__ = (
-        "_started_at",
-        "client_address",
-        "decision",
-        "error",
-        "request_id",
-        "route",
-        "session",
-        "status",
-    )
+    status = 0  # 0 until an answer has started
+    decision = "refused"
+    route = -1
+    session = ""
+    client_address = ""
+    error: GatewayError | None = None
 
     def __init__(self) -> None:
-        self._started_at = time.perf_counter()
+        self.began_at = time.perf_counter()
         self.request_id = new_request_id()
-        self.status = 0  # 0 until an answer has started
-        self.decision = "refused"
-        self.route = -1
-        self.session = ""
-        self.client_address = ""
-        self.error: GatewayError | None = None
+
+    def note_passage(self, passage: Passage) -> None:
+        """Note that the request may pass."""
+        self.decision = "allow"
+        self.route = passage.match.index
+        self.session = passage.session_name
+
+    def note_refusal(self, decision: Challenge | Deny, match: Match | None) -> None:
+        """Note that it may not."""
+        self.decision = "challenge" if isinstance(decision, Challenge) else "deny"
+        self.route = match.index if match is not None else -1
 
     def watch(self, send: Send) -> Send:
         """Return a `send` that notes the status of what passes."""
@@ -76,22 +80,15 @@ class Exchange:
 
     def tell(self, method: str, path: str, metrics: Metrics) -> None:
         """Write the request's one log line, and count it. The query is left out: it may carry codes."""
-        duration = time.perf_counter() - self._started_at
-        metrics.count_request(self.decision, self.status, duration)
+        status, decision = self.status, self.decision
+        duration = time.perf_counter() - self.began_at
+        metrics.count_request(decision, status, duration)
         line = RequestLine(
-            request_id=self.request_id,
-            method=method,
-            path=path,
-            status=self.status,
-            decision=self.decision,
-            route=self.route,
-            duration_ms=round(duration * 1000, 2),
-            client=self.client_address,
-            session=self.session or None,
+            self.request_id, method, path, status, decision, self.route, duration, self.client_address, self.session
         )
-        if self.error is None:
+        error = self.error
+        if error is None:
             log_request(line)
             return
-        error = self.error
         metrics.count_error(error)
         getattr(log, _LEVEL_OF_BLAME[error.blame])("request", **line.fields(), error=error.code, reason=str(error))

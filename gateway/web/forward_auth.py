@@ -7,19 +7,19 @@ status alone: a browser that reaches this address through a front must not be to
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.requests import Request
 
-from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.decision import Challenge, Deny
 from gateway.core.headers import every, first
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest, RequestRefused
 from gateway.flows.authentication import Authentication
-from gateway.flows.gate import Gate
+from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.web.answers import Answers
 from gateway.web.reading import head_of
 from gateway.web.responses import Answer, redirect
@@ -48,14 +48,10 @@ class ForwardAuth:
         if original is None or self._answers.is_own_path(original.path):
             return await self._by_status(head)
         verdict = await self._gate.check(original)
-        match verdict.decision:
-            case Allow(identity=identity):
-                told = self._gate.identity_headers.build_forward_auth(identity) if identity is not None else ()
-                return _answer(202, *told)
-            case Challenge():
-                return _answer(401)
-            case Deny():
-                return _answer(403)
+        if isinstance(verdict, Refusal):
+            return _answer(401 if isinstance(verdict.decision, Challenge) else 403)
+        identity = verdict.allow.identity
+        return _answer(202, *(self._gate.identity_headers.build_forward_auth(identity) if identity is not None else ()))
 
     async def _by_status(self, head: RequestHead) -> Answer:
         signed_in = await self._authentication.read(head)
@@ -64,14 +60,16 @@ class ForwardAuth:
     async def challenge(self, original: RequestHead, request_id: str) -> Answer:
         """Answer the browser whose request the gate did not let in, and which the front now hands to `start`."""
         verdict = await self._gate.check(original)
+        if isinstance(verdict, Passage):
+            # signed in meanwhile, perhaps in another tab
+            return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
         match verdict.decision:
             case Challenge() as challenge:
                 return await self._answers.challenge(challenge, original, request_id)
             case Deny() as deny:
                 return self._answers.deny(deny, original, request_id)
-            case Allow():
-                # signed in meanwhile, perhaps in another tab
-                return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
+            case _ as never:
+                assert_never(never)
 
     def read_original(self, request: Request) -> RequestHead | None:
         """Return the request the front asks about; None when it cannot be believed or does not say.

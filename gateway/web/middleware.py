@@ -7,11 +7,12 @@ from typing import Any
 
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
+from gateway.flows.gate import Passage
 from gateway.telemetry.metrics import Metrics
-from gateway.web.doors import Door
+from gateway.web.doors import Doors
 from gateway.web.exchange import Exchange, Receive, Send
 from gateway.web.live import LiveSockets
-from gateway.web.pipeline import OwnPage, Passage, Pipeline
+from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY
 from gateway.web.responses import Answer, refuse_websocket, send_answer
 from gateway.web.scope import HeadReader, Scope
@@ -22,11 +23,11 @@ class Abandoned(Exception):
 
 
 class GatewayMiddleware:
-    """Stands before whatever its door leads to (ASGI 3, HTTP and WebSocket)."""
+    """Stands before whatever its doors lead to (ASGI 3, HTTP and WebSocket)."""
 
     def __init__(
         self,
-        door: Door,
+        doors: Doors,
         *,
         pipeline: Pipeline,
         reader: HeadReader,
@@ -34,7 +35,7 @@ class GatewayMiddleware:
         live: LiveSockets,
         metrics: Metrics,
     ) -> None:
-        self._door = door
+        self._doors = doors
         self._pipeline = pipeline
         self._reader = reader
         self._own_pages = own_pages
@@ -65,7 +66,7 @@ class GatewayMiddleware:
             case Passage() as passage if head.websocket:
                 await self._hold_websocket(head, passage, exchange, scope, receive, send)
             case Passage() as passage:
-                await self._door.open(head, passage.allow, exchange.request_id, scope, receive, send)
+                await self._doors.open(head, passage, exchange.request_id, scope, receive, send)
             case Answer() as answer:
                 await _send(answer, send, scope)
 
@@ -73,7 +74,7 @@ class GatewayMiddleware:
         self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
-        task = asyncio.ensure_future(self._door.open(head, passage.allow, exchange.request_id, scope, receive, send))
+        task = asyncio.ensure_future(self._doors.open(head, passage, exchange.request_id, scope, receive, send))
         socket = self._live.add(passage.session_key, lambda _: _cancel(task))
         self._metrics.add_websockets(1)
         try:

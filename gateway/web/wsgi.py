@@ -19,12 +19,14 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
-from gateway.core.headers import client_headers, in_process_headers
+from gateway.core.headers import in_process_headers
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
+from gateway.core.response import client_headers
+from gateway.flows.gate import Passage
 from gateway.telemetry.metrics import Metrics
 from gateway.web.exchange import Exchange, Message
-from gateway.web.pipeline import OwnPage, Passage, Pipeline
+from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
 from gateway.web.responses import Answer
 from gateway.web.scope import HeadReader

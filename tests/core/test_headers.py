@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import (
-    client_headers,
     in_process_headers,
     normalised,
     strip,
     upstream_headers,
 )
 from gateway.core.request import Headers, Limits, RequestHead, read_head
+from gateway.core.response import client_headers
 
 OWN = frozenset({b"gateway"})
 RESERVED = frozenset({b"x-tiktok-open-id", b"x-forwarded-user"})
@@ -28,15 +28,15 @@ def head(*headers: tuple[bytes, bytes], peer: str | None = "10.0.0.1") -> Reques
     )
 
 
-def handed(*headers: tuple[bytes, bytes], set_headers: Headers = (), **options: object) -> dict[bytes, bytes]:
+def handed(*headers: tuple[bytes, bytes], set_headers: Headers = (), prefix: bytes = b"") -> dict[bytes, bytes]:
     fields = upstream_headers(
         head(*headers),
         set_headers=set_headers,
         remove_headers=RESERVED,
         own_cookies=OWN,
         request_id="id",
-        pass_host=bool(options.get("pass_host", True)),
-        upstream_host=b"up:3000",
+        host=b"app.example",
+        stripped_prefix=prefix,
     )
     names = [name for name, _ in fields]
     assert len(names) == len(set(names))
@@ -56,8 +56,10 @@ def test_what_the_upstream_gets() -> None:
     }
 
 
-def test_the_upstreams_own_host() -> None:
-    assert handed(pass_host=False)[b"host"] == b"up:3000"
+def test_the_prefix_that_was_taken_off_is_told_and_cannot_be_forged() -> None:
+    forged = (b"X-Forwarded-Prefix", b"/evil")
+    assert handed(forged, prefix=b"/api")[b"x-forwarded-prefix"] == b"/api"
+    assert b"x-forwarded-prefix" not in handed(forged)
 
 
 def test_ipv6_clients_are_quoted() -> None:
@@ -68,8 +70,8 @@ def test_ipv6_clients_are_quoted() -> None:
             remove_headers=frozenset(),
             own_cookies=OWN,
             request_id="id",
-            pass_host=True,
-            upstream_host=b"",
+            host=b"app.example",
+            stripped_prefix=b"",
         )
     )
     assert fields[b"forwarded"].startswith(b'for="[2001:db8::1]";')

@@ -12,8 +12,9 @@ from gateway.core.path import canonicalise
 from gateway.core.policy import Policy, Route
 from gateway.core.request import RequestHead
 from gateway.flows.authentication import Authentication
-from gateway.flows.gate import Gate, Verdict
+from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.memory import Memory
+from gateway.flows.sessions import SignedIn
 from tests.flows.conftest import Process, World
 
 pytestmark = pytest.mark.anyio
@@ -40,14 +41,17 @@ def build_gate(world: World, process: Process, *, lasts: timedelta = timedelta(m
     return Gate(Policy([Route(path="/**")]), headers, authentication, memory, clock=world.clock)
 
 
-def recall(gate: Gate, head: RequestHead) -> Verdict | None:
-    return gate.recall(head, gate.read_session_key(head))
+def recall(gate: Gate, head: RequestHead) -> Passage | None:
+    """What the gate says without asking the store; None when it would have to."""
+    found = gate.admit_at_once(head.method, head.host, head.path, gate.read_session_key(head))
+    assert found is not None
+    return None if isinstance(found, Unknown) else found
 
 
-def name_of(verdict: Verdict | None) -> str | None:
-    if verdict is None or verdict.signed_in is None:
-        return None
-    return verdict.signed_in.grant.subject
+async def caller_of(gate: Gate, head: RequestHead) -> SignedIn | None:
+    """Who calls, by all that the gate can find out."""
+    verdict = await gate.check(head)
+    return verdict.caller.signed_in if isinstance(verdict, Passage) and verdict.caller is not None else None
 
 
 async def test_the_second_request_asks_nothing(world: World, process: Process) -> None:
@@ -56,15 +60,17 @@ async def test_the_second_request_asks_nothing(world: World, process: Process) -
     assert recall(gate, head) is None
     asked = await gate.check(head)
     recalled = recall(gate, head)
-    assert name_of(recalled) == grant.subject
+    assert recalled is not None
+    assert recalled.caller is not None
+    assert recalled.caller.signed_in.grant.subject == grant.subject
     assert recalled == asked
 
 
 async def test_no_cookie_or_no_session_id_is_decided_at_once(world: World, process: Process) -> None:
     gate = build_gate(world, process)
-    verdict = recall(gate, request_with("nonsense"))
-    assert verdict is not None
-    assert verdict.signed_in is None
+    head = request_with("nonsense")
+    assert gate.admit_at_once(head.method, head.host, head.path, gate.read_session_key(head)) is None
+    assert isinstance(await gate.check(head), Refusal)
 
 
 async def test_nothing_is_remembered_for_longer_than_asked(world: World, process: Process) -> None:
@@ -91,7 +97,7 @@ async def test_a_sign_out_is_seen_by_the_next_request(world: World, process: Pro
     assert signed_in is not None
     await process.sessions.end(signed_in)
     assert recall(gate, head) is None
-    assert (await gate.check(head)).signed_in is None
+    assert await caller_of(gate, head) is None
 
 
 async def test_a_refresh_is_seen_by_every_session_of_the_person(world: World, process: Process) -> None:
@@ -103,9 +109,9 @@ async def test_a_refresh_is_seen_by_every_session_of_the_person(world: World, pr
     await process.refresh.renew(key, force=True)
     for session_id in (first, second):
         assert recall(gate, request_with(session_id)) is None
-        verdict = await gate.check(request_with(session_id))
-        assert verdict.signed_in is not None
-        assert verdict.signed_in.grant.tokens.access_token != grant.tokens.access_token
+        signed_in = await caller_of(gate, request_with(session_id))
+        assert signed_in is not None
+        assert signed_in.grant.tokens.access_token != grant.tokens.access_token
 
 
 async def test_somebody_elses_change_is_no_reason_to_forget(world: World, process: Process) -> None:
@@ -142,9 +148,9 @@ class Crossing:
         self.memory, self.now = memory, now
 
     async def holds(self, gate: Gate, head: RequestHead, *changed: str | None) -> bool:
-        verdict = await gate.check(head)
-        assert verdict.signed_in is not None
-        known = self.memory.recall(verdict.signed_in.session_key, self.now)
+        signed_in = await caller_of(gate, head)
+        assert signed_in is not None
+        known = self.memory.recall(signed_in.session_key, self.now)
         assert known is not None
         mark = self.memory.begin_read()
         for key in changed:
@@ -206,6 +212,5 @@ async def test_while_changes_are_not_told_nothing_is_answered_from_memory(world:
     assert recall(gate, head) is not None
     gate._memory._store = DeafStore()  # type: ignore[assignment]
     assert recall(gate, head) is None
-    verdict = await gate.check(head)
-    assert verdict.signed_in is not None
+    assert await caller_of(gate, head) is not None
     assert recall(gate, head) is None

@@ -43,7 +43,7 @@ def test_the_smallest_file(tmp_path: Path) -> None:
     assert settings.tiktok.client_secret.get_secret_value() == "hunter2$x"
     assert settings.session.idle_timeout == timedelta(days=7)
     assert settings.upstream is not None
-    assert settings.upstream.url == "http://127.0.0.1:3000"
+    assert settings.upstream.url == ("http://127.0.0.1:3000",)
     assert [route.path for route in settings.routes] == ["/**"]
     assert warnings(settings)[0].key == "secret_keys"
 

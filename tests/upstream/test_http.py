@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from gateway.errors import UpstreamBroken, UpstreamTimeout
-from gateway.upstream import Upstream
-from tests.upstream.wire import ScriptedUpstream, answering, fronting, read_head, relaying, scripted, until
+from gateway.upstream import Address, Upstream
+from tests.upstream.wire import ScriptedUpstream, answering, at, fronting, read_head, relaying, scripted, until
 
 pytestmark = pytest.mark.anyio
 
@@ -153,12 +153,12 @@ async def test_a_body_cut_short_is_never_ended_as_whole(answer: bytes, seen: byt
 async def test_a_refused_connection_is_502() -> None:
     async with scripted(answering()) as (_, port):
         pass
-    async with fronting(Upstream(port=port)) as front:
+    async with fronting(at(port)) as front:
         assert (await front.fetch())[::2] == (502, b"upstream_unreachable")
 
 
 async def test_a_name_that_does_not_resolve_is_502() -> None:
-    async with fronting(Upstream(host="nowhere.invalid", port=80, connect_timeout=30)) as front:
+    async with fronting(Upstream(addresses=(Address(host="nowhere.invalid"),), connect_timeout=30)) as front:
         assert (await front.fetch())[::2] == (502, b"upstream_unreachable")
 
 
@@ -232,7 +232,7 @@ async def test_a_unix_socket(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     upstream = ScriptedUpstream(answering(HELLO))
     server = await asyncio.start_unix_server(upstream.serve, path)
-    async with fronting(Upstream(unix_path=path)) as front:
+    async with fronting(Upstream(addresses=(Address(unix_path=path),))) as front:
         assert (await front.fetch())[2] == b"hello"
         await front.proxy.reachable()
     server.close()

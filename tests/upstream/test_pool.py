@@ -7,10 +7,9 @@ import asyncio
 import pytest
 
 from gateway.errors import UpstreamTimeout, UpstreamUnreachable
-from gateway.upstream import Upstream
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
-from tests.upstream.wire import WAIT, Script, answering, read_head, relaying, scripted, until
+from tests.upstream.wire import WAIT, Script, answering, at, read_head, relaying, scripted, until
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +81,7 @@ async def take(pool: Pool, order: list[int], number: int) -> Connection:
 
 async def test_the_youngest_connection_is_used_first() -> None:
     async with scripted(answering(stay=True)) as (_, port):
-        pool = Pool(Upstream(port=port))
+        pool = Pool(at(port))
         first, second = await pool.acquire(), await pool.acquire()
         pool.take_back(first)
         pool.take_back(second)
@@ -95,7 +94,7 @@ async def test_the_youngest_connection_is_used_first() -> None:
 
 async def test_who_waits_is_served_in_order() -> None:
     async with scripted(answering(stay=True)) as (upstream, port):
-        pool, order = Pool(Upstream(port=port, max_connections=1)), list[int]()
+        pool, order = Pool(at(port, max_connections=1)), list[int]()
         connection = await pool.acquire()
         waiting = [asyncio.create_task(take(pool, order, number)) for number in range(4)]
         await asyncio.sleep(0)
@@ -115,7 +114,7 @@ async def test_who_waits_is_served_in_order() -> None:
 
 async def test_a_place_given_to_a_cancelled_waiter_is_not_lost() -> None:
     async with scripted(answering(stay=True)) as (_, port):
-        pool, order = Pool(Upstream(port=port, max_connections=1)), list[int]()
+        pool, order = Pool(at(port, max_connections=1)), list[int]()
         connection = await pool.acquire()
         waiting = asyncio.create_task(take(pool, order, 0))
         await asyncio.sleep(0)
@@ -130,7 +129,7 @@ async def test_a_place_given_to_a_cancelled_waiter_is_not_lost() -> None:
 
 async def test_a_full_pool_says_so_in_time() -> None:
     async with scripted(answering(stay=True)) as (_, port):
-        pool = Pool(Upstream(port=port, max_connections=1, connect_timeout=0.1))
+        pool = Pool(at(port, max_connections=1, connect_timeout=0.1))
         connection = await pool.acquire()
         with pytest.raises(UpstreamTimeout, match="max_connections"):
             await pool.acquire()
@@ -143,7 +142,7 @@ async def test_a_full_pool_says_so_in_time() -> None:
 async def test_a_failed_connection_gives_its_place_back() -> None:
     async with scripted(answering()) as (_, port):
         pass
-    pool = Pool(Upstream(port=port, max_connections=1))
+    pool = Pool(at(port, max_connections=1))
     for _ in range(3):
         with pytest.raises(UpstreamUnreachable, match="is the app running"):
             await pool.acquire()

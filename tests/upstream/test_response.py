@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.response import Field
 from gateway.errors import UpstreamBroken, UpstreamError
 from gateway.upstream.response import ResponseReader
 
@@ -14,8 +15,9 @@ class Sink:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status, self.headers = status, headers
+    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+        self.status, self.length = status, length
+        self.headers = [(field.name, field.value) for field in fields]
 
     def on_body(self, data: bytes) -> None:
         self.body += data

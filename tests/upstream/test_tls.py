@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from gateway.upstream import Upstream
+from gateway.upstream import Address, Upstream
 from tests.upstream.wire import ScriptedUpstream, answering, fronting
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def trusting_context() -> ssl.SSLContext:
 
 
 def at(host: str, port: int, context: ssl.SSLContext | None) -> Upstream:
-    return Upstream(scheme="https", host=host, port=port, ssl_context=context)
+    return Upstream(addresses=(Address(host=host, port=port),), ssl_context=context or ssl.create_default_context())
 
 
 @pytest.mark.parametrize(

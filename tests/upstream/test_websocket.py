@@ -13,8 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from gateway.upstream import Upstream
-from tests.upstream.wire import Front, answering, fronting, relaying, scripted, until
+from tests.upstream.wire import Front, answering, at, fronting, relaying, scripted, until
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +53,7 @@ class App:
 async def joined(app: App, **options: Any) -> AsyncIterator[Front]:
     async with serve(app, "127.0.0.1", 0, max_size=None, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        async with fronting(Upstream(port=port, connect_timeout=2, first_byte_timeout=2)) as front:
+        async with fronting(at(port, connect_timeout=2, first_byte_timeout=2)) as front:
             yield front
 
 
@@ -201,7 +200,7 @@ async def test_an_upstream_that_closes_during_the_handshake_is_502() -> None:
 async def test_no_upstream_is_502() -> None:
     async with scripted(answering()) as (_, port):
         pass
-    async with fronting(Upstream(port=port)) as front:
+    async with fronting(at(port)) as front:
         with pytest.raises(InvalidStatus) as refused:
             await dial(front)
         assert bytes(refused.value.response.body) == b"upstream_unreachable"
@@ -219,7 +218,7 @@ async def test_a_client_that_does_not_read_stops_the_upstream() -> None:
 
     async with serve(flood, "127.0.0.1", 0, compression=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        async with fronting(Upstream(port=port)) as front:
+        async with fronting(at(port)) as front:
             client = await dial(front, compression=None)
             before = -1
             while sent != before:

@@ -13,7 +13,7 @@ import uvicorn
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
-from gateway.upstream import ReverseProxy, Upstream
+from gateway.upstream import Address, ReverseProxy, Upstream
 
 WAIT = 10.0
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -36,6 +36,11 @@ class ScriptedUpstream:
             self.faults.append(error)
         finally:
             writer.close()
+
+
+def at(port: int, **limits: Any) -> Upstream:
+    """An upstream on this machine."""
+    return Upstream(addresses=(Address(port=port),), **limits)
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:
@@ -177,7 +182,7 @@ async def fronting(upstream: Upstream) -> AsyncIterator[Front]:
 @contextlib.asynccontextmanager
 async def relaying(script: Script, **limits: Any) -> AsyncIterator[tuple[Front, ScriptedUpstream]]:
     """A scripted upstream with a front before it."""
-    async with scripted(script) as (upstream, port), fronting(Upstream(port=port, **limits)) as front:
+    async with scripted(script) as (upstream, port), fronting(at(port, **limits)) as front:
         yield front, upstream
 
 

@@ -18,9 +18,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.runtime.connections import ConnectionGuard
-from gateway.runtime.fast_exchange import FastExchange
-from gateway.runtime.fast_path import FastPath
+from gateway.server.connections import ConnectionGuard
+from gateway.server.fast_exchange import FastExchange
+from gateway.server.fast_path import FastPath
+from gateway.server.known import KnownBlock
 from gateway.upstream.tunnel import Tunnel
 from gateway.web.scope import TARGET_KEY
 
@@ -50,6 +51,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     timeouts: ClassVar[Timeouts] = Timeouts()
     guard: ConnectionGuard  # of the server
     fast_path: ClassVar[FastPath | None] = None
+    _dated: ClassVar[tuple[object, bytes]] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,6 +60,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._exchange: FastExchange | None = None  # the request in hand, if it is on the fast path
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
+        self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
         self._block = b""  # the header block, if the request came whole in one read
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
         self._to_websocket = False  # the request in hand asks for a WebSocket
@@ -78,7 +81,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take a request of a known kind at once; else feed the parser, unless the head has grown beyond the limit."""
+        """Take a request of a known kind at once; feed the parser with anything else."""
+        known, self._known = self._known, None
+        if known is not None and data.endswith(known.block) and self._take_known(known, data):
+            return
         self._block = b""
         if self._to_websocket:
             self._keep_for_tunnel(data)
@@ -86,18 +92,34 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not self._head_bytes:  # a head that trickles in is not given more time
             self._since = self.loop.time()
         if self._in_head:
-            if not self._head_bytes and data.endswith(b"\r\n\r\n"):
-                if self._take_known(data):
-                    return
-                end = data.find(b"\r\n")
-                if data.find(b"\r\n\r\n") == len(data) - 4:
-                    self._block = data[end:]
+            if not self._head_bytes and data.endswith(b"\r\n\r\n") and self._take_whole(data):
+                return
             self._head_bytes += len(data)
         super().data_received(data)
         if self._exchange is not None:
             self._exchange.flush()
         if self._in_head and self._head_bytes > self.head_limit + _SLACK and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Take a request that seems to have come whole, if its header block is known from another connection."""
+        end = data.find(b"\r\n")
+        if data.find(b"\r\n\r\n", end) != len(data) - 4:
+            return False
+        self._block = data[end:]
+        if self.fast_path is None or not self._is_free() or self._ending:
+            return False
+        known = self.fast_path.find(self._block, self.client[0] if self.client else None, self.scheme or "http")
+        return known is not None and self._take_known(known, data)
+
+    def _take_known(self, known: KnownBlock, data: bytes) -> bool:
+        exchange = self.fast_path.take_known(self, known, data[: -len(known.block)])  # type: ignore[union-attr]
+        if exchange is None:
+            return False
+        if not exchange.done:
+            self._exchange = exchange
+        self._keep_alive = self._served = True
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is in hand."""
@@ -193,14 +215,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     # The exchange's side
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self.transport.write(data)
-
     def own_fields(self) -> bytes:
         """Return the lines of a response head that are the server's own."""
-        lines = b"".join([b"%b: %b\r\n" % field for field in self.server_state.default_headers])
-        return lines if self._keep_alive else lines + b"connection: close\r\n"
+        headers = self.server_state.default_headers
+        if self._dated[0] is not headers:  # made anew every second
+            type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
+        return self._dated[1] if self._keep_alive else self._dated[1] + b"connection: close\r\n"
 
     def hold(self) -> None:
         """Take no more of the request body for now."""
@@ -211,7 +231,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not self.pipeline and (self._exchange is not None or not self.flow.write_paused):
             self.flow.resume_reading()
 
-    def finish(self, *, whole: bool) -> None:
+    def finish(self, known: KnownBlock, *, whole: bool) -> None:
         """Go on with what was pipelined, wait for the next request, or close."""
         self._exchange = None
         if self.transport.is_closing():
@@ -224,13 +244,18 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_LINGER, self.transport.close)
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self.flow.write_paused:
-            self.hold()
         else:
+            self._rest(known)
+
+    def _rest(self, known: KnownBlock) -> None:
+        """Wait for the next request; of one that has begun to come, the parser knows."""
+        self._since = self.loop.time()
+        if self.flow.write_paused:
+            self.hold()
+        elif self.flow.read_paused:
             self.release()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if known.block and not self._head_bytes and not self._ending:
+            self._known = known
 
     # The clock's side
 
@@ -314,21 +339,6 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return False
         names = [name for name, _ in self.headers]
         return names.count(b"sec-websocket-key") == 1 and names.count(b"upgrade") == 1
-
-    def _take_known(self, data: bytes) -> bool:
-        if self.fast_path is None or self._ending or not self._is_free():
-            return False
-        peer = self.client[0] if self.client else None
-        exchange = self.fast_path.take_known(self, data, scheme=self.scheme or "http", peer=peer)
-        if exchange is None:
-            return False
-        self._unset_keepalive_if_required()
-        self._exchange = exchange
-        self._keep_alive = True
-        self._served = True
-        self._body_taker = None
-        exchange.flush()
-        return True
 
     def _hand_over(self) -> None:
         """Build what uvicorn would have built from the start, and go on as it does."""

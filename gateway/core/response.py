@@ -1,0 +1,181 @@
+"""What comes back: the fields of an app's answer, and what of them the client may see.
+
+Out is ours: hop-by-hop fields end here, with whatever `Connection` names; identity headers and the gateway's own
+cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches.
+
+Apps send the same lines again and again, so what there is to know of a line is kept by its exact bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from gateway.core.headers import HOP_BY_HOP, Fields, named_by_connection, normalised
+from gateway.errors import UpstreamBroken
+
+PLAIN: Final = 0
+COOKIE: Final = 1
+CACHING: Final = 2
+DATE: Final = 3
+HOP: Final = 4  # concerns one connection; from here on, nothing goes to the client
+CONNECTION: Final = 5
+CODING: Final = 6
+LENGTH: Final = 7
+"""Kinds of fields: what must be looked at besides the name."""
+
+_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
+_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
+_MEMO_SIZE: Final = 4096
+_MEMO_LINE: Final = 128  # bytes; longer lines are rarely the same twice
+_KINDS: Final = {
+    b"set-cookie": COOKIE,
+    b"cache-control": CACHING,
+    b"vary": CACHING,
+    b"surrogate-control": CACHING,
+    b"x-accel-expires": CACHING,
+    b"date": DATE,
+    b"connection": CONNECTION,
+    b"transfer-encoding": CODING,
+    b"content-length": LENGTH,
+}
+_DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
+_SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field, and all that depends on it alone."""
+
+    name: bytes  # lower case
+    value: bytes
+    normal: bytes  # name in normalised spelling
+    kind: int
+    line: bytes  # as it is sent on
+    number: int = -1  # of a Content-Length; -1: none
+
+
+_known: dict[bytes, Field] = {}
+
+
+def read_field(line: bytes) -> Field | None:
+    """Return the field of a line (without its end); None for what is no plain field line."""
+    field = _known.get(line)
+    if field is not None:
+        return field
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    field = build_field(found[1], found[2])
+    if len(line) <= _MEMO_LINE:
+        if len(_known) >= _MEMO_SIZE:
+            _known.clear()  # whoever sends ever new lines must not keep the usual ones out
+        _known[line] = field
+    return field
+
+
+def build_field(name: bytes, value: bytes) -> Field:
+    """Return a field made from its parts. Raises `UpstreamBroken` when the value would begin another line."""
+    if b"\n" in value or b"\r" in value or b"\n" in name or b"\r" in name:
+        raise UpstreamBroken("a header of the answer holds a line break")
+    lower = name.lower()
+    kind = _KINDS.get(lower, PLAIN)
+    if kind == PLAIN and lower in HOP_BY_HOP:
+        kind = HOP
+    elif kind == PLAIN and lower.endswith(b"cdn-cache-control"):  # RFC 9213 §2.2
+        kind = CACHING
+    number = int(value) if kind == LENGTH and _LENGTH.fullmatch(value) else -1
+    return Field(lower, value, normalised(lower), kind, b"%b: %b\r\n" % (lower, value), number)
+
+
+_SAYS_PRIVATE: Final = (build_field(b"vary", b"Cookie"), build_field(b"cache-control", b"private"))
+
+
+def client_fields(
+    fields: Iterable[Field],
+    *,
+    own_cookies: frozenset[bytes],
+    remove_headers: frozenset[bytes],
+    identity_bearing: bool,
+    keep_date: bool = True,
+) -> list[Field]:
+    """Return the fields that the client may see.
+
+    Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
+    the answer was made for somebody in particular, kept out of shared caches. A Content-Length stays: whether it
+    counts is for whoever frames the body to say. `keep_date` is for servers that do not date answers themselves.
+    """
+    kept: list[Field] = []
+    caching: list[Field] = []
+    named: set[bytes] = set()
+    for field in fields:
+        kind = field.kind
+        if field.normal in remove_headers:
+            continue
+        if kind in (PLAIN, LENGTH):
+            kept.append(field)
+        elif kind == CACHING:
+            caching.append(field)
+        elif kind == COOKIE:
+            if _cookie_name(field.value) not in own_cookies:
+                kept.append(field)
+        elif kind == DATE:
+            if keep_date:
+                kept.append(field)
+        elif kind == CONNECTION:
+            named.update(named_by_connection(((field.name, field.value),)))
+    if named:
+        kept = [field for field in kept if field.name not in named]
+        caching = [field for field in caching if field.name not in named]
+    if not identity_bearing:
+        return kept + caching
+    kept += _make_private(tuple((field.name, field.value) for field in caching)) if caching else _SAYS_PRIVATE
+    return kept
+
+
+def client_headers(
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    own_cookies: frozenset[bytes],
+    remove_headers: frozenset[bytes],
+    identity_bearing: bool,
+) -> Fields:
+    """The same for fields that come, and go, as pairs. Raises `UpstreamBroken` for one that would be two."""
+    kept = client_fields(
+        [build_field(name, value) for name, value in headers],
+        own_cookies=own_cookies,
+        remove_headers=remove_headers,
+        identity_bearing=identity_bearing,
+    )
+    return [(field.name, field.value) for field in kept]
+
+
+def _cookie_name(set_cookie: bytes) -> bytes:
+    # `=gateway=x` is a cookie without a name (RFC 6265bis §5.6), which browsers send back as `gateway=x`
+    return set_cookie.partition(b";")[0].lstrip(b" \t=").partition(b"=")[0].strip()
+
+
+@lru_cache(maxsize=1024)
+def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
+    """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
+    said = [found for name, value in caching if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
+    words = {directive.lower() for directive in said}
+    directives = [part for part in said if part.partition(b"=")[0].strip().lower() not in _SHARED]
+    # shared caches obey what is neither Cache-Control nor Vary before both, so it goes
+    kept = [(name, value) for name, value in caching if name == b"vary"]
+    if b"no-store" not in words:
+        if not _varies(kept) & {b"cookie", b"*"}:
+            kept.append((b"vary", b"Cookie"))
+        words.add(b"private")
+    if b"private" in words:  # the bare word: `private="x"` is about the field x only (§5.2.2.7)
+        directives.insert(0, b"private")
+    kept.append((b"cache-control", b", ".join(directives)))
+    return tuple(build_field(name, value) for name, value in kept)
+
+
+def _varies(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    return {part.strip().lower() for name, value in fields if name == b"vary" for part in value.split(b",")}

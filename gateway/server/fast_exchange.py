@@ -1,0 +1,381 @@
+"""One request on the short way: from the client's connection to an upstream connection, and back.
+
+Rules
+- The answer's framing is ours: counted if the upstream counted it, else chunked. What was cut short is never ended as
+  if it were whole: the connection is closed instead (RFC 9112 §8).
+- The slower side sets the pace: a client that does not read stops the upstream, an upstream that does not read stops
+  the client.
+- Sent a second time only where nothing can happen twice (see `upstream.http.may_repeat`).
+- A WebSocket begins as a request like any other. When the upstream switches, both sockets are joined (see `switch`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from gateway.core.headers import first
+from gateway.core.request import RequestHead
+from gateway.core.response import LENGTH, Field
+from gateway.errors import ContentTooLarge, GatewayError, NothingHere, UpstreamError
+from gateway.flows.gate import Passage
+from gateway.server.connections import ConnectionGuard
+from gateway.server.known import Destination, KnownBlock, Permit
+from gateway.server.lane import Shared
+from gateway.server.switch import SWITCH, check_accept, join
+from gateway.upstream.connection import Connection
+from gateway.upstream.http import may_repeat
+from gateway.upstream.request import BodyFraming, build_end, encode_fields
+from gateway.upstream.tunnel import Tunnel
+from gateway.web.body_limit import check_length
+from gateway.web.exchange import Exchange
+from gateway.web.pipeline import OwnPage
+from gateway.web.responses import Answer
+
+HIGH_WATER: Final = 64 * 1024
+"""Most bytes of a request body kept while there is no upstream connection yet."""
+_SMALL: Final = 64 * 1024
+"""Up to so many bytes, joining is cheaper than writing twice."""
+
+
+class Client(Protocol):
+    """The client's connection, as far as the short way needs it."""
+
+    guard: ConnectionGuard
+    transport: asyncio.Transport
+
+    def own_fields(self) -> bytes:
+        """Return the lines of a response head that are the server's own."""
+
+    def hold(self) -> None:
+        """Take no more of the request body for now."""
+
+    def release(self) -> None:
+        """Take more of it."""
+
+    def finish(self, known: KnownBlock, *, whole: bool) -> None:
+        """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
+
+    def leave_to(self, tunnel: Tunnel) -> bytes:
+        """Hand the connection over for good; returns what has been received and belongs to the tunnel."""
+
+
+class FastExchange(Exchange):
+    """One request and its answer; the sink of the upstream connection that carries it."""
+
+    done = False
+    websocket = False
+    _permit: Permit | None = None
+    _request = b""  # its head, as the upstream is sent it
+    _body: list[bytes] | None = None  # of the request: framed, not sent yet
+    _body_left: int | None = None  # bytes that the route's limit still allows; None: any number
+    _request_complete = True
+    _connection: Connection | None = None
+    _task: asyncio.Task[None] | None = None
+    _out = b""  # the head of the answer, not written yet
+    _chunked = False
+
+    def __init__(
+        self,
+        shared: Shared,
+        client: Client,
+        known: KnownBlock,
+        destination: Destination,
+        *,
+        head: RequestHead | None = None,
+        framing: BodyFraming | None = None,
+    ) -> None:
+        super().__init__()
+        self.client_address = known.client_address
+        self.known = known
+        self.destination = destination
+        self._shared = shared
+        self._client = client
+        self._head = head
+        self._framing = framing
+        if head is not None:
+            self.websocket = head.websocket
+            self._request_complete = framing is None
+
+    @property
+    def answering(self) -> bool:
+        """Whether some of the answer is on its way."""
+        return self.status != 0
+
+    def head(self) -> RequestHead:
+        """Return the whole head."""
+        if self._head is None:
+            self._head = self.destination.build_head(self.known)
+        return self._head
+
+    # Judging
+
+    def ask(self) -> None:
+        """Have the gate ask the store."""
+        self._run(self._ask())
+
+    async def _ask(self) -> None:
+        match await self._shared.pipeline.judge(self.head(), self):
+            case Passage() as passage:
+                self.admit(passage)
+                self.flush()
+            case Answer() as answer:
+                self._answer(answer)
+            case OwnPage():  # `FastPath` leaves those to the app
+                raise GatewayError("a page of the gateway's own on the short way")
+
+    def admit(self, passage: Passage) -> None:
+        """Let the request in, and remember what that took.
+
+        Raises `NothingHere` where the route leads to no upstream, `ContentTooLarge` or `Forbidden`.
+        """
+        lane = self._shared.lanes.get(passage.match.route.upstream)
+        if lane is None:
+            raise NothingHere("the route leads to no upstream")
+        head, allow = self.head(), passage.allow
+        lane.door.check_websocket(head)
+        fields = encode_fields([*lane.door.passing_fields(head, allow), *allow.set_headers])
+        permit = Permit(passage, lane, fields, self._shared.pipeline.seconds_left(passage))
+        if not self.websocket:
+            self.destination.route = passage.match.index
+            self.known.permits[passage.match.index] = permit
+        self._body_left = passage.match.route.body_limit
+        check_length(head, self._body_left)
+        self.enter(permit)
+
+    def enter(self, permit: Permit) -> None:
+        """Let the request in; it is sent with the next `flush`."""
+        self._permit = permit
+        self.note_passage(permit.passage)
+        destination = self.destination
+        self._request = b"%bx-request-id: %b\r\n%b%b" % (
+            destination.lead(permit.lane, self.known.host),
+            self.request_id.encode(),
+            permit.fields,
+            SWITCH + b"\r\n" if self.websocket else build_end(destination.method, self._framing),
+        )
+
+    # The request
+
+    def take_body(self, data: bytes, *, last: bool) -> None:
+        """Take some of the request body; it is sent with the next `flush`."""
+        if self.done or self._framing is None:
+            return
+        if self._body_left is not None:
+            self._body_left -= len(data)
+            if self._body_left < 0:
+                self._fail(ContentTooLarge("a request body of more bytes than the route allows"))
+                return
+        if self._body is None:
+            self._body = []
+        self._body.append(self._framing.frame(data, last=last))
+        self._request_complete = last
+
+    def flush(self) -> None:
+        """Send what there is of the request: called when one read of the client's socket has been parsed."""
+        if self.done:
+            return
+        if self._permit is None:
+            self._hold_if_much()
+        elif self._connection is not None:
+            if self._body:
+                self._connection.write(self._take_body(), last=self._request_complete)
+        elif self._task is None or self._task.done() or self._task is asyncio.current_task():
+            connection = self._permit.lane.pool.take_idle()
+            if connection is not None:
+                self._start(connection)
+            else:
+                self._run(self._connect(fresh=False))
+        else:
+            self._hold_if_much()
+
+    def _hold_if_much(self) -> None:
+        if self._body and sum(map(len, self._body)) > HIGH_WATER:
+            self._client.hold()
+
+    def _take_body(self) -> bytes:
+        body, self._body = self._body or [], None
+        return body[0] if len(body) == 1 else b"".join(body)
+
+    async def _connect(self, *, fresh: bool) -> None:
+        assert self._permit is not None  # noqa: S101 -- nothing is sent before
+        self._start(await self._permit.lane.pool.acquire(fresh=fresh))
+
+    def _start(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.start(
+            self,
+            self._request + self._take_body() if self._body else self._request,
+            head_request=self.destination.method == "HEAD",
+            complete=self._request_complete,
+            upgrade=self.websocket,
+        )
+        if self._framing is not None:
+            self._client.release()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    # What the upstream connection calls
+
+    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+        """Build the head of the answer."""
+        permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
+        kept = permit.lane.door.response_fields(fields, permit.passage.allow)
+        end = b"\r\n"
+        if status == 101:
+            check_accept(first(self.known.headers, b"sec-websocket-key"), fields)
+            end = SWITCH + end
+        elif status in (204, 304):
+            kept = [field for field in kept if field.kind != LENGTH]
+        elif length < 0 and self.destination.method != "HEAD":
+            self._chunked = True
+            end = b"transfer-encoding: chunked\r\n\r\n"
+        self.status = status
+        self._out = b"%b%b%b%b" % (
+            STATUS_LINE[status],
+            self._client.own_fields(),
+            b"".join([field.line for field in kept]),
+            end,
+        )
+
+    def on_body(self, data: bytes) -> None:
+        """Pass some of the body on."""
+        if self.done:
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._out:
+            if len(data) <= _SMALL:
+                data = self._out + data
+            else:
+                self._client.transport.write(self._out)
+            self._out = b""
+        self._client.transport.write(data)
+
+    def on_flush(self) -> None:
+        """Write the head, if nothing of the body has come with it."""
+        if self._out and not self.done:
+            out, self._out = self._out, b""
+            self._client.transport.write(out)
+
+    def on_end(self, error: UpstreamError | None) -> None:
+        """End the answer, or say why there is none, or try again."""
+        if self.done:
+            return
+        if error is not None:
+            self._retry_or_fail(error)
+            return
+        if self._chunked:
+            self._client.transport.write(self._out + b"0\r\n\r\n")
+        elif self._out:
+            self._client.transport.write(self._out)
+        self._finish(whole=True)
+
+    def on_switch(self, rest: bytes) -> None:
+        """Join both sockets; the request is told when the WebSocket ends."""
+        if self.done or self._connection is None or self._permit is None:
+            return
+        self.on_flush()
+        self.done = True
+        join(self, self._client, self._connection, self._permit.passage, self._shared, rest)
+        # it may last for days, and there may be thousands
+        for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
+            self.__dict__.pop(name, None)
+
+    def on_tick(self) -> None:
+        """Nothing to do: the server tells at once when the client hangs up."""
+
+    def on_full(self) -> None:
+        """The upstream is slow to take the body."""
+        self._client.hold()
+
+    def on_drained(self) -> None:
+        """It takes more."""
+        self._client.release()
+
+    # What the client's connection calls
+
+    def pause(self) -> None:
+        """The client is slow: the upstream must wait."""
+        if self._connection is not None and not self.done:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """The client has taken what there was."""
+        if self._connection is not None and not self.done:
+            self._connection.resume()
+
+    def abandon(self) -> None:
+        """The client is gone: so is the request."""
+        if not self.done:
+            self._leave()
+            self.report()
+
+    # Ends
+
+    def _retry_or_fail(self, error: UpstreamError) -> None:
+        connection = self._connection
+        if (
+            connection is not None
+            and not self.status
+            and may_repeat(self.destination.method, self._framing, error, connection)
+        ):
+            self._connection = None
+            self._run(self._connect(fresh=True))
+        else:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.done:
+            return
+        answer = self._shared.pipeline.answer_error(_as_exception(error), self.head(), self)
+        if self.status:
+            self.on_flush()
+            self._finish(whole=False)
+        else:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
+        """Answer for ourselves."""
+        if self.done:
+            return
+        self.status = answer.status
+        fields = [*answer.headers]
+        if answer.status not in (204, 304):
+            fields.append((b"content-length", b"%d" % len(answer.body)))
+        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        head = b"%b%b%b\r\n" % (STATUS_LINE[answer.status], self._client.own_fields(), lines)
+        self._client.transport.write(head if self.destination.method == "HEAD" else head + answer.body)
+        self._finish(whole=True)
+
+    def _finish(self, *, whole: bool) -> None:
+        self._leave()
+        self.report()
+        self._client.finish(self.known, whole=whole)
+
+    def _leave(self) -> None:
+        """Leave nothing behind: no task, and no connection that is in the middle of something."""
+        self.done = True
+        self._body = None
+        if self._connection is not None:
+            self._connection.leave(self)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    def report(self) -> None:
+        """Tell the request in the log, and count it."""
+        destination = self.destination
+        self.tell(destination.method, destination.path.text, self._shared.metrics)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else GatewayError(f"ended by {type(error).__name__}")

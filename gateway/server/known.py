@@ -1,0 +1,110 @@
+"""What was found out before, kept so that it need not be found out again: most requests are like others.
+
+    KnownBlock    a header block, byte for byte, from one peer: who asks
+    Destination   a request line on one host: where to
+    Permit        what lets the one through on the route of the other, for a while
+
+Nothing is decided here. A permit is the gate's own `Passage`, and holds as long as the gate remembers its caller.
+"""
+
+from __future__ import annotations
+
+import re
+from math import inf
+from time import monotonic
+from typing import Final
+
+from gateway.core.path import CanonicalPath, canonicalise
+from gateway.core.request import RequestHead
+from gateway.errors import GatewayError
+from gateway.flows.gate import Passage
+from gateway.server.lane import Lane
+from gateway.upstream.request import build_line, encode_fields
+
+_REQUEST_LINE: Final = re.compile(
+    rb"(GET|HEAD|DELETE|OPTIONS) ((/[\x21\x22\x24-\x3e\x40-\x7e]*)(?:\?([\x21\x22\x24-\x7e]*))?) HTTP/1\.1"
+)
+"""A request line of the plainest form (RFC 9112 §3), of a method that needs no body."""
+
+
+class Permit:
+    """Lets requests with one header block pass on one route."""
+
+    __slots__ = ("_caller", "_until", "fields", "lane", "passage")
+
+    def __init__(self, passage: Passage, lane: Lane, fields: bytes, seconds_left: float) -> None:
+        self.passage = passage
+        self.lane = lane
+        self.fields = fields  # lines: the client's own fields, who it is, and the identity headers
+        self._caller = passage.caller
+        self._until = monotonic() + seconds_left if seconds_left < inf else inf
+
+    def holds(self) -> bool:
+        """Whether it still does."""
+        caller = self._caller
+        return caller is None or (caller.remembered and monotonic() < self._until)
+
+
+class KnownBlock:
+    """A header block that was judged, and what depends on nothing but it and the peer."""
+
+    __slots__ = ("block", "client_address", "destinations", "headers", "host", "permits", "scheme", "session_key")
+
+    def __init__(self, head: RequestHead, session_key: str | None) -> None:
+        self.headers = head.headers
+        self.host = head.host
+        self.scheme = head.scheme
+        self.client_address = head.client_address
+        self.session_key = session_key
+        self.block = b""  # its bytes, from the end of the request line on, if it is to be recognised by them
+        self.destinations: dict[bytes, Destination] = {}  # of its host, by request line
+        self.permits: dict[int, Permit] = {}  # by the number of the route
+
+
+class Destination:
+    """Where a request line leads to on a host."""
+
+    __slots__ = ("_lead", "method", "path", "query", "raw_target", "route")
+
+    def __init__(self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.raw_target = raw_target
+        self.route = -1  # number of the route that decides; -1: not asked yet
+        self._lead = b""
+
+    def lead(self, lane: Lane, host: str) -> bytes:
+        """Return the request line for the upstream, and the fields that depend on the destination alone."""
+        if not self._lead:
+            door = lane.door
+            line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
+            self._lead = line + encode_fields(door.address_fields(host, self.path))
+        return self._lead
+
+    def build_head(self, known: KnownBlock) -> RequestHead:
+        """Return the whole head, where one is needed after all."""
+        return RequestHead(
+            method=self.method,
+            scheme=known.scheme,
+            host=known.host,
+            path=self.path,
+            query=self.query,
+            raw_target=self.raw_target,
+            headers=known.headers,
+            client_address=known.client_address,
+        )
+
+
+def read_line(line: bytes, target_limit: int) -> Destination | None:
+    """Return where a request line leads; None for one that is not plain, which others judge."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        return None
+    method, target, path, query = found.groups()
+    if len(target) > target_limit:
+        return None
+    try:
+        return Destination(method.decode("ascii"), canonicalise(path), query or b"", target)
+    except GatewayError:
+        return None
