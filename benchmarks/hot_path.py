@@ -181,7 +181,7 @@ async def run(options: argparse.Namespace) -> None:
             for upstream in upstreams:
                 upstream.data_received(ANSWER)
             await asyncio.sleep(0)  # the log is written
-        return (process_time() - began) / (options.batch * len(clients)) * 1e6
+        return (process_time() - began) / (len(requests) * len(clients)) * 1e6
 
     await turn()
     profile = cProfile.Profile()

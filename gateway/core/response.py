@@ -3,7 +3,8 @@
 Out is ours: hop-by-hop fields end here, with whatever `Connection` names; identity headers and the gateway's own
 cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches.
 
-Apps send the same lines again and again, so what there is to know of a line is kept by its exact bytes.
+Apps send the same lines, and often the same heads, again and again, so what there is to know of one is kept by its
+exact bytes.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ LENGTH: Final = 7
 _VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
 _MEMO_SIZE: Final = 4096
 _MEMO_LINE: Final = 128  # bytes; longer lines are rarely the same twice
+_HEADS: Final = 512  # remembered; most have a date, so they come again within a second or not at all
+_MEMO_HEAD: Final = 1024  # bytes
 _KINDS: Final = {
     b"set-cookie": COOKIE,
     b"cache-control": CACHING,
@@ -59,7 +63,59 @@ class Field(msgspec.Struct, frozen=True):
     number: int = -1  # of a Content-Length; -1: none
 
 
+class Head:
+    """The head of an answer of the common kind: HTTP/1.1, not chunked. Compared by identity."""
+
+    __slots__ = ("fields", "keep_alive", "length", "status")
+
+    def __init__(self, status: int, fields: list[Field], length: int, *, keep_alive: bool) -> None:
+        self.status = status
+        self.fields = fields
+        self.length = length  # of the body in bytes; -1: not said
+        self.keep_alive = keep_alive  # whether the connection stays open
+
+
 _known: dict[bytes, Field] = {}
+_heads: dict[bytes, Head | None] = {}
+
+
+def read_head(head: bytes) -> Head | None:
+    """Return the head of an answer, given without the empty line at its end; None for what is not plain."""
+    try:
+        return _heads[head]
+    except KeyError:
+        found = _read_head(head)
+    if len(head) <= _MEMO_HEAD:
+        if len(_heads) >= _HEADS:
+            _heads.clear()
+        _heads[head] = found
+    return found
+
+
+def _read_head(head: bytes) -> Head | None:
+    first, *lines = head.split(b"\r\n")
+    status = _STATUS_LINE.fullmatch(first)
+    if status is None:
+        return None
+    length, keep_alive = -1, True
+    fields: list[Field] = []
+    for line in lines:
+        field = _known.get(line) or read_field(line)
+        if field is None:
+            return None
+        fields.append(field)
+        kind = field.kind
+        if kind < CONNECTION:
+            continue
+        if kind == LENGTH:
+            if length >= 0 or field.number < 0:
+                return None
+            length = field.number
+        elif kind == CODING:
+            return None
+        elif b"close" in field.value.lower():
+            keep_alive = False
+    return Head(int(status[1]), fields, length, keep_alive=keep_alive)
 
 
 def read_field(line: bytes) -> Field | None:

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.core.headers import first
 from gateway.core.request import RequestHead
-from gateway.core.response import LENGTH, Field
+from gateway.core.response import LENGTH, Field, Head
 from gateway.errors import ContentTooLarge, GatewayError, NothingHere, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.server.connections import ConnectionGuard
 from gateway.server.known import Destination, KnownBlock, Permit
 from gateway.server.lane import Shared
 from gateway.server.switch import SWITCH, check_accept, join
+from gateway.telemetry.logs import takes_lines, write_line
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields
@@ -138,7 +140,8 @@ class FastExchange(Exchange):
         head, allow = self.head(), passage.allow
         lane.door.check_websocket(head)
         fields = encode_fields([*lane.door.passing_fields(head, allow), *allow.set_headers])
-        permit = Permit(passage, lane, fields, self._shared.pipeline.seconds_left(passage))
+        seconds_left = self._shared.pipeline.seconds_left(passage)
+        permit = Permit(passage, lane, b"\r\n" + fields, seconds_left, self.client_address)
         if not self.websocket:
             self.destination.route = passage.match.index
             self.known.permits[passage.match.index] = permit
@@ -149,14 +152,10 @@ class FastExchange(Exchange):
     def enter(self, permit: Permit) -> None:
         """Let the request in; it is sent with the next `flush`."""
         self._permit = permit
-        self.note_passage(permit.passage)
         destination = self.destination
-        self._request = b"%bx-request-id: %b\r\n%b%b" % (
-            destination.lead(permit.lane, self.known.host),
-            self.request_id.encode(),
-            permit.fields,
-            SWITCH + b"\r\n" if self.websocket else build_end(destination.method, self._framing),
-        )
+        end = SWITCH + b"\r\n" if self.websocket else build_end(destination.method, self._framing)
+        lead = destination.lead(permit.lane, self.known.host)
+        self._request = b"".join((lead, self.request_id.encode(), permit.fields, end))
 
     # The request
 
@@ -186,7 +185,7 @@ class FastExchange(Exchange):
         elif self._task is None or self._task.done() or self._task is asyncio.current_task():
             connection = self._permit.lane.pool.take_idle()
             if connection is not None:
-                self._start(connection)
+                self.start(connection)
             else:
                 self._run(self._connect(fresh=False))
         else:
@@ -202,9 +201,10 @@ class FastExchange(Exchange):
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
-        self._start(await self._permit.lane.pool.acquire(fresh=fresh))
+        self.start(await self._permit.lane.pool.acquire(fresh=fresh))
 
-    def _start(self, connection: Connection) -> None:
+    def start(self, connection: Connection) -> None:
+        """Send the request on a connection."""
         self._connection = connection
         connection.start(
             self,
@@ -225,6 +225,23 @@ class FastExchange(Exchange):
             self._fail(error)
 
     # What the upstream connection calls
+
+    def on_whole(self, head: Head, body: bytes) -> None:
+        """Answer at once."""
+        if self.done:
+            return
+        permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
+        client = self._client
+        self.status = head.status
+        lines = (STATUS_LINE[head.status], client.own_fields(), permit.lane.answer_lines(head, permit.passage.allow))
+        if len(body) <= _SMALL:
+            client.transport.write(b"".join((*lines, body)))
+        else:
+            client.transport.write(b"".join(lines))
+            client.transport.write(body)
+        self.done = True
+        self.report()
+        client.finish(self.known, whole=True)
 
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """Build the head of the answer."""
@@ -286,7 +303,9 @@ class FastExchange(Exchange):
             return
         self.on_flush()
         self.done = True
-        join(self, self._client, self._connection, self._permit.passage, self._shared, rest)
+        passage = self._permit.passage
+        self.note_passage(passage)
+        join(self, self._client, self._connection, passage, self._shared, rest)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
             self.__dict__.pop(name, None)
@@ -373,8 +392,15 @@ class FastExchange(Exchange):
 
     def report(self) -> None:
         """Tell the request in the log, and count it."""
-        destination = self.destination
-        self.tell(destination.method, destination.path.text, self._shared.metrics)
+        destination, permit, metrics = self.destination, self._permit, self._shared.metrics
+        if permit is None or self.error is not None or not takes_lines():
+            if permit is not None:
+                self.note_passage(permit.passage)
+            self.tell(destination.method, destination.path.text, metrics)
+            return
+        duration = perf_counter() - self.began_at
+        metrics.count_request("allow", self.status, duration)
+        write_line(self.request_id, destination.described(), permit.described, self.status, duration)
 
 
 def _as_exception(error: BaseException) -> Exception:

@@ -54,6 +54,10 @@ class FastPath:
         exchange = FastExchange(self._shared, client, known, destination)
         if permit is not None and permit.holds():
             exchange.enter(permit)
+            connection = permit.lane.pool.take_idle()
+            if connection is not None:
+                exchange.start(connection)
+                return exchange
         elif not self._ask(exchange):
             return None
         exchange.flush()

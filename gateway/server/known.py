@@ -19,6 +19,7 @@ from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.server.lane import Lane
+from gateway.telemetry.logs import describe_asked, describe_caller
 from gateway.upstream.request import build_line, encode_fields
 
 _REQUEST_LINE: Final = re.compile(
@@ -30,12 +31,13 @@ _REQUEST_LINE: Final = re.compile(
 class Permit:
     """Lets requests with one header block pass on one route."""
 
-    __slots__ = ("_caller", "_until", "fields", "lane", "passage")
+    __slots__ = ("_caller", "_until", "described", "fields", "lane", "passage")
 
-    def __init__(self, passage: Passage, lane: Lane, fields: bytes, seconds_left: float) -> None:
+    def __init__(self, passage: Passage, lane: Lane, fields: bytes, seconds_left: float, client_address: str) -> None:
         self.passage = passage
         self.lane = lane
         self.fields = fields  # lines: the client's own fields, who it is, and the identity headers
+        self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
         self._caller = passage.caller
         self._until = monotonic() + seconds_left if seconds_left < inf else inf
 
@@ -64,7 +66,7 @@ class KnownBlock:
 class Destination:
     """Where a request line leads to on a host."""
 
-    __slots__ = ("_lead", "method", "path", "query", "raw_target", "route")
+    __slots__ = ("_described", "_lead", "method", "path", "query", "raw_target", "route")
 
     def __init__(self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes) -> None:
         self.method = method
@@ -73,13 +75,20 @@ class Destination:
         self.raw_target = raw_target
         self.route = -1  # number of the route that decides; -1: not asked yet
         self._lead = b""
+        self._described = ""
+
+    def described(self) -> str:
+        """Return what the log says of it."""
+        if not self._described:
+            self._described = describe_asked(self.method, self.path.text)
+        return self._described
 
     def lead(self, lane: Lane, host: str) -> bytes:
-        """Return the request line for the upstream, and the fields that depend on the destination alone."""
+        """Return the request line for the upstream, the fields that depend on the destination alone, and a name."""
         if not self._lead:
             door = lane.door
             line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
-            self._lead = line + encode_fields(door.address_fields(host, self.path))
+            self._lead = line + encode_fields(door.address_fields(host, self.path)) + b"x-request-id: "
         return self._lead
 
     def build_head(self, known: KnownBlock) -> RequestHead:

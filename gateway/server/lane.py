@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
+from gateway.core.decision import Allow
+from gateway.core.response import Head
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
 from gateway.web.live import LiveSockets
 from gateway.web.pipeline import Pipeline
 from gateway.web.proxy_door import ReverseProxyDoor
 
+MOST_HEADS: Final = 512
+"""Most heads of answers whose lines are kept; as many as `core.response` knows again."""
 
-class Lane(msgspec.Struct, frozen=True):
+
+class Lane:
     """The way to one upstream."""
 
-    door: ReverseProxyDoor
-    pool: Pool
+    __slots__ = ("_anonymous", "_named", "door", "pool")
+
+    def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
+        self.door = door
+        self.pool = pool
+        self._anonymous: dict[Head, bytes] = {}
+        self._named: dict[Head, bytes] = {}
+
+    def answer_lines(self, head: Head, allow: Allow) -> bytes:
+        """Return the lines of an answer's fields as the client may see them, and the end of the head."""
+        known = self._named if allow.identity is not None else self._anonymous
+        lines = known.get(head)
+        if lines is None:
+            if len(known) >= MOST_HEADS:
+                known.clear()
+            fields = self.door.response_fields(head.fields, allow)
+            lines = known[head] = b"".join([field.line for field in fields]) + b"\r\n"
+        return lines
 
 
 class Shared(msgspec.Struct, frozen=True):

@@ -70,7 +70,6 @@ class _Lines:
     def __init__(self) -> None:
         self._waiting: list[str] = []
         self._moment = ""
-        self._quoted: dict[str, str] = {}
 
     def write(self, line: str) -> None:
         """Add a line that lacks its moment and its end."""
@@ -80,25 +79,12 @@ class _Lines:
             self._moment = f',"timestamp":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}}\n'
         waiting.append(line + self._moment)
 
-    def quote(self, text: str) -> str:
-        """Return a JSON string; clients and paths come again and again."""
-        quoted = self._quoted.get(text)
-        if quoted is None:
-            if len(self._quoted) >= _MEMO_SIZE:
-                self._quoted.clear()
-            quoted = msgspec.json.encode(text).decode()
-            if len(text) <= _MEMO_TEXT:
-                self._quoted[text] = quoted
-        return quoted
-
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
         sys.stderr.buffer.write("".join(lines).encode("utf-8", "replace"))
         sys.stderr.buffer.flush()
 
 
-_MEMO_SIZE: Final = 4096
-_MEMO_TEXT: Final = 256
 _lines: Final = _Lines()
 _direct = False
 
@@ -130,17 +116,40 @@ def log_request(line: RequestLine) -> None:
 
     In our own process and as JSON this takes the short way, in the same form as every other event.
     """
-    if not _direct:  # another program's process, whose log is not ours to write to
+    if _direct:
+        asked = describe_asked(line.method, line.path)
+        caller = describe_caller(line.decision, line.route, line.client, line.session)
+        write_line(line.request_id, asked, caller, line.status, line.duration)
+    else:  # another program's process, whose log is not ours to write to
         log.info("request", **line.fields())
-        return
-    request_id, method, path, status, decision, route, duration, client, session = line
-    quote = _lines.quote
-    who = f',"session":{quote(session)}' if session else ""
+
+
+def takes_lines() -> bool:
+    """Whether `write_line` may be used."""
+    return _direct
+
+
+def write_line(request_id: str, asked: str, caller: str, status: int, duration: float) -> None:
+    """Write the line of one request from parts that were described before; `duration` in seconds."""
     _lines.write(
-        f'{{"event":"request","request_id":"{request_id}","method":{quote(method)},"path":{quote(path)}'
-        f',"status":{status},"decision":"{decision}","route":{route},"duration_ms":{duration * 1000:.2f}'
-        f',"client":{quote(client)}{who},"level":"info"'
+        f'{{"event":"request","request_id":"{request_id}",{asked},"status":{status},{caller}'
+        f',"duration_ms":{duration * 1000:.2f},"level":"info"'
     )
+
+
+def describe_asked(method: str, path: str) -> str:
+    """Return the part of a line that says what was asked for, as JSON."""
+    return f'"method":{_quote(method)},"path":{_quote(path)}'
+
+
+def describe_caller(decision: str, route: int, client: str, session: str) -> str:
+    """Return the part of a line that says who asked, and what was decided, as JSON."""
+    said = f'"decision":"{decision}","route":{route},"client":{_quote(client)}'
+    return f'{said},"session":{_quote(session)}' if session else said
+
+
+def _quote(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
-from gateway.upstream.response import ResponseReader, ResponseSink
+from gateway.upstream.response import ResponseReader, ResponseSink, read_whole
 
 
 class Owner(Protocol):
@@ -45,12 +45,16 @@ class Connection(asyncio.Protocol):
         "_body_limit",
         "_deadline",
         "_drained",
+        "_first_byte_limit",
+        "_head_request",
         "_owner",
         "_read_paused",
         "_reader",
         "_request_sent",
         "_sink",
         "_transport",
+        "_unread",
+        "_upgrade",
         "_upstream",
         "_write_paused",
         "alive",
@@ -72,8 +76,12 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._write_paused = False
         self._read_paused = False
+        self._unread = True  # nothing of the answer has come yet
+        self._head_request = False
+        self._upgrade = False
         self._request_sent = False
         self._deadline = inf
+        self._first_byte_limit = upstream.first_byte_timeout
         self._body_limit = upstream.idle_timeout or inf
         self.alive = False
         self.reused = False  # it has served an exchange before
@@ -82,7 +90,10 @@ class Connection(asyncio.Protocol):
     @property
     def answered(self) -> bool:
         """Whether anything of an answer has arrived in this exchange, be it a 100."""
-        return self._reader.received
+        return not self._unread
+
+    def _has_head(self) -> bool:
+        return not self._unread and self._reader.head_done
 
     # The exchange
 
@@ -94,9 +105,11 @@ class Connection(asyncio.Protocol):
         `upgrade`: the request asks for a WebSocket.
         """
         self._sink = sink
-        self._reader.begin(sink, head_request=head_request, upgrade=upgrade)
+        self._unread = True
+        self._head_request = head_request
+        self._upgrade = upgrade
         self._request_sent = complete
-        self._deadline = self.loop.time() + self._upstream.first_byte_timeout if complete else inf
+        self._deadline = self.loop.time() + self._first_byte_limit if complete else inf
         self._transport.write(request)
 
     def write(self, data: bytes, *, last: bool) -> None:
@@ -107,8 +120,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
         if last:
             self._request_sent = True
-            if not self._reader.head_done:
-                self._deadline = self.loop.time() + self._upstream.first_byte_timeout
+            if not self._has_head():
+                self._deadline = self.loop.time() + self._first_byte_limit
 
     async def drain(self) -> None:
         """Wait until the upstream has taken most of what was written, or is gone."""
@@ -152,7 +165,7 @@ class Connection(asyncio.Protocol):
         if now < self._deadline:
             self._sink.on_tick()
             return
-        what = "stood still" if self._reader.head_done else "did not answer"
+        what = "stood still" if self._has_head() else "did not answer"
         self._fail(UpstreamTimeout(f"the upstream {self._upstream} {what} for longer than its timeout"))
 
     def close(self) -> None:
@@ -178,6 +191,17 @@ class Connection(asyncio.Protocol):
         if sink is None:  # an answer to nothing: whatever it is, no request may be paired with it
             self.abort()
             return
+        if self._unread:
+            self._unread = False
+            whole = read_whole(data) if self._request_sent and not (self._head_request or self._read_paused) else None
+            if whole is not None:
+                self._sink = None
+                self._deadline = inf
+                self.reused = True
+                self._owner.take_back(self)
+                sink.on_whole(*whole)
+                return
+            self._reader.begin(sink, head_request=self._head_request, upgrade=self._upgrade)
         try:
             self._reader.feed(data)
         except UpstreamBroken as error:
@@ -200,7 +224,7 @@ class Connection(asyncio.Protocol):
         """The upstream sends no more; the transport closes itself."""
         self.alive = False
         sink = self._sink
-        if sink is not None and self._reader.end_of_stream():
+        if sink is not None and self._has_head() and self._reader.end_of_stream():
             self._finish(sink)
             sink.on_flush()
 
@@ -209,7 +233,7 @@ class Connection(asyncio.Protocol):
         self.alive = False
         self._release_drain()
         if self._sink is not None:
-            if not (self.reused or self._reader.received):
+            if self._unread and not self.reused:
                 self._owner.suspect(self)
             self._fail(self._explain_loss(exc))
         self._reader.close()
@@ -218,7 +242,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The upstream is slow to take the request."""
         self._write_paused = True
-        if not self._reader.head_done:
+        if not self._has_head():
             self._deadline = self.loop.time() + self._body_limit
         if self._sink is not None:
             self._sink.on_full()
@@ -226,7 +250,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The upstream takes more."""
         self._write_paused = False
-        if not self._request_sent and not self._reader.head_done:
+        if not self._request_sent and not self._has_head():
             self._deadline = inf
         self._release_drain()
         if self._sink is not None:
@@ -257,7 +281,7 @@ class Connection(asyncio.Protocol):
 
     def _explain_loss(self, exc: Exception | None) -> UpstreamError:
         why = f": {exc}" if exc else ""
-        if not self._reader.received:
+        if self._unread:
             return UpstreamUnreachable(f"the upstream {self._upstream} closed the connection before it answered{why}")
         return UpstreamBroken(f"the upstream {self._upstream} closed the connection in the middle of its answer{why}")
 

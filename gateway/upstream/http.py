@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
-from gateway.core.response import HOP, LENGTH, Field
+from gateway.core.response import HOP, LENGTH, Field, Head
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
@@ -68,6 +68,15 @@ class Exchange:
         self.client_gone = False
 
     # What the connection calls
+
+    def on_whole(self, head: Head, body: bytes) -> None:
+        """Keep the whole answer."""
+        self.status = head.status
+        self.fields = head.fields
+        if body:
+            self._chunks.append(body)
+        self.complete = True
+        self.on_flush()
 
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """Keep the head."""

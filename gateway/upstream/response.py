@@ -13,34 +13,21 @@ Sans-IO: bytes go in through `feed`, events come out at the sink, which is calle
 
 from __future__ import annotations
 
-import re
 from typing import Final, Protocol
 
 import httptools
 
-from gateway.core.response import CODING, CONNECTION, LENGTH, Field, read_field
+from gateway.core.response import CODING, CONNECTION, LENGTH, Field, Head, read_field, read_head
 from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
-_MEMO_SIZE: Final = 256
-_known_statuses: dict[bytes, int] = {}
-
-
-def _read_status(line: bytes) -> int:
-    """Return the status of a status line; 0 for what is no plain one."""
-    found = _STATUS_LINE.fullmatch(line)
-    if found is None:
-        return 0
-    if len(_known_statuses) >= _MEMO_SIZE:
-        _known_statuses.clear()
-    status = _known_statuses[line] = int(found[1])
-    return status
-
 
 class ResponseSink(Protocol):
     """Takes the events of one exchange. Called from the transport's callbacks: it must not block."""
+
+    def on_whole(self, head: Head, body: bytes) -> None:
+        """The whole answer came at once: nothing else will. The connection is no longer ours."""
 
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """The final head. Hop-by-hop fields are still there. `length` of the body in bytes; -1: not counted."""
@@ -65,6 +52,16 @@ class ResponseSink(Protocol):
 
     def on_drained(self) -> None:
         """The upstream takes more of the request."""
+
+
+def read_whole(data: bytes) -> tuple[Head, bytes] | None:
+    """Return the answer to anything but HEAD that is there as a whole and leaves the connection open; else None."""
+    end = data.find(b"\r\n\r\n")
+    head = read_head(data[:end]) if 0 < end <= HEAD_LIMIT else None
+    if head is None or not head.keep_alive or head.status in (101, 204, 304):
+        return None
+    body = data[end + 4 :]
+    return (head, body) if len(body) == head.length else None
 
 
 class ResponseReader:
@@ -133,38 +130,20 @@ class ResponseReader:
         Whatever is not plainly that is left to the parser, which has seen nothing of it yet.
         """
         end = data.find(b"\r\n\r\n")
-        if not 0 < end <= HEAD_LIMIT:
+        head = read_head(data[:end]) if 0 < end <= HEAD_LIMIT else None
+        if head is None:
             return False
-        first, *lines = data[:end].split(b"\r\n")
-        status = _known_statuses.get(first) or _read_status(first)
-        length, keep_alive = -1, True
-        fields: list[Field] = []
-        for line in lines:
-            field = read_field(line)
-            if field is None:
-                return False
-            fields.append(field)
-            kind = field.kind
-            if kind < CONNECTION:
-                continue
-            if kind == LENGTH:
-                if length >= 0 or field.number < 0:
-                    return False
-                length = field.number
-            elif kind == CODING:
-                return False
-            elif b"close" in field.value.lower():
-                keep_alive = False
-        if length < 0 and status not in (101, 204, 304):
-            return False
-        if status < 200:
-            return status == 101 and self._switch(fields, data[end + 4 :])
+        status, length = head.status, head.length
+        if status == 101:
+            return self._switch(head.fields, data[end + 4 :])
         bodiless = self._head_request or status in (204, 304)
+        if length < 0 and status not in (204, 304):
+            return False
         self.head_done = True
         # a 204 must not even announce a body (RFC 9112 §6.3)
-        self.keep_alive = keep_alive and not (status == 204 and length >= 0)
+        self.keep_alive = head.keep_alive and not (status == 204 and length >= 0)
         self._left = 0 if bodiless else length
-        self._sink.on_head(status, fields, length)
+        self._sink.on_head(status, head.fields, length)
         self._count(data[end + 4 :])
         return True
 

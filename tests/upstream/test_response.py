@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.response import Field
+from gateway.core.response import Field, Head
 from gateway.errors import UpstreamBroken, UpstreamError
 from gateway.upstream.response import ResponseReader
 
@@ -18,6 +18,8 @@ class Sink:
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         self.status, self.length = status, length
         self.headers = [(field.name, field.value) for field in fields]
+
+    def on_whole(self, head: Head, body: bytes) -> None: ...
 
     def on_body(self, data: bytes) -> None:
         self.body += data
