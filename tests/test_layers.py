@@ -1,7 +1,8 @@
 """The layers, and the test that holds them.
 
-    5 faces         __main__ · asgi · wsgi · cli/
-    4 runtime/      build (Settings → Generation) · serve · lifespan · protocol · sample_app
+    6 faces         __main__ · asgi · wsgi · cli/
+    5 runtime/      build (Settings → Generation) · upstreams · serve · lifespan · sample_app
+    4 server/       uvicorn's HTTP protocol made strict, and the short way of a request from socket to socket
     3 web/          scope · pipeline · middleware · wsgi · endpoints · forward_auth · answers · pages · admin
     2 flows/        ports · gate · authentication · sign_in · sessions · refresh · disconnect
       store/        bytes in, bytes out: Redis, embedded
@@ -11,8 +12,8 @@
     1 core/         sans-IO: values in, values out
     0 settings/ · errors
 
-Imports only go down. `flows` never sees Redis or httpx; nothing but `runtime` sees `store`, `provider` and `upstream`;
-the simulator stands apart.
+Imports only go down. `flows` never sees Redis or httpx; nothing but `runtime` sees `store` and `provider`, and
+nothing but `runtime` and `server` sees `upstream`; the simulator stands apart.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "provider": {"core", "settings", "errors"},
     "upstream": {"core", "telemetry", "settings", "errors"},
     "web": {"flows", "core", "telemetry", "settings", "errors"},
-    "runtime": {"web", "flows", "store", "provider", "upstream", "telemetry", "core", "settings", "errors"},
+    "server": {"web", "flows", "upstream", "telemetry", "core", "settings", "errors"},
+    "runtime": {"server", "web", "flows", "store", "provider", "upstream", "telemetry", "core", "settings", "errors"},
     "asgi": {"runtime", "settings", "errors"},
     "wsgi": {"runtime", "web", "asgi", "settings", "errors"},
     "cli": {"runtime", "simulator", "core", "settings", "errors"},
@@ -50,7 +52,7 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx": {"provider", "simulator"},
     "authlib": {"provider"},
     "starlette": {"web", "runtime", "simulator"},
-    "uvicorn": {"runtime", "simulator"},
+    "uvicorn": {"server", "runtime", "simulator"},
     "jinja2": {"web", "simulator"},
     "websockets": {"upstream"},
     "httptools": {"upstream"},

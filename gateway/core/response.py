@@ -74,6 +74,10 @@ class Head:
         self.length = length  # of the body in bytes; -1: not said
         self.keep_alive = keep_alive  # whether the connection stays open
 
+    def is_whole(self, length: int) -> bool:
+        """Whether so many bytes after it make the answer whole, and leave the connection ready for another."""
+        return length == self.length and self.keep_alive and self.status not in (101, 204, 304)
+
 
 _known: dict[bytes, Field] = {}
 _heads: dict[bytes, Head | None] = {}
@@ -90,6 +94,19 @@ def read_head(head: bytes) -> Head | None:
             _heads.clear()
         _heads[head] = found
     return found
+
+
+def read_whole(data: bytes) -> tuple[Head, bytes] | None:
+    """Return head and body of an answer that is there as a whole, has a body, and leaves the connection open.
+
+    None for any other. Not for answers to HEAD.
+    """
+    end = data.find(b"\r\n\r\n")
+    if not 0 < end <= _MEMO_HEAD:
+        return None
+    head = _heads.get(data[:end]) or read_head(data[:end])
+    body = data[end + 4 :]
+    return (head, body) if head is not None and head.is_whole(len(body)) else None
 
 
 def _read_head(head: bytes) -> Head | None:

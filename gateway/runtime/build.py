@@ -31,6 +31,7 @@ from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
 from gateway.web.account_pages import AccountPages
@@ -225,6 +226,7 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         pipeline=pipeline,
         lanes={name: Lane(door, proxies[name].pool) for name, door in doors.items()},
         metrics=metrics,
+        lines=request_lines(),
         live=live,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
     )

@@ -27,13 +27,12 @@ from gateway.server.connections import ConnectionGuard
 from gateway.server.known import Destination, KnownBlock, Permit
 from gateway.server.lane import Shared
 from gateway.server.switch import SWITCH, check_accept, join
-from gateway.telemetry.logs import takes_lines, write_line
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields
 from gateway.upstream.tunnel import Tunnel
 from gateway.web.body_limit import check_length
-from gateway.web.exchange import Exchange
+from gateway.web.exchange import Exchange, new_request_id
 from gateway.web.pipeline import OwnPage
 from gateway.web.responses import Answer
 
@@ -69,38 +68,33 @@ class FastExchange(Exchange):
     """One request and its answer; the sink of the upstream connection that carries it."""
 
     done = False
-    websocket = False
+    _head: RequestHead | None = None
+    _framing: BodyFraming | None = None  # of the request's body; None when it has none
+    is_websocket = False
     _permit: Permit | None = None
     _request = b""  # its head, as the upstream is sent it
+    _request_complete = True
     _body: list[bytes] | None = None  # of the request: framed, not sent yet
     _body_left: int | None = None  # bytes that the route's limit still allows; None: any number
-    _request_complete = True
     _connection: Connection | None = None
     _task: asyncio.Task[None] | None = None
     _out = b""  # the head of the answer, not written yet
     _chunked = False
 
-    def __init__(
-        self,
-        shared: Shared,
-        client: Client,
-        known: KnownBlock,
-        destination: Destination,
-        *,
-        head: RequestHead | None = None,
-        framing: BodyFraming | None = None,
-    ) -> None:
-        super().__init__()
-        self.client_address = known.client_address
+    def __init__(self, shared: Shared, client: Client, known: KnownBlock, destination: Destination) -> None:
+        self.began_at = perf_counter()  # as `Exchange` does; a call less
+        self.request_id = new_request_id()
         self.known = known
         self.destination = destination
         self._shared = shared
         self._client = client
+
+    def note_head(self, head: RequestHead, framing: BodyFraming | None) -> None:
+        """Take a head that was read as a whole, and the framing of the body that follows."""
         self._head = head
         self._framing = framing
-        if head is not None:
-            self.websocket = head.websocket
-            self._request_complete = framing is None
+        self.is_websocket = head.websocket
+        self._request_complete = framing is None
 
     @property
     def answering(self) -> bool:
@@ -141,8 +135,8 @@ class FastExchange(Exchange):
         lane.door.check_websocket(head)
         fields = encode_fields([*lane.door.passing_fields(head, allow), *allow.set_headers])
         seconds_left = self._shared.pipeline.seconds_left(passage)
-        permit = Permit(passage, lane, b"\r\n" + fields, seconds_left, self.client_address)
-        if not self.websocket:
+        permit = Permit(passage, lane, b"\r\n" + fields, seconds_left, head.client_address)
+        if not self.is_websocket:
             self.destination.route = passage.match.index
             self.known.permits[passage.match.index] = permit
         self._body_left = passage.match.route.body_limit
@@ -150,11 +144,15 @@ class FastExchange(Exchange):
         self.enter(permit)
 
     def enter(self, permit: Permit) -> None:
-        """Let the request in; it is sent with the next `flush`."""
+        """Let the request in; it is sent by `start`, or with the next `flush`."""
         self._permit = permit
         destination = self.destination
-        end = SWITCH + b"\r\n" if self.websocket else build_end(destination.method, self._framing)
-        lead = destination.lead(permit.lane, self.known.host)
+        lead = destination.lead or destination.aim(permit.lane, self.known.host)
+        end = destination.end
+        if self._framing is not None:
+            end = build_end(destination.method, self._framing)
+        elif self.is_websocket:
+            end = SWITCH + b"\r\n"
         self._request = b"".join((lead, self.request_id.encode(), permit.fields, end))
 
     # The request
@@ -211,7 +209,7 @@ class FastExchange(Exchange):
             self._request + self._take_body() if self._body else self._request,
             head_request=self.destination.method == "HEAD",
             complete=self._request_complete,
-            upgrade=self.websocket,
+            upgrade=self.is_websocket,
         )
         if self._framing is not None:
             self._client.release()
@@ -305,6 +303,7 @@ class FastExchange(Exchange):
         self.done = True
         passage = self._permit.passage
         self.note_passage(passage)
+        self.client_address = self.known.client_address
         join(self, self._client, self._connection, passage, self._shared, rest)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
@@ -392,15 +391,17 @@ class FastExchange(Exchange):
 
     def report(self) -> None:
         """Tell the request in the log, and count it."""
-        destination, permit, metrics = self.destination, self._permit, self._shared.metrics
-        if permit is None or self.error is not None or not takes_lines():
+        destination, permit, shared = self.destination, self._permit, self._shared
+        lines = shared.lines
+        if permit is None or lines is None or self.error is not None:
             if permit is not None:
                 self.note_passage(permit.passage)
-            self.tell(destination.method, destination.path.text, metrics)
+                self.client_address = self.known.client_address
+            self.tell(destination.method, destination.path.text, shared.metrics)
             return
         duration = perf_counter() - self.began_at
-        metrics.count_request("allow", self.status, duration)
-        write_line(self.request_id, destination.described(), permit.described, self.status, duration)
+        shared.metrics.count_request("allow", self.status, duration)
+        lines.write(self.request_id, destination.described, permit.described, self.status, duration)
 
 
 def _as_exception(error: BaseException) -> Exception:

@@ -86,14 +86,9 @@ class FastPath:
         except GatewayError:
             return None
         known = KnownBlock(head, self._shared.pipeline.read_session_key(head))
-        exchange = FastExchange(
-            self._shared,
-            client,
-            known,
-            Destination(head.method, head.path, head.query, head.raw_target),
-            head=head,
-            framing=read_body_framing(head),
-        )
+        destination = Destination(head.method, head.path, head.query, head.raw_target)
+        exchange = FastExchange(self._shared, client, known, destination)
+        exchange.note_head(head, read_body_framing(head))
         if not self._ask(exchange):
             return None
         if block and len(block) <= LONGEST_BLOCK:
@@ -108,7 +103,7 @@ class FastPath:
         pipeline, destination, known = self._shared.pipeline, exchange.destination, exchange.known
         if pipeline.is_own_path(destination.path):
             return False
-        if exchange.websocket:  # rare, and there is more to judge
+        if exchange.is_websocket:  # rare, and there is more to judge
             exchange.ask()
             return True
         passage = pipeline.admit_at_once(destination.method, known.host, destination.path, known.session_key)

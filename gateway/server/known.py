@@ -20,7 +20,7 @@ from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.server.lane import Lane
 from gateway.telemetry.logs import describe_asked, describe_caller
-from gateway.upstream.request import build_line, encode_fields
+from gateway.upstream.request import build_end, build_line, encode_fields
 
 _REQUEST_LINE: Final = re.compile(
     rb"(GET|HEAD|DELETE|OPTIONS) ((/[\x21\x22\x24-\x3e\x40-\x7e]*)(?:\?([\x21\x22\x24-\x7e]*))?) HTTP/1\.1"
@@ -66,7 +66,7 @@ class KnownBlock:
 class Destination:
     """Where a request line leads to on a host."""
 
-    __slots__ = ("_described", "_lead", "method", "path", "query", "raw_target", "route")
+    __slots__ = ("described", "end", "lead", "method", "path", "query", "raw_target", "route")
 
     def __init__(self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes) -> None:
         self.method = method
@@ -74,22 +74,16 @@ class Destination:
         self.query = query
         self.raw_target = raw_target
         self.route = -1  # number of the route that decides; -1: not asked yet
-        self._lead = b""
-        self._described = ""
+        self.lead = b""  # what the upstream is sent first; b"" until `aim`
+        self.end = build_end(method, None)  # and last, when there is no body
+        self.described = describe_asked(method, path.text)  # for the log
 
-    def described(self) -> str:
-        """Return what the log says of it."""
-        if not self._described:
-            self._described = describe_asked(self.method, self.path.text)
-        return self._described
-
-    def lead(self, lane: Lane, host: str) -> bytes:
-        """Return the request line for the upstream, the fields that depend on the destination alone, and a name."""
-        if not self._lead:
-            door = lane.door
-            line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
-            self._lead = line + encode_fields(door.address_fields(host, self.path)) + b"x-request-id: "
-        return self._lead
+    def aim(self, lane: Lane, host: str) -> bytes:
+        """Make and return `lead`: the request line, the fields that depend on the destination alone, and a name."""
+        door = lane.door
+        line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
+        self.lead = line + encode_fields(door.address_fields(host, self.path)) + b"x-request-id: "
+        return self.lead
 
     def build_head(self, known: KnownBlock) -> RequestHead:
         """Return the whole head, where one is needed after all."""

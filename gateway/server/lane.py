@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core.decision import Allow
 from gateway.core.response import Head
+from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
 from gateway.web.live import LiveSockets
@@ -47,5 +48,6 @@ class Shared(msgspec.Struct, frozen=True):
     pipeline: Pipeline
     lanes: dict[str, Lane]  # by the name of the upstream
     metrics: Metrics
+    lines: RequestLines | None  # the short way to the log
     live: LiveSockets
     websocket_idle: float  # seconds; 0: no limit

@@ -245,17 +245,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._rest(known)
-
-    def _rest(self, known: KnownBlock) -> None:
-        """Wait for the next request; of one that has begun to come, the parser knows."""
-        self._since = self.loop.time()
-        if self.flow.write_paused:
-            self.hold()
-        elif self.flow.read_paused:
-            self.release()
-        if known.block and not self._head_bytes and not self._ending:
-            self._known = known
+            self._since = self.loop.time()
+            flow = self.flow
+            if flow.write_paused:
+                self.hold()
+            elif flow.read_paused:
+                self.release()
+            if known.block and not self._head_bytes and not self._ending:
+                self._known = known
 
     # The clock's side
 

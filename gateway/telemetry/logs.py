@@ -61,23 +61,27 @@ log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
 )
 
 
-class _Lines:
-    """Writes the lines of one turn of the event loop at once: a write a request would cost more than the request.
+class RequestLines:
+    """Writes the lines of requests that went well, within the event loop of our own process, as JSON.
 
-    They share the moment at which the first of them was made.
+    The lines of one turn of the loop are written at once: a write a request would cost more than the request. They
+    share the moment at which the first of them was made.
     """
 
     def __init__(self) -> None:
         self._waiting: list[str] = []
         self._moment = ""
 
-    def write(self, line: str) -> None:
-        """Add a line that lacks its moment and its end."""
+    def write(self, request_id: str, asked: str, caller: str, status: int, duration: float) -> None:
+        """Write a line from parts that were described before; `duration` in seconds."""
         waiting = self._waiting
         if not waiting:
             asyncio.get_running_loop().call_soon(self._flush)
-            self._moment = f',"timestamp":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}}\n'
-        waiting.append(line + self._moment)
+            self._moment = f'{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}}\n'
+        waiting.append(
+            f'{{"event":"request","request_id":"{request_id}",{asked},"status":{status},{caller}'
+            f',"duration_ms":{duration * 1000:.2f},"level":"info","timestamp":"{self._moment}'
+        )
 
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
@@ -85,8 +89,7 @@ class _Lines:
         sys.stderr.buffer.flush()
 
 
-_lines: Final = _Lines()
-_direct = False
+_lines: RequestLines | None = None
 
 
 class RequestLine(NamedTuple):
@@ -112,29 +115,18 @@ class RequestLine(NamedTuple):
 
 
 def log_request(line: RequestLine) -> None:
-    """Write the line of one request that went well, within the event loop.
-
-    In our own process and as JSON this takes the short way, in the same form as every other event.
-    """
-    if _direct:
-        asked = describe_asked(line.method, line.path)
-        caller = describe_caller(line.decision, line.route, line.client, line.session)
-        write_line(line.request_id, asked, caller, line.status, line.duration)
-    else:  # another program's process, whose log is not ours to write to
+    """Write the line of one request that went well, in the same form as every other event."""
+    if _lines is None:
         log.info("request", **line.fields())
+        return
+    asked = describe_asked(line.method, line.path)
+    caller = describe_caller(line.decision, line.route, line.client, line.session)
+    _lines.write(line.request_id, asked, caller, line.status, line.duration)
 
 
-def takes_lines() -> bool:
-    """Whether `write_line` may be used."""
-    return _direct
-
-
-def write_line(request_id: str, asked: str, caller: str, status: int, duration: float) -> None:
-    """Write the line of one request from parts that were described before; `duration` in seconds."""
-    _lines.write(
-        f'{{"event":"request","request_id":"{request_id}",{asked},"status":{status},{caller}'
-        f',"duration_ms":{duration * 1000:.2f},"level":"info"'
-    )
+def request_lines() -> RequestLines | None:
+    """Return the short way to the log; None in another program's process, whose log is not ours to write to."""
+    return _lines
 
 
 def describe_asked(method: str, path: str) -> str:
@@ -173,5 +165,5 @@ def configure_logs(form: Literal["json", "console"], level: Literal["debug", "in
     _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
-    global _direct
-    _direct = form == "json" and level in {"debug", "info"}
+    global _lines
+    _lines = RequestLines() if form == "json" and level in {"debug", "info"} else None

@@ -16,10 +16,11 @@ import asyncio
 from math import inf
 from typing import Protocol, cast
 
+from gateway.core.response import read_whole
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
-from gateway.upstream.response import ResponseReader, ResponseSink, read_whole
+from gateway.upstream.response import ResponseReader, ResponseSink
 
 
 class Owner(Protocol):

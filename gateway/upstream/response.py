@@ -54,16 +54,6 @@ class ResponseSink(Protocol):
         """The upstream takes more of the request."""
 
 
-def read_whole(data: bytes) -> tuple[Head, bytes] | None:
-    """Return the answer to anything but HEAD that is there as a whole and leaves the connection open; else None."""
-    end = data.find(b"\r\n\r\n")
-    head = read_head(data[:end]) if 0 < end <= HEAD_LIMIT else None
-    if head is None or not head.keep_alive or head.status in (101, 204, 304):
-        return None
-    body = data[end + 4 :]
-    return (head, body) if len(body) == head.length else None
-
-
 class ResponseReader:
     """Reads the responses of one connection, one after the other."""
 

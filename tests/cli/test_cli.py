@@ -119,7 +119,7 @@ def test_explain(words: list[str], told: str) -> None:
 def test_explain_for_machines() -> None:
     told = json.loads(gateway("explain", "GET", "/other", "-c", EXAMPLE, "--json").stdout)
     assert told["decision"] == "allow"
-    assert told["route"] == 5
+    assert told["route"] == 7
     assert "x-tiktok-open-id" in told["headers_set"]
     assert "x-forwarded-user" in told["headers_removed"]
 

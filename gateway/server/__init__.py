@@ -1,0 +1,10 @@
+"""Our own server: uvicorn's HTTP protocol made strict, and a short way for the common request.
+
+protocol       one client connection: limits, timers, which way a request takes
+connections    how many an address may have, and who looks at the clock for them
+fast_path      takes requests for the short way
+known          what was found out before about header blocks and request lines
+fast_exchange  one request on the short way
+switch         from a request to a WebSocket
+lane           what they share: the way to each upstream, the log, the metrics
+"""
