@@ -217,10 +217,10 @@ def slow_proxy_form(simulator: RunningSimulator) -> Generator[Running]:
 
 
 @contextlib.contextmanager
-def asgi_form(simulator: RunningSimulator) -> Generator[Running]:
+def asgi_form(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
     """The gateway inside the echoing app, under a server that is not ours."""
     bound = listener()
-    settings = read_settings(simulator, url_of(bound))
+    settings = read_settings(simulator, url_of(bound), **changes)
     with serve_app(protect(echo, settings), bound) as url:
         yield Running(url, settings, simulator)
 

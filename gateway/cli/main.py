@@ -71,12 +71,15 @@ def demo(port: Port = 8080) -> None:
 
 
 @app.command()
-def run(config: Config = None) -> None:
-    """Serve. Example: gateway run -c gateway.yaml"""
+def run(
+    config: Config = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes, best one for each core.")] = 1,
+) -> None:
+    """Serve. Example: gateway run -c gateway.yaml --workers 4"""
     from gateway.runtime.serve import run as serve
     from gateway.settings import find, load
 
-    serve(load(find(os.environ, config), os.environ))
+    serve(load(find(os.environ, config), os.environ), workers)
 
 
 @app.command()

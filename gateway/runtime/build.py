@@ -26,6 +26,7 @@ from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
+from gateway.runtime.boards import Boards
 from gateway.runtime.upstreams import build_upstream, find_own_host
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
@@ -147,22 +148,31 @@ def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     return session, binding
 
 
-def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) -> Generation:
-    """Wire a gateway before `app`, or before the upstream in the settings when there is no app.
-
-    Opens no connection. Raises `SettingsError` when the embedded store is asked for but not installed.
-    """
-    store = open_store(
+def build_store(settings: Settings) -> Store:
+    """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
+    return open_store(
         settings.redis.url.get_secret_value(),
         key_prefix=settings.redis.key_prefix,
         timeout=settings.redis.timeout.total_seconds(),
     )
+
+
+def build(
+    settings: Settings, *, app: Any | None = None, clock: Clock = _now, boards: Boards | None = None, worker: int = 0
+) -> Generation:
+    """Wire a gateway before `app`, or before the upstream in the settings when there is no app.
+
+    `worker` is this process's row on the boards. Opens no connection. Raises `SettingsError` when something that the
+    settings name cannot be used.
+    """
+    boards = boards or Boards(1)
+    store = build_store(settings)
     provider = _build_provider(settings, clock)
     keyring = Keyring([read_secret_key(key.get_secret_value()) for key in settings.secret_keys])
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
     session_cookie, binding_cookie = build_cookies(settings)
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
-    metrics, live, readiness = Metrics(), LiveSockets(), Readiness(store)
+    metrics, live, readiness = Metrics(boards.metrics, worker), LiveSockets(), Readiness(store)
 
     sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
     refresh = Refresh(store, sessions, provider, clock=clock)
@@ -213,7 +223,9 @@ def build(settings: Settings, *, app: Any | None = None, clock: Clock = _now) ->
         pages=answers.pages,
         readiness=readiness,
     )
-    proxies = {name: ReverseProxy(build_upstream(name, each)) for name, each in settings.apps.items()}
+    proxies = {
+        name: ReverseProxy(build_upstream(name, each, workers=boards.workers)) for name, each in settings.apps.items()
+    }
     doors = _build_doors(settings, proxies, own_cookies)
     pipeline = Pipeline(gate, answers)
     everything: dict[str, Door] = {**doors}

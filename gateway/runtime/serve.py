@@ -1,4 +1,4 @@
-"""`gateway run`: two listeners in one event loop, signals, and a bounded, orderly end.
+"""`gateway run`: two listeners in one event loop (in each worker), signals, and a bounded, orderly end.
 
 SIGTERM or SIGINT: not ready any more → no new connections → WebSockets closed with 1001 → requests under way finish, up
 to the drain time → refreshes under way finish → connections closed → exit code 0. A second signal ends at once.
@@ -21,7 +21,9 @@ import uvicorn
 
 from gateway.core.forwarded import TrustedProxies
 from gateway.errors import StartError, StoreUnavailable
-from gateway.runtime.build import Generation, build
+from gateway.runtime.boards import Boards
+from gateway.runtime.build import Generation, build, build_store
+from gateway.runtime.workers import run_workers
 from gateway.server.connections import ConnectionGuard
 from gateway.server.fast_path import FastPath
 from gateway.server.protocol import StrictHttpProtocol, Timeouts
@@ -48,42 +50,73 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings) -> None:
-    """Serve until a signal. Raises `StartError` when an address is taken or Redis does not answer."""
-    configure_logs(settings.log.format, settings.log.level)
+def run(settings: Settings, workers: int = 1) -> None:
+    """Serve until a signal.
+
+    Raises `StartError` when an address is taken, Redis does not answer, or the settings are not fit for several
+    workers.
+    """
+    configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
     logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
-    generation = build(settings)
+    if workers > 1 and settings.redis.url.get_secret_value().startswith("memory:"):
+        raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
+    boards = Boards(workers)
     with contextlib.ExitStack() as stack:
-        public = stack.enter_context(bind(settings.listen, "listen"))
+        public = [stack.enter_context(each) for each in bind_many(settings.listen, "listen", workers)]
         admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
+
+        def work(number: int) -> None:
+            generation = build(settings, boards=boards, worker=number)
+            server = build_server(
+                generation.app, settings, fast_path=generation.fast_path, boards=boards, worker=number
+            )
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(serve(generation, server, public[number], admin))
+
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(generation, public, admin))
+            runner.run(_wait_for_store(settings))
+        if workers == 1:
+            work(0)
+        else:
+            log.info("started_workers", number=workers)
+            run_workers(workers, work)
+            log.info("stopped_workers")
 
 
-async def serve(generation: Generation, public: socket.socket, admin: socket.socket | None) -> None:
+async def serve(
+    generation: Generation, server: uvicorn.Server, public: socket.socket, admin: socket.socket | None
+) -> None:
     """Serve a generation on bound sockets until SIGTERM or SIGINT."""
-    try:
-        await _wait_for_store(generation)
-    except StartError:
-        await generation.close()
-        raise
-    servers = [build_server(generation.app, generation.settings, fast_path=generation.fast_path)]
-    sockets = [public]
+    servers, sockets = [server], [public]
     if admin is not None:
         servers.append(build_server(Admin(generation.metrics, generation.readiness), generation.settings))
         sockets.append(admin)
     tasks = [
-        asyncio.create_task(server.serve(sockets=[listener]), name="server")
-        for server, listener in zip(servers, sockets, strict=True)
+        asyncio.create_task(each.serve(sockets=[listener]), name="server")
+        for each, listener in zip(servers, sockets, strict=True)
     ]
     with _signals(generation, servers):
         log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
         await tasks[0]
-        for server in servers[1:]:
-            server.should_exit = True
+        for each in servers[1:]:
+            each.should_exit = True
         await asyncio.gather(*tasks)
     await generation.close()
     log.info("stopped")
+
+
+def bind_many(listen: Listen, key: str, number: int) -> list[socket.socket]:
+    """Bind a listening socket for each worker: TCP sockets of their own on one address, or one unix socket for all.
+
+    The caller closes them. Raises `StartError` naming the key to change.
+    """
+    first = bind(listen, key)
+    if number == 1 or listen.unix_path:
+        return [first] * number
+    # it was free: bound without SO_REUSEPORT, with which another gateway would share it unnoticed
+    address, family = first.getsockname()[:2], first.family
+    first.close()
+    return [socket.create_server(address, family=family, backlog=2048, reuse_port=True) for _ in range(number)]
 
 
 def bind(listen: Listen, key: str) -> socket.socket:
@@ -119,26 +152,37 @@ def _bind_unix(path: Path) -> socket.socket:
     return listener
 
 
-async def _wait_for_store(generation: Generation) -> None:
+async def _wait_for_store(settings: Settings) -> None:
     """Give a Redis that is starting too some time; then say what is wrong rather than serve errors."""
     give_up_at = asyncio.get_running_loop().time() + REDIS_PATIENCE.total_seconds()
-    while True:
-        try:
-            return await generation.store.ping()
-        except StoreUnavailable as error:
-            if asyncio.get_running_loop().time() >= give_up_at:
-                raise StartError(
-                    f"redis: {error}. Start Redis, or correct `redis:` (or GATEWAY__REDIS); "
-                    "`redis: memory://` needs no Redis, for development."
-                ) from None
-            log.warning("waiting_for_redis", reason=str(error))
-            await asyncio.sleep(1)
+    store = build_store(settings)
+    try:
+        while True:
+            try:
+                return await store.ping()
+            except StoreUnavailable as error:
+                if asyncio.get_running_loop().time() >= give_up_at:
+                    raise StartError(
+                        f"redis: {error}. Start Redis, or correct `redis:` (or GATEWAY__REDIS); "
+                        "`redis: memory://` needs no Redis, for development."
+                    ) from None
+                log.warning("waiting_for_redis", reason=str(error))
+                await asyncio.sleep(1)
+    finally:
+        await store.close()
 
 
 def build_server(
-    app: Any, settings: Settings, *, fast_path: FastPath | None = None, lifespan: Literal["on", "off"] = "off"
+    app: Any,
+    settings: Settings,
+    *,
+    fast_path: FastPath | None = None,
+    lifespan: Literal["on", "off"] = "off",
+    boards: Boards | None = None,
+    worker: int = 0,
 ) -> uvicorn.Server:
     """Make a server of ours; the caller binds its socket and handles signals."""
+    boards = boards or Boards(1)
     limits = settings.limits
     timeouts = Timeouts(
         head=limits.head_timeout.total_seconds(),
@@ -146,7 +190,12 @@ def build_server(
         send=limits.send_timeout.total_seconds(),
         keep_alive=limits.keep_alive.total_seconds(),
     )
-    guard = ConnectionGuard(limits.connections_per_address, TrustedProxies(settings.trusted_proxies))
+    guard = ConnectionGuard(
+        limits.connections_per_address,
+        TrustedProxies(settings.trusted_proxies),
+        board=boards.connections,
+        worker=worker,
+    )
     own = {"head_limit": limits.header_bytes, "timeouts": timeouts, "guard": guard, "fast_path": fast_path}
     protocol = type("Protocol", (StrictHttpProtocol,), own)
     return _Server(

@@ -10,8 +10,11 @@ from gateway.settings import UpstreamSettings
 from gateway.upstream import Address, Upstream
 
 
-def build_upstream(name: str, settings: UpstreamSettings) -> Upstream:
-    """Return an upstream ready to be connected to. Raises `SettingsError` when its certificates cannot be used."""
+def build_upstream(name: str, settings: UpstreamSettings, *, workers: int = 1) -> Upstream:
+    """Return an upstream ready to be connected to, with one worker's share of its connections.
+
+    Raises `SettingsError` when its certificates cannot be used.
+    """
     timeouts = settings.timeouts
     return Upstream(
         name=name,
@@ -21,7 +24,7 @@ def build_upstream(name: str, settings: UpstreamSettings) -> Upstream:
         connect_timeout=timeouts.connect.total_seconds(),
         first_byte_timeout=timeouts.first_byte.total_seconds(),
         idle_timeout=timeouts.idle.total_seconds(),
-        max_connections=settings.max_connections,
+        max_connections=max(1, settings.max_connections // workers),
     )
 
 

@@ -220,7 +220,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         headers = self.server_state.default_headers
         if self._dated[0] is not headers:  # made anew every second
             type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
-        return self._dated[1] if self._keep_alive else self._dated[1] + b"connection: close\r\n"
+        # an answer before the request has ended: whatever follows of it is nobody's (RFC 9112 §9.3)
+        stays = self._keep_alive and self._body_taker is None
+        return self._dated[1] if stays else self._dated[1] + b"connection: close\r\n"
 
     def hold(self) -> None:
         """Take no more of the request body for now."""

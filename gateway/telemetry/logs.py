@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -65,10 +67,11 @@ class RequestLines:
     """Writes the lines of requests that went well, within the event loop of our own process, as JSON.
 
     The lines of one turn of the loop are written at once: a write a request would cost more than the request. They
-    share the moment at which the first of them was made.
+    share the moment at which the first of them was made. `shared`: other processes write to the same place.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
         self._waiting: list[str] = []
         self._moment = ""
 
@@ -85,8 +88,23 @@ class RequestLines:
 
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
-        sys.stderr.buffer.write("".join(lines).encode("utf-8", "replace"))
-        sys.stderr.buffer.flush()
+        out = sys.stderr.buffer
+        for piece in _pack(lines) if self._shared else ("".join(lines),):
+            out.write(piece.encode("utf-8", "replace"))
+            out.flush()
+
+
+def _pack(lines: Sequence[str]) -> Iterator[str]:
+    """Yield whole lines, as many together as a pipe takes in one piece (POSIX: PIPE_BUF)."""
+    packed: list[str] = []
+    size = 0
+    for line in lines:
+        if size + len(line) > select.PIPE_BUF and packed:
+            yield "".join(packed)
+            packed, size = [], 0
+        packed.append(line)
+        size += len(line)
+    yield "".join(packed)
 
 
 _lines: RequestLines | None = None
@@ -144,8 +162,13 @@ def _quote(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def configure_logs(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
-    """Send all events of this process, ours and the libraries', to standard error in one form."""
+def configure_logs(
+    form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"], *, shared: bool = False
+) -> None:
+    """Send all events of this process, ours and the libraries', to standard error in one form.
+
+    `shared`: other processes write there, too.
+    """
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -166,4 +189,4 @@ def configure_logs(form: Literal["json", "console"], level: Literal["debug", "in
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
     global _lines
-    _lines = RequestLines() if form == "json" and level in {"debug", "info"} else None
+    _lines = RequestLines(shared=shared) if form == "json" and level in {"debug", "info"} else None

@@ -51,7 +51,7 @@ _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 
 
-def open_board(workers: int) -> Board:
+def open_metrics_board(workers: int) -> Board:
     """Return a board for the metrics of so many processes."""
     return Board(rows=workers, columns=len(_LABELS))
 
@@ -60,7 +60,7 @@ class Metrics(Collector):
     """The gateway's counters. One object a process; `worker` is the process' row on the board."""
 
     def __init__(self, board: Board | None = None, worker: int = 0) -> None:
-        self._board = board or open_board(1)
+        self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
         self._cells[_WEBSOCKETS] = 0.0  # those of a predecessor are gone
         self._registry = CollectorRegistry()

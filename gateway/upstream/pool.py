@@ -185,12 +185,11 @@ class Pool:
         connection.close()
 
     def close(self) -> None:
-        """Close the idle connections now, the others when their exchange ends."""
+        """Close the idle connections at once, the others when their exchange ends."""
         self._closed = True
         for place in self.places.known:
-            for connection in place.idle:
-                connection.close()
-            place.idle.clear()
+            for connection in tuple(place.idle):
+                connection.abort()  # a goodbye in TLS would outlive the event loop
 
     # What connections call
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
 from gateway.upstream.address import Upstream
@@ -54,3 +56,4 @@ class ReverseProxy:
         """Close what is idle; exchanges still going on end by themselves."""
         self.pool.close()
         await self._sockets.close()
+        await asyncio.sleep(0)  # the event loop learns what was closed

@@ -51,9 +51,9 @@ class RunningProcess:
 
 @contextlib.contextmanager
 def run_gateway(
-    tmp_path: Path, simulator: RunningSimulator, redis: RedisServer, upstream: str, **changes: str
+    tmp_path: Path, simulator: RunningSimulator, redis: RedisServer, upstream: str, *words: str, **changes: str
 ) -> Generator[RunningProcess]:
-    """Run `gateway run` until the test ends it."""
+    """Run `gateway run` with these further words until the test ends it."""
     port, admin = free_port(), free_port()
     settings: Mapping[str, str] = {
         "public_url": f"http://127.0.0.1:{port}",
@@ -75,7 +75,7 @@ def run_gateway(
     log = tmp_path / "log"
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run"],
+            [sys.executable, "-m", "gateway", "run", *words],
             env=gateway_environ(**settings),
             stderr=stderr,
             text=True,
