@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.asgi import read_settings
+from gateway.errors import SettingsError
 from gateway.runtime.build import build
 from gateway.settings import Settings
 from gateway.web.wsgi import WsgiGateway
@@ -23,7 +24,14 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
     The app gets the same headers as behind the proxy, and besides `REMOTE_USER` (the open_id) and
     `environ["gateway.identity"]`. Raises `SettingsError`, with every problem in its message.
     """
-    generation = build(read_settings(settings, needs_upstream=False), app=app)
+    settings = read_settings(settings, needs_upstream=False)
+    for index, route in enumerate(settings.routes):
+        if route.upstream != "default":
+            raise SettingsError(
+                f"routes[{index}].upstream: WSGI middleware leads to its app only: take `{route.upstream}` away, or "
+                "run the gateway as a proxy or as ASGI middleware"
+            )
+    generation = build(settings, app=app)
     return WsgiGateway(
         app,
         pipeline=generation.pipeline,

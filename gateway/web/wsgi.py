@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -23,8 +23,10 @@ from gateway.core.headers import in_process_headers
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
 from gateway.core.response import client_headers
+from gateway.errors import ContentTooLarge, GatewayError
 from gateway.flows.gate import Passage
 from gateway.telemetry.metrics import Metrics
+from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, Message
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
@@ -104,6 +106,8 @@ class WsgiGateway:
         try:
             head = read_environ(environ, self._reader)
             outcome = self.loop.run(self._judge(head, exchange, environ))
+            if isinstance(outcome, Passage):
+                check_length(head, outcome.match.route.body_limit)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
             outcome = self._pipeline.answer_error(error, head, exchange)
         if isinstance(outcome, Answer):
@@ -170,6 +174,13 @@ class WsgiGateway:
         try:
             body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
             return body
+        except GatewayError as error:
+            answer = self._pipeline.answer_error(error, head, exchange)
+            if exchange.status:
+                raise
+            exchange.status = answer.status
+            start_response(_status_line(answer.status), _to_wsgi(answer.headers))
+            return [answer.body]
         finally:
             exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
 
@@ -190,12 +201,47 @@ class WsgiGateway:
                 text = value.decode("latin-1")
                 joiner = "; " if variable == "HTTP_COOKIE" else ","
                 inner[variable] = inner[variable] + joiner + text if variable in inner else text
+        limit = passage.match.route.body_limit
+        if limit is not None:
+            inner["wsgi.input"] = LimitedInput(environ["wsgi.input"], limit)
         inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[len(environ.get("SCRIPT_NAME", "")) :]
         inner.pop("REMOTE_USER", None)
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
         return inner
+
+
+class LimitedInput:
+    """A request body that ends in `ContentTooLarge` beyond its limit (PEP 3333, "Input and Error Streams").
+
+    Where a length was announced it has been checked; this is for bodies that come in chunks.
+    """
+
+    def __init__(self, body: Any, limit: int) -> None:
+        self._body = body
+        self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes; a negative number reads all."""
+        return self._count(self._body.read(self._left + 1 if size < 0 else size))
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read a line, or as much of it."""
+        return self._count(self._body.readline(self._left + 1 if size < 0 else size))
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        """Read all lines."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _count(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ContentTooLarge("a request body of more bytes than the route allows")
+        return data
 
 
 def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:

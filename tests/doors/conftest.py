@@ -76,10 +76,10 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def wsgi(simulator: RunningSimulator) -> Generator[Running]:
+def wsgi(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
     server = WSGIServer(("127.0.0.1", 0), _QuietHandler)
     url = f"http://127.0.0.1:{server.server_port}"
-    settings = read_settings(simulator, url)
+    settings = read_settings(simulator, url, **changes)
     protected = protect_wsgi(flask_echo(), settings)
     server.set_app(protected)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import ssl
 import threading
@@ -18,14 +19,18 @@ import uvicorn
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from gateway.errors import SettingsError
+from gateway.errors import ContentTooLarge, SettingsError
 from gateway.runtime.upstreams import build_upstream, find_own_host
 from gateway.settings import UpstreamSettings
 from gateway.simulator import RunningSimulator
+from gateway.web.wsgi import LimitedInput
+from gateway.wsgi import protect
+from tests.doors.conftest import wsgi
 from tests.harness import (
     Running,
     asgi_form,
     listener,
+    read_settings,
     serve_app,
     serve_gateway,
     serve_gateway_slowly,
@@ -149,6 +154,40 @@ def test_in_process_too(simulator: RunningSimulator, chunked: bool) -> None:
         for body, status in ((b"1234567890", 200), (b"12345678901", 413)):
             content: Any = iter([body]) if chunked else body
             assert httpx.post(running.url + "/x", content=content, trust_env=False).status_code == status
+
+
+def test_in_process_under_wsgi_too(simulator: RunningSimulator) -> None:
+    with wsgi(simulator, routes="[{path: /**, access: public, limits: {body: 10}}]") as running:
+        for body, status in ((b"1234567890", 200), (b"12345678901", 413)):
+            assert httpx.post(running.url + "/x", content=body, trust_env=False).status_code == status
+
+
+@pytest.mark.parametrize("read", [lambda body: body.read(), lambda body: body.readlines(), lambda body: list(body)])
+def test_a_body_of_unknown_length_is_counted_under_wsgi(read: Callable[[LimitedInput], object]) -> None:
+    assert read(LimitedInput(io.BytesIO(b"12345\n7890"), 10))
+    with pytest.raises(ContentTooLarge):
+        read(LimitedInput(io.BytesIO(b"12345\n78901"), 10))
+
+
+def test_asgi_middleware_forwards_what_a_route_leads_elsewhere(simulator: RunningSimulator) -> None:
+    routes = "[{path: /office/**, access: public, upstream: office}, {path: /**, access: public}]"
+    with serve_app(named("office")) as office:
+        upstreams = json.dumps({"office": {"url": office, "strip_prefix": "/office"}})
+        with asgi_form(simulator, routes=routes, upstreams=upstreams) as running:
+            assert get(running, "/office/x")["path"] == "/x"
+            assert get(running, "/x")["path"] == "/x"
+            assert "app" not in get(running, "/x")
+
+
+def test_wsgi_middleware_says_that_it_cannot(simulator: RunningSimulator) -> None:
+    settings = read_settings(
+        simulator,
+        "http://127.0.0.1:1",
+        routes="[{path: /**, upstream: office}]",
+        upstreams='{office: "http://127.0.0.1:9"}',
+    )
+    with pytest.raises(SettingsError, match=r"routes\[0\].upstream"):
+        protect(object(), settings)
 
 
 def test_the_general_limit_holds_where_a_route_has_none(serve: Serve, simulator: RunningSimulator) -> None:
