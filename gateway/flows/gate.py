@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -13,6 +14,7 @@ from gateway.core.identity import IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import RequestHead
+from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
 
@@ -68,9 +70,10 @@ class Gate:
     async def check(self, head: RequestHead) -> Passage | Refusal:
         """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
         match = self._policy.match(head.method, head.host, head.path)
-        known = self._recall(match, self.read_session_key(head))
+        session_key = self.read_session_key(head)
+        known = self._recall(match, session_key)
         if isinstance(known, Unknown):
-            known = await self._read(head)
+            known = await self._confirm_or_read(head, session_key or "")
         return self._admit(match, known) or Refusal(refuse(match, head), match)
 
     def read_session_key(self, head: RequestHead) -> str | None:
@@ -89,6 +92,26 @@ class Gate:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
         return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
 
+    def confirm(self, known: Known, told: Callable[[bool | BaseException], None]) -> None:
+        """Ask the store whether a caller is the same as before, and have it `told`: without a task, in one read.
+
+        False when all has to be read again; an error when the store cannot say.
+        """
+        mark = self._memory.begin_read()
+
+        def read(done: asyncio.Future[list[bytes | None]]) -> None:
+            error = StoreUnavailable("the store was closed") if done.cancelled() else done.exception()
+            if error is not None:
+                told(error)
+                return
+            now = self._clock()
+            same = now < known.settled_until and self._authentication.is_same(known.signed_in, done.result())
+            if same:
+                self._memory.remember(known, mark, now)
+            told(same)
+
+        self._authentication.read_again(known.signed_in).add_done_callback(read)
+
     def _recall(self, match: Match | None, session_key: str | None) -> Known | Unknown | None:
         """Return who calls, as far as the decision depends on it."""
         if session_key is None or not needs_caller(match):
@@ -99,6 +122,20 @@ class Gate:
         allow = admits(match, known.allow if known is not None else None, self._anonymous)
         return Passage(allow, match, known) if allow is not None and match is not None else None
 
+    async def _confirm_or_read(self, head: RequestHead, session_key: str) -> Known | None:
+        known = self._memory.find(session_key, self._clock())
+        if known is not None and await self._is_confirmed(known):
+            return known
+        return await self._read(head)
+
+    async def _is_confirmed(self, known: Known) -> bool:
+        confirmed: asyncio.Future[bool | BaseException] = asyncio.get_running_loop().create_future()
+        self.confirm(known, lambda told: None if confirmed.done() else confirmed.set_result(told))
+        told = await confirmed
+        if isinstance(told, BaseException):
+            raise told
+        return told
+
     async def _read(self, head: RequestHead) -> Known | None:
         mark = self._memory.begin_read()
         signed_in = await self._authentication.read(head)
@@ -108,7 +145,8 @@ class Gate:
         known = Known(
             signed_in=signed_in,
             allow=admit(self.identity_headers, build_identity(signed_in)),
-            until=min(now + self._memory.lasts, self._authentication.settled_until(signed_in)),
+            settled_until=self._authentication.settled_until(signed_in),
+            until=now,
         )
         self._memory.remember(known, mark, now)
         return known

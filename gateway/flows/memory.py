@@ -1,12 +1,13 @@
-"""Callers remembered for a short while, so that most requests ask the store nothing.
+"""Callers remembered for a short while, so that most requests ask the store nothing, or only whether all is the same.
 
 Rules
 1. Only what the store would have said is remembered, at most `lasts` long, and never beyond the moment at which
    something has to be done about the session (it expires, it must be marked as seen, its token is due).
 2. Whoever changes a session or a grant, on whatever replica, makes it forgotten: the store tells each change.
-   While the store cannot promise that, nothing is remembered and nothing is recalled.
+   While the store cannot promise that, nothing is answered from memory.
    Whoever holds a `Known` asks whether it is still `remembered`; that is taken away at once.
 3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
+4. What is too old to be answered from is kept all the same: if the store still has the same bytes, it is true again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Known(msgspec.Struct):
 
     signed_in: SignedIn
     allow: Allow
-    until: datetime
-    remembered: bool = False  # whether it may be answered from: set and taken away by `Memory` only
+    settled_until: datetime
+    until: datetime  # when the store has to be asked again
+    remembered: bool = False  # whether it may be answered from till then: set and taken away by `Memory` only
 
 
 class Memory:
@@ -52,29 +54,36 @@ class Memory:
     def recall(self, session_key: str, now: datetime) -> Known | None:
         """Return who is signed in, if remembered and still true."""
         known = self._known.get(session_key)
-        return known if known is not None and self.holds(known, now) else None
+        if known is None or not known.remembered or now >= known.until or not self._store.following:
+            return None
+        return known
 
-    def holds(self, known: Known, now: datetime) -> bool:
-        """Whether this is remembered and still true."""
-        return known.remembered and now < known.until and self._store.following
+    def find(self, session_key: str, now: datetime) -> Known | None:
+        """Return who was signed in; true only if the store still has the bytes that it was read from."""
+        known = self._known.get(session_key)
+        return known if known is not None and now < known.settled_until else None
 
     def begin_read(self) -> int:
         """Return a mark to be taken before the store is asked."""
         return self._count
 
     def remember(self, known: Known, mark: int, now: datetime) -> None:
-        """Remember what was read since `mark`, unless it has changed meanwhile."""
+        """Remember what was read, or found to be the same, since `mark`."""
         session_key, grant_key = known.signed_in.session_key, known.signed_in.session.grant_key
-        if now >= known.until or not self._store.following or mark < self._horizon:
+        if now >= known.settled_until:
             return
-        if max(self._recent.get(session_key, 0), self._recent.get(grant_key, 0)) > mark:
-            return
-        if len(self._known) >= SIZE:
-            self._forget_all()
-        self._drop(session_key)  # what was known of it before may be in somebody's hands
-        self._known[session_key] = known
-        self._leaning[grant_key].add(session_key)
-        known.remembered = True
+        if self._known.get(session_key) is not known:
+            if len(self._known) >= SIZE:
+                self._forget_all()
+            self._drop(session_key)  # what was known of it before may be in somebody's hands
+            self._known[session_key] = known
+            self._leaning[grant_key].add(session_key)
+        known.until = min(now + self.lasts, known.settled_until)
+        known.remembered = self._store.following and not self._has_changed(session_key, grant_key, mark)
+
+    def _has_changed(self, session_key: str, grant_key: str, mark: int) -> bool:
+        """Whether either may have changed since `mark`."""
+        return mark < self._horizon or max(self._recent.get(session_key, 0), self._recent.get(grant_key, 0)) > mark
 
     def forget(self, key: str | None) -> None:
         """Forget what leans on a session or grant key; None: everything."""

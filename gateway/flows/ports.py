@@ -6,6 +6,7 @@ should; every method of `Provider` raises a `ProviderError`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -29,8 +30,8 @@ class Store(Protocol):
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
 
-    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return what is stored under each key, in order."""
+    def read_many(self, keys: Sequence[str]) -> asyncio.Future[list[bytes | None]]:
+        """Begin to read what is stored under each key; the result is in their order."""
 
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """Store for `ttl` seconds (> 0)."""

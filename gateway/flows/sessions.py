@@ -5,6 +5,7 @@ A value that no key opens counts as absent: it was altered, or sealed by a key t
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,12 +22,13 @@ MEMO_SIZE: Final = 20_000
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A live session with the grant it leans on, and the exact bytes it was read from."""
+    """A live session with the grant it leans on, and the exact bytes both were read from."""
 
     session_key: str
     session: Session
     sealed_session: bytes
     grant: Grant
+    sealed_grant: bytes
 
 
 class StoredGrant(msgspec.Struct, frozen=True):
@@ -59,9 +61,17 @@ class Sessions:
             sealed_grant = await self._store.read(session.grant_key)
             self._remember(key, session.grant_key)
         grant = read_record(self._keyring, session.grant_key, sealed_grant, Grant)
-        if grant is None or grant.subject != session.subject:
+        if grant is None or sealed_grant is None or grant.subject != session.subject:
             return None
-        return SignedIn(session_key=key, session=session, sealed_session=sealed, grant=grant)
+        return SignedIn(key, session, sealed, grant, sealed_grant)
+
+    def read_again(self, signed_in: SignedIn) -> asyncio.Future[list[bytes | None]]:
+        """Read what both records are stored as now, for `is_same`: what is the same need not be opened again."""
+        return self._store.read_many((signed_in.session_key, signed_in.session.grant_key))
+
+    def is_same(self, signed_in: SignedIn, sealed: list[bytes | None]) -> bool:
+        """Whether these are the bytes that the records were read from."""
+        return sealed == [signed_in.sealed_session, signed_in.sealed_grant]
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return when something has to be done: the session ends, is to be touched, or its token is due."""

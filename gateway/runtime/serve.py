@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -33,6 +34,7 @@ from gateway.web.admin import Admin
 
 DRAIN: Final = timedelta(seconds=20)
 """Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
+PARENT_TICK: Final = timedelta(seconds=1)
 REDIS_PATIENCE: Final = timedelta(seconds=10)
 """Time in which Redis may still be starting when the gateway does."""
 
@@ -66,12 +68,13 @@ def run(settings: Settings, workers: int = 1) -> None:
         admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
 
         def work(number: int) -> None:
+            parent = os.getppid() if workers > 1 else None
             generation = build(settings, boards=boards, worker=number)
             server = build_server(
                 generation.app, settings, fast_path=generation.fast_path, boards=boards, worker=number
             )
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(serve(generation, server, public[number], admin))
+                runner.run(serve(generation, server, public[number], admin, parent=parent))
 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_wait_for_store(settings))
@@ -84,9 +87,14 @@ def run(settings: Settings, workers: int = 1) -> None:
 
 
 async def serve(
-    generation: Generation, server: uvicorn.Server, public: socket.socket, admin: socket.socket | None
+    generation: Generation,
+    server: uvicorn.Server,
+    public: socket.socket,
+    admin: socket.socket | None,
+    *,
+    parent: int | None = None,
 ) -> None:
-    """Serve a generation on bound sockets until SIGTERM or SIGINT."""
+    """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
     servers, sockets = [server], [public]
     if admin is not None:
         servers.append(build_server(Admin(generation.metrics, generation.readiness), generation.settings))
@@ -95,7 +103,9 @@ async def serve(
         asyncio.create_task(each.serve(sockets=[listener]), name="server")
         for each, listener in zip(servers, sockets, strict=True)
     ]
-    with _signals(generation, servers):
+    with _signals(generation, servers) as stop:
+        if parent is not None:
+            _stop_with_parent(parent, stop)
         log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
         await tasks[0]
         for each in servers[1:]:
@@ -217,8 +227,21 @@ def build_server(
     )
 
 
+def _stop_with_parent(parent: int, stop: Callable[[], None]) -> None:
+    """Stop once the parent was killed: nobody would tell this worker to."""
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if os.getppid() == parent:
+            loop.call_later(PARENT_TICK.total_seconds(), look)
+        else:
+            stop()
+
+    look()
+
+
 @contextlib.contextmanager
-def _signals(generation: Generation, servers: list[uvicorn.Server]) -> Generator[None, None, None]:
+def _signals(generation: Generation, servers: list[uvicorn.Server]) -> Generator[Callable[[], None]]:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -232,7 +255,7 @@ def _signals(generation: Generation, servers: list[uvicorn.Server]) -> Generator
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        yield
+        yield stop
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

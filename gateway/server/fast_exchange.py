@@ -123,6 +123,24 @@ class FastExchange(Exchange):
             case OwnPage():  # `FastPath` leaves those to the app
                 raise GatewayError("a page of the gateway's own on the short way")
 
+    def confirm(self, permit: Permit) -> None:
+        """Enter with a permit that no longer holds, if the store says that nothing has changed."""
+        pipeline = self._shared.pipeline
+
+        def told(same: bool | BaseException) -> None:
+            if self.done:
+                return
+            if same is True:
+                permit.renew(pipeline.seconds_left(permit.passage))
+                self.enter(permit)
+                self.flush()
+            elif same is False:
+                self.ask()
+            else:
+                self._fail(same)
+
+        pipeline.confirm(permit.passage, told)
+
     def admit(self, passage: Passage) -> None:
         """Let the request in, and remember what that took.
 

@@ -52,14 +52,18 @@ class FastPath:
             return None
         permit = known.permits.get(destination.route)
         exchange = FastExchange(self._shared, client, known, destination)
-        if permit is not None and permit.holds():
+        if permit is None:
+            if not self._ask(exchange):
+                return None
+        elif not permit.holds():
+            exchange.confirm(permit)
+            return exchange
+        else:
             exchange.enter(permit)
             connection = permit.lane.pool.take_idle()
             if connection is not None:
                 exchange.start(connection)
                 return exchange
-        elif not self._ask(exchange):
-            return None
         exchange.flush()
         return exchange
 

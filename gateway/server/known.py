@@ -10,7 +10,6 @@ Nothing is decided here. A permit is the gate's own `Passage`, and holds as long
 from __future__ import annotations
 
 import re
-from math import inf
 from time import monotonic
 from typing import Final
 
@@ -39,12 +38,17 @@ class Permit:
         self.fields = fields  # lines: the client's own fields, who it is, and the identity headers
         self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
         self._caller = passage.caller
-        self._until = monotonic() + seconds_left if seconds_left < inf else inf
+        self._until = 0.0
+        self.renew(seconds_left)
 
     def holds(self) -> bool:
         """Whether it still does."""
         caller = self._caller
         return caller is None or (caller.remembered and monotonic() < self._until)
+
+    def renew(self, seconds_left: float) -> None:
+        """Have it hold for so long from now on."""
+        self._until = monotonic() + seconds_left
 
 
 class KnownBlock:

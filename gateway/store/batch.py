@@ -1,17 +1,25 @@
-"""Joins the reads of one turn of the event loop into one command.
+"""Joins reads into few commands.
 
-A command through redis-py costs far more than Redis needs to answer it, so under load many requests share one. Alone, a
-read waits for nothing but the turn it was asked in.
+A command through redis-py costs far more than Redis needs to answer it, so under load many requests share one: those of
+one turn of the event loop, and those that come while others are under way. Alone, a read waits for nothing but the turn
+it was asked in.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from gateway.errors import StoreUnavailable
 
 Values = list[bytes | None]
+
+
+MOST_AT_ONCE: Final = 2
+"""Commands under way at the same time; what is asked meanwhile waits for one of them, and shares the next."""
+MOST_KEYS: Final = 500
+"""Most keys read by one command: Redis does nothing else meanwhile."""
 
 
 class ReadBatch:
@@ -25,17 +33,27 @@ class ReadBatch:
     def read(self, keys: Sequence[str]) -> asyncio.Future[Values]:
         """Return the values of `keys`, in order, once they are here."""
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._start)
         future: asyncio.Future[Values] = loop.create_future()
+        if not keys:
+            future.set_result([])
+            return future
+        if not self._waiting and len(self._running) < MOST_AT_ONCE:
+            loop.call_soon(self._start)
         self._waiting.append((keys, future))
         return future
 
     def _start(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting[:MOST_KEYS], self._waiting[MOST_KEYS:]
+        if not waiting:
+            return
         task = asyncio.create_task(self._answer(waiting), name="read batch")
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._waiting:
+            self._start()
 
     async def _answer(self, waiting: list[tuple[Sequence[str], asyncio.Future[Values]]]) -> None:
         try:

@@ -28,6 +28,7 @@ from redis.exceptions import (
 from gateway.errors import StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.changes import ChangeFeed
+from gateway.store.reader import Reader
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,13 +92,21 @@ class RedisStore:
     """The store over a redis-py client; see `flows.ports.Store` for what each method promises."""
 
     def __init__(
-        self, client: Any, *, address: str, key_prefix: str, timeout: float, feed: ChangeFeed | None = None
+        self,
+        client: Any,
+        *,
+        address: str,
+        key_prefix: str,
+        timeout: float,
+        reader: Reader | None = None,
+        feed: ChangeFeed | None = None,
     ) -> None:
-        """`feed` tells what others change; without it, nobody else can (the embedded store)."""
+        """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
         self._client = client
         self._prefix = key_prefix
         self.address = address
         self.timeout = timeout
+        self._reader = reader
         self._feed = feed
         self._changed: Callable[[str | None], None] | None = None
         self._reads = ReadBatch(self._fetch)
@@ -130,15 +139,16 @@ class RedisStore:
         """Return what is stored, or None."""
         return (await self._reads.read((key,)))[0]
 
-    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return what is stored under each key, in order."""
-        return await self._reads.read(keys) if keys else []
+    def read_many(self, keys: Sequence[str]) -> asyncio.Future[list[bytes | None]]:
+        """Begin to read what is stored under each key; the result is in their order."""
+        return self._reads.read(keys)
 
     @_bounded
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._feed is not None and self._changed is not None:
             self._feed.start(self._tell_fed)
-        return list(await self._client.mget([self._prefix + key for key in keys]))
+        full = [self._prefix + key for key in keys]
+        return list(await (self._client.mget(full) if self._reader is None else self._reader.read(full)))
 
     @_bounded
     async def write(self, key: str, value: bytes, ttl: int) -> None:
@@ -218,6 +228,8 @@ class RedisStore:
         """Close all connections."""
         if self._feed is not None:
             await self._feed.close()
+        if self._reader is not None:
+            await self._reader.close()
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
@@ -235,14 +247,15 @@ def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore
         retry=Retry(NoBackoff(), 1),
         **options,
     )
-    # this one never tries again by itself: what was missed meanwhile would go unnoticed
-    listener = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    # these never try again by themselves: what was missed meanwhile would go unnoticed
+    plain = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
     return RedisStore(
         redis.Redis(connection_pool=pool),
         address=_describe(url),
         key_prefix=key_prefix,
         timeout=timeout,
-        feed=ChangeFeed(listener, [key_prefix + kind for kind in FOLLOWED], timeout=timeout),
+        reader=Reader(plain.connection_pool.make_connection),
+        feed=ChangeFeed(plain, [key_prefix + kind for kind in FOLLOWED], timeout=timeout),
     )
 
 

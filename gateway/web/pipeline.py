@@ -5,6 +5,7 @@ The doors (ASGI middleware, WSGI middleware, forward-auth) differ only in what t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import assert_never
 
@@ -82,6 +83,13 @@ class Pipeline:
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf
+
+    def confirm(self, passage: Passage, told: Callable[[bool | BaseException], None]) -> None:
+        """Ask the store whether the caller of a passage is the same as before; see `Gate.confirm`."""
+        if passage.caller is None:
+            told(True)
+        else:
+            self._gate.confirm(passage.caller, told)
 
     def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
         """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""

@@ -118,6 +118,13 @@ def test_sigterm_ends_all_of_them(running: RunningProcess) -> None:
     assert count_events(running, "stopped_workers") == 1
 
 
+def test_workers_end_when_their_parent_is_killed(running: RunningProcess) -> None:
+    workers = children(running.process.pid)
+    running.process.kill()
+    running.process.wait()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
 def test_a_second_gateway_does_not_share_the_port_unnoticed(running: RunningProcess) -> None:
     done = run_again(listen=running.url.removeprefix("http://"), redis=running.redis.url)
     assert done.returncode == 1
