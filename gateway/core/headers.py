@@ -6,6 +6,7 @@ names, then every reserved name in every spelling, and only then ours are added.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -50,11 +51,19 @@ _REBUILT: Final = frozenset(
 _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 """A CGI-like app takes `content_length` for the real thing; what frames the body is read in one spelling only."""
 
+_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
+_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
 """Fields that `Connection` cannot take away: it would change whose request this is, or where it ends."""
+
+
+def split_line(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return name and value of a field line, given without its end; None for what is no plain one (RFC 9112 §5)."""
+    found = _LINE.fullmatch(line)
+    return (found[1], found[2]) if found is not None else None
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:
@@ -150,9 +159,7 @@ def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset
         if name == b"cookie":
             lines.append(cookies.strip(value, own_cookies))
             continue
-        normal = _passing.get(name)
-        if normal is None:
-            normal = _learn_passing(name)
+        normal = passing_name(name)
         if normal and normal not in remove and name not in named:
             fields.append((name, value))
     joined = b"; ".join(line for line in lines if line)
@@ -161,8 +168,16 @@ def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset
     return fields
 
 
+def passing_name(name: bytes) -> bytes:
+    """Return the normalised name of a client's field (lower case) that may go in; b"" for one that never does.
+
+    Cookies aside: of those, only ours stay out.
+    """
+    known = _passing.get(name)
+    return known if known is not None else _learn_passing(name)
+
+
 def _learn_passing(name: bytes) -> bytes:
-    """Return the normalised name of a field that may go in; b"" for one that never does."""
     normal = normalised(name)
     if (
         normal in HOP_BY_HOP

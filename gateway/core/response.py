@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.headers import HOP_BY_HOP, Fields, named_by_connection, normalised
+from gateway.core.headers import HOP_BY_HOP, Fields, named_by_connection, normalised, split_line
 from gateway.errors import UpstreamBroken
 
 PLAIN: Final = 0
@@ -29,8 +29,6 @@ CODING: Final = 6
 LENGTH: Final = 7
 """Kinds of fields: what must be looked at besides the name."""
 
-_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
-_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")  # RFC 9112 §5
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
 _MEMO_SIZE: Final = 4096
@@ -140,10 +138,10 @@ def read_field(line: bytes) -> Field | None:
     field = _known.get(line)
     if field is not None:
         return field
-    found = _LINE.fullmatch(line)
-    if found is None:
+    parts = split_line(line)
+    if parts is None:
         return None
-    field = build_field(found[1], found[2])
+    field = build_field(*parts)
     if len(line) <= _MEMO_LINE:
         if len(_known) >= _MEMO_SIZE:
             _known.clear()  # whoever sends ever new lines must not keep the usual ones out

@@ -16,6 +16,7 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, Final, Protocol
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.core.headers import first
@@ -149,14 +150,14 @@ class FastExchange(Exchange):
         lane = self._shared.lanes.get(passage.match.route.upstream)
         if lane is None:
             raise NothingHere("the route leads to no upstream")
-        head, allow = self.head(), passage.allow
+        head, allow, sender = self.head(), passage.allow, self.known.sender
         lane.door.check_websocket(head)
-        fields = encode_fields([*lane.door.passing_fields(head, allow), *allow.set_headers])
-        seconds_left = self._shared.pipeline.seconds_left(passage)
-        permit = Permit(passage, lane, b"\r\n" + fields, seconds_left, head.client_address)
+        saying = msgspec.structs.replace(head, headers=sender.headers)
+        fields = encode_fields([*lane.door.passing_fields(saying, allow), *allow.set_headers])
+        permit = Permit(passage, lane, fields, self._shared.pipeline.seconds_left(passage), sender.client_address)
         if not self.is_websocket:
             self.destination.route = passage.match.index
-            self.known.permits[passage.match.index] = permit
+            self.known.sender.permits[passage.match.index] = permit
         self._body_left = passage.match.route.body_limit
         check_length(head, self._body_left)
         self.enter(permit)
@@ -165,13 +166,14 @@ class FastExchange(Exchange):
         """Let the request in; it is sent by `start`, or with the next `flush`."""
         self._permit = permit
         destination = self.destination
-        lead = destination.lead or destination.aim(permit.lane, self.known.host)
+        known = self.known
+        lead = destination.lead or destination.aim(permit.lane, known.sender.host)
         end = destination.end
         if self._framing is not None:
             end = build_end(destination.method, self._framing)
         elif self.is_websocket:
             end = SWITCH + b"\r\n"
-        self._request = b"".join((lead, self.request_id.encode(), permit.fields, end))
+        self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, permit.fields, end))
 
     # The request
 
@@ -265,7 +267,7 @@ class FastExchange(Exchange):
         kept = permit.lane.door.response_fields(fields, permit.passage.allow)
         end = b"\r\n"
         if status == 101:
-            check_accept(first(self.known.headers, b"sec-websocket-key"), fields)
+            check_accept(first(self.head().headers, b"sec-websocket-key"), fields)
             end = SWITCH + end
         elif status in (204, 304):
             kept = [field for field in kept if field.kind != LENGTH]
@@ -321,7 +323,7 @@ class FastExchange(Exchange):
         self.done = True
         passage = self._permit.passage
         self.note_passage(passage)
-        self.client_address = self.known.client_address
+        self.client_address = self.known.sender.client_address
         join(self, self._client, self._connection, passage, self._shared, rest)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
@@ -414,7 +416,7 @@ class FastExchange(Exchange):
         if permit is None or lines is None or self.error is not None:
             if permit is not None:
                 self.note_passage(permit.passage)
-                self.client_address = self.known.client_address
+                self.client_address = self.known.sender.client_address
             self.tell(destination.method, destination.path.text, shared.metrics)
             return
         duration = perf_counter() - self.began_at

@@ -6,8 +6,8 @@ written to the client's transport as it comes. Nothing is decided here: `HeadRea
 are those of the ASGI way, which still serves whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0,
 `Expect`, and requests that come before the one in hand is answered.
 
-Clients send the same header block again and again, so what was found out about a block is kept by its exact bytes
-(see `known`). A request that comes whole in one read, with a block that is known, needs no parser.
+Clients send the same lines, and often the same blocks, again and again, so what was found out about them is kept by
+their exact bytes (see `known` and `block`). A request of the plain kind that comes whole in one read needs no parser.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from typing import Final
 from gateway.core.headers import Fields
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
+from gateway.server.block import BlockReader
 from gateway.server.fast_exchange import Client, FastExchange
-from gateway.server.known import Destination, KnownBlock, read_line
+from gateway.server.known import Destination, KnownBlock, Sender, read_line
 from gateway.server.lane import Shared
 from gateway.upstream.request import read_body_framing
 from gateway.web.scope import HeadReader
 
-MOST_BLOCKS: Final = 2048
-LONGEST_BLOCK: Final = 4096
-"""Most header blocks kept, and the longest of them in bytes."""
-MOST_LINES: Final = 4096
+MOST_DESTINATIONS: Final = 4096
 LONGEST_LINE: Final = 512
-"""The same for request lines."""
+"""Most destinations kept, and the longest request line among them in bytes."""
 
 
 class FastPath:
@@ -37,20 +35,20 @@ class FastPath:
     def __init__(self, reader: HeadReader, shared: Shared) -> None:
         self._reader = reader
         self._shared = shared
-        self._blocks: dict[tuple[bytes, str | None, str], KnownBlock] = {}
-        self._lines: dict[str, dict[bytes, Destination]] = {}  # by host
-        self._line_count = 0
+        self._blocks = BlockReader(reader, shared.pipeline)
+        self._destinations = 0
 
-    def find(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
-        """Return what is known of a header block."""
-        return self._blocks.get((block, peer, scheme))
+    def read_block(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+        """Return what is known of a header block; None leaves the request to the parser."""
+        return self._blocks.read(block, peer, scheme)
 
     def take_known(self, client: Client, known: KnownBlock, line: bytes) -> FastExchange | None:
         """Take a request that came whole in one read, with a known header block; None leaves it to the parser."""
-        destination = known.destinations.get(line) or self._read_line(known, line)
+        sender = known.sender
+        destination = sender.destinations.get(line) or self._read_line(sender, line)
         if destination is None:
             return None
-        permit = known.permits.get(destination.route)
+        permit = sender.permits.get(destination.route)
         exchange = FastExchange(self._shared, client, known, destination)
         if permit is None:
             if not self._ask(exchange):
@@ -76,41 +74,33 @@ class FastPath:
         target: bytes,
         headers: Fields,
         peer: str | None,
-        block: bytes = b"",
         websocket: bool = False,
     ) -> FastExchange | None:
-        """Take a request whose head is complete; None leaves it to the ASGI app, which judges it anew.
-
-        `block`: the exact bytes of the header block, if the request came whole in one read.
-        """
+        """Take a request whose head the parser has read; None leaves it to the ASGI app, which judges it anew."""
         try:
             head = self._reader.read_raw(
                 method=method, scheme=scheme, target=target, headers=headers, peer=peer, websocket=websocket
             )
         except GatewayError:
             return None
-        known = KnownBlock(head, self._shared.pipeline.read_session_key(head))
+        known = KnownBlock(Sender(head, head.headers, self._shared.pipeline.read_session_key(head)))
         destination = Destination(head.method, head.path, head.query, head.raw_target)
         exchange = FastExchange(self._shared, client, known, destination)
         exchange.note_head(head, read_body_framing(head))
-        if not self._ask(exchange):
-            return None
-        if block and len(block) <= LONGEST_BLOCK:
-            self._remember(known, block, peer, scheme)
-        return exchange
+        return exchange if self._ask(exchange) else None
 
     def _ask(self, exchange: FastExchange) -> bool:
         """Let the request in if the gate does so from memory, or have the gate ask the store.
 
         False for whatever is to be answered otherwise.
         """
-        pipeline, destination, known = self._shared.pipeline, exchange.destination, exchange.known
+        pipeline, destination, sender = self._shared.pipeline, exchange.destination, exchange.known.sender
         if pipeline.is_own_path(destination.path):
             return False
         if exchange.is_websocket:  # rare, and there is more to judge
             exchange.ask()
             return True
-        passage = pipeline.admit_at_once(destination.method, known.host, destination.path, known.session_key)
+        passage = pipeline.admit_at_once(destination.method, sender.host, destination.path, sender.session_key)
         if passage is None:
             return False
         if not isinstance(passage, Passage):
@@ -122,26 +112,12 @@ class FastPath:
             return False
         return True
 
-    def _remember(self, known: KnownBlock, block: bytes, peer: str | None, scheme: str) -> None:
-        if len(self._blocks) >= MOST_BLOCKS:
-            self._blocks.clear()
-            self._clear_lines()
-        known.block = block
-        known.destinations = self._lines.setdefault(known.host, {})
-        self._blocks[block, peer, scheme] = known
-
-    def _read_line(self, known: KnownBlock, line: bytes) -> Destination | None:
+    def _read_line(self, sender: Sender, line: bytes) -> Destination | None:
         destination = read_line(line, self._reader.limits.target_bytes)
         if destination is not None and len(line) <= LONGEST_LINE:
-            if self._line_count >= MOST_LINES:
-                self._clear_lines()
-            known.destinations = self._lines.setdefault(known.host, known.destinations)
-            known.destinations[line] = destination
-            self._line_count += 1
+            if self._destinations >= MOST_DESTINATIONS:
+                self._blocks.forget_destinations()
+                self._destinations = 0
+            sender.destinations[line] = destination
+            self._destinations += 1
         return destination
-
-    def _clear_lines(self) -> None:
-        for lines in self._lines.values():
-            lines.clear()  # blocks have them too
-        self._lines.clear()
-        self._line_count = 0

@@ -1,8 +1,9 @@
 """What was found out before, kept so that it need not be found out again: most requests are like others.
 
-    KnownBlock    a header block, byte for byte, from one peer: who asks
+    Sender        what decides who asks: a host, cookies and the like, from one peer
+    KnownBlock    a header block: a sender, and fields that only pass through
     Destination   a request line on one host: where to
-    Permit        what lets the one through on the route of the other, for a while
+    Permit        what lets a sender through on the route of a destination, for a while
 
 Nothing is decided here. A permit is the gate's own `Passage`, and holds as long as the gate remembers its caller.
 """
@@ -10,11 +11,15 @@ Nothing is decided here. A permit is the gate's own `Passage`, and holds as long
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+import msgspec
+
+from gateway.core.headers import split_line
 from gateway.core.path import CanonicalPath, canonicalise
-from gateway.core.request import RequestHead
+from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.server.lane import Lane
@@ -28,14 +33,14 @@ _REQUEST_LINE: Final = re.compile(
 
 
 class Permit:
-    """Lets requests with one header block pass on one route."""
+    """Lets a sender's requests pass on one route."""
 
     __slots__ = ("_caller", "_until", "described", "fields", "lane", "passage")
 
     def __init__(self, passage: Passage, lane: Lane, fields: bytes, seconds_left: float, client_address: str) -> None:
         self.passage = passage
         self.lane = lane
-        self.fields = fields  # lines: the client's own fields, who it is, and the identity headers
+        self.fields = fields  # lines: what is passed on of the sender, and the identity headers
         self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
         self._caller = passage.caller
         self._until = 0.0
@@ -51,20 +56,33 @@ class Permit:
         self._until = monotonic() + seconds_left
 
 
-class KnownBlock:
-    """A header block that was judged, and what depends on nothing but it and the peer."""
+class Sender:
+    """Who asks, as far as header fields and the peer say."""
 
-    __slots__ = ("block", "client_address", "destinations", "headers", "host", "permits", "scheme", "session_key")
+    __slots__ = ("client_address", "destinations", "headers", "host", "permits", "scheme", "session_key")
 
-    def __init__(self, head: RequestHead, session_key: str | None) -> None:
-        self.headers = head.headers
+    def __init__(self, head: RequestHead, headers: Headers, session_key: str | None) -> None:
+        self.headers = headers  # those that say it; the rest is passed on as it is
         self.host = head.host
         self.scheme = head.scheme
         self.client_address = head.client_address
         self.session_key = session_key
-        self.block = b""  # its bytes, from the end of the request line on, if it is to be recognised by them
         self.destinations: dict[bytes, Destination] = {}  # of its host, by request line
         self.permits: dict[int, Permit] = {}  # by the number of the route
+
+
+class KnownBlock(msgspec.Struct, frozen=True):
+    """A header block that was judged."""
+
+    sender: Sender
+    block: bytes = b""  # its bytes, from the end of the request line on, if it is to be recognised by them
+    passing: bytes = b""  # lines that are passed on as they are, whoever asks
+    lines: Sequence[bytes] = ()  # all of them
+
+    def read_headers(self) -> Headers:
+        """Return all fields."""
+        parts = [split_line(line) for line in self.lines]
+        return tuple((part[0].lower(), part[1]) for part in parts if part is not None)
 
 
 class Destination:
@@ -91,15 +109,16 @@ class Destination:
 
     def build_head(self, known: KnownBlock) -> RequestHead:
         """Return the whole head, where one is needed after all."""
+        sender = known.sender
         return RequestHead(
             method=self.method,
-            scheme=known.scheme,
-            host=known.host,
+            scheme=sender.scheme,
+            host=sender.host,
             path=self.path,
             query=self.query,
             raw_target=self.raw_target,
-            headers=known.headers,
-            client_address=known.client_address,
+            headers=known.read_headers(),
+            client_address=sender.client_address,
         )
 
 

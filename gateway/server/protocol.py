@@ -61,7 +61,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
         self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
-        self._block = b""  # the header block, if the request came whole in one read
+        self._alone = False  # whether the request head came whole in one read, and nothing with it
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
         self._to_websocket = False  # the request in hand asks for a WebSocket
         self._early = b""  # what came after it
@@ -85,7 +85,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         known, self._known = self._known, None
         if known is not None and data.endswith(known.block) and self._take_known(known, data):
             return
-        self._block = b""
+        self._alone = False
         if self._to_websocket:
             self._keep_for_tunnel(data)
             return
@@ -102,14 +102,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
 
     def _take_whole(self, data: bytes) -> bool:
-        """Take a request that seems to have come whole, if its header block is known from another connection."""
+        """Take a request that came whole, with nothing after it, if its header block is of the plain kind."""
         end = data.find(b"\r\n")
         if data.find(b"\r\n\r\n", end) != len(data) - 4:
             return False
-        self._block = data[end:]
+        self._alone = True
         if self.fast_path is None or not self._is_free() or self._ending:
             return False
-        known = self.fast_path.find(self._block, self.client[0] if self.client else None, self.scheme or "http")
+        known = self.fast_path.read_block(data[end:], self.client[0] if self.client else None, self.scheme or "http")
         return known is not None and self._take_known(known, data)
 
     def _take_known(self, known: KnownBlock, data: bytes) -> bool:
@@ -326,7 +326,6 @@ class StrictHttpProtocol(HttpToolsProtocol):
             target=self.url,
             headers=self.headers,
             peer=self.client[0] if self.client else None,
-            block=self._block if parser.should_keep_alive() and not websocket else b"",
             websocket=websocket,
         )
         self._to_websocket = websocket and exchange is not None
@@ -334,7 +333,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _may_tunnel(self, method: bytes) -> bool:
         """Whether this is a WebSocket handshake as it should be (RFC 6455 §4.1), alone in its read."""
-        if method != b"GET" or not self._block or self._get_upgrade() != b"websocket":
+        if method != b"GET" or not self._alone or self._get_upgrade() != b"websocket":
             return False
         names = [name for name, _ in self.headers]
         return names.count(b"sec-websocket-key") == 1 and names.count(b"upgrade") == 1

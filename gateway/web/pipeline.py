@@ -33,6 +33,7 @@ class Pipeline:
     def __init__(self, gate: Gate, answers: Answers) -> None:
         self._gate = gate
         self._answers = answers
+        self.reserved = gate.identity_headers.reserved  # names that no client may send in
 
     async def judge(self, head: RequestHead, exchange: Exchange) -> OwnPage | Passage | Answer:
         """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer."""

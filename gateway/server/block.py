@@ -1,0 +1,133 @@
+"""Header blocks of the plain kind, read line by line.
+
+Of a dozen lines, most are only passed on, and most were seen before. What is known of a line is kept by its exact
+bytes; of the others, a few decide who asks (`Host`, `Cookie`, what proxies say), and those together are a `Sender`,
+which is judged once, by the `HeadReader`, like any request. Whatever is not plainly of this kind is left to the parser:
+a line that is no strict field line, a body, an upgrade, a `Connection` that says more than keep-alive.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gateway.core.headers import passing_name, split_line
+from gateway.errors import GatewayError
+from gateway.server.known import Destination, KnownBlock, Sender
+from gateway.web.pipeline import Pipeline
+from gateway.web.scope import HeadReader
+
+MOST_BLOCKS: Final = 2048
+MOST_SENDERS: Final = 2048
+MOST_LINES: Final = 4096
+LONGEST: Final = 4096
+"""Most header blocks, senders and lines kept, and the longest of the former two in bytes."""
+
+_PASSING: Final = 0  # goes to the upstream as it is
+_DROPPED: Final = 1  # goes nowhere
+_SENDER: Final = 2  # says who asks
+_OTHER: Final = 3  # not for us
+_SAY_WHO: Final = frozenset(
+    {b"host", b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
+)
+_LEFT_TO_PARSER: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"trailer", b"expect", b"upgrade", b"te", b"proxy-connection"}
+)
+
+
+class _Line(msgspec.Struct, frozen=True):
+    kind: int
+    passed: bytes  # as it is passed on
+
+
+class BlockReader:
+    """Reads header blocks, and knows them again."""
+
+    def __init__(self, reader: HeadReader, pipeline: Pipeline) -> None:
+        self._reader = reader
+        self._pipeline = pipeline
+        self._reserved = pipeline.reserved
+        self._lines: dict[bytes, _Line] = {}
+        self._senders: dict[tuple[bytes, str | None, str], Sender] = {}
+        self._blocks: dict[tuple[bytes, str | None, str], KnownBlock] = {}
+        self._destinations: dict[str, dict[bytes, Destination]] = {}  # by host
+
+    def read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+        """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
+        key = block, peer, scheme
+        known = self._blocks.get(key)
+        if known is None and len(block) <= LONGEST:
+            known = self._read(block, peer, scheme)
+            if known is not None:
+                if len(self._blocks) >= MOST_BLOCKS:
+                    self._blocks.clear()
+                self._blocks[key] = known
+        return known
+
+    def forget_destinations(self) -> None:
+        """Forget where request lines lead; senders have them too."""
+        for destinations in self._destinations.values():
+            destinations.clear()
+
+    def _read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+        lines = block[2:-4].split(b"\r\n")
+        limits = self._reader.limits
+        if len(lines) > limits.header_count or len(block) > limits.header_bytes:
+            return None
+        passing: list[bytes] = []
+        saying: list[bytes] = []
+        for line in lines:
+            known = self._lines.get(line) or self._learn(line)
+            kind = known.kind
+            if kind == _PASSING:
+                passing.append(known.passed)
+            elif kind == _SENDER:
+                saying.append(line)
+            elif kind == _OTHER:
+                return None
+        sender = self._find_sender(saying, peer, scheme)
+        return KnownBlock(sender, block, b"".join(passing), lines) if sender is not None else None
+
+    def _learn(self, line: bytes) -> _Line:
+        parts = split_line(line)
+        if parts is None:
+            return _Line(_OTHER, b"")
+        name, value = parts[0].lower(), parts[1]
+        known = self._judge(name, value)
+        if len(self._lines) >= MOST_LINES:
+            self._lines.clear()
+        self._lines[line] = known
+        return known
+
+    def _judge(self, name: bytes, value: bytes) -> _Line:
+        if name in _SAY_WHO:
+            return _Line(_SENDER, b"")
+        if name in _LEFT_TO_PARSER or (name == b"connection" and value.lower() != b"keep-alive"):
+            return _Line(_OTHER, b"")
+        normal = passing_name(name)
+        if not normal or normal in self._reserved:
+            return _Line(_DROPPED, b"")
+        return _Line(_PASSING, b"%b: %b\r\n" % (name, value))
+
+    def _find_sender(self, lines: list[bytes], peer: str | None, scheme: str) -> Sender | None:
+        key = b"\n".join(lines), peer, scheme
+        sender = self._senders.get(key)
+        if sender is None:
+            sender = self._judge_sender(lines, peer, scheme)
+            if sender is not None:
+                if len(self._senders) >= MOST_SENDERS:
+                    self._senders.clear()
+                    self.forget_destinations()
+                    self._destinations.clear()
+                sender.destinations = self._destinations.setdefault(sender.host, {})
+                self._senders[key] = sender
+        return sender
+
+    def _judge_sender(self, lines: list[bytes], peer: str | None, scheme: str) -> Sender | None:
+        headers = [parts for line in lines if (parts := split_line(line)) is not None]
+        try:
+            head = self._reader.read_raw(method="GET", scheme=scheme, target=b"/", headers=headers, peer=peer)
+        except GatewayError:
+            return None  # the parser's way tells why
+        return Sender(head, head.headers, self._pipeline.read_session_key(head))
