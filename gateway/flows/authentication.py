@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -54,14 +53,6 @@ class Authentication:
         """
         values = cookies.read(head.headers, self._cookie_name)
         return build_session_key(values[0]) if len(values) == 1 else None
-
-    def read_again(self, signed_in: SignedIn) -> asyncio.Future[list[bytes | None]]:
-        """Read what somebody's records are stored as now, for `is_same`. Raises `StoreUnavailable`."""
-        return self._sessions.read_again(signed_in)
-
-    def is_same(self, signed_in: SignedIn, sealed: list[bytes | None]) -> bool:
-        """Whether these are the bytes that the records were read from."""
-        return self._sessions.is_same(signed_in, sealed)
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return the moment at which something has to be done about a session."""

@@ -17,6 +17,7 @@ from gateway.core.request import RequestHead
 from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
+from gateway.flows.sessions import Sessions
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -56,12 +57,14 @@ class Gate:
         policy: Policy,
         identity_headers: IdentityHeaders,
         authentication: Authentication,
+        sessions: Sessions,
         memory: Memory,
         *,
         clock: Callable[[], datetime],
     ) -> None:
         self._policy = policy
         self._authentication = authentication
+        self._sessions = sessions
         self._memory = memory
         self._clock = clock
         self.identity_headers = identity_headers
@@ -92,25 +95,23 @@ class Gate:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
         return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
 
-    def confirm(self, known: Known, told: Callable[[bool | BaseException], None]) -> None:
+    def confirm(self, known: Known, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before, and have it `told`: without a task, in one read.
 
-        False when all has to be read again; an error when the store cannot say.
+        False when all has to be read again.
         """
         mark = self._memory.begin_read()
 
-        def read(done: asyncio.Future[list[bytes | None]]) -> None:
-            error = StoreUnavailable("the store was closed") if done.cancelled() else done.exception()
-            if error is not None:
-                told(error)
-                return
-            now = self._clock()
-            same = now < known.settled_until and self._authentication.is_same(known.signed_in, done.result())
-            if same:
-                self._memory.remember(known, mark, now)
+        def compared(same: bool | StoreUnavailable) -> None:
+            if same is True:
+                now = self._clock()
+                if now < known.settled_until:
+                    self._memory.remember(known, mark, now)
+                else:
+                    same = False
             told(same)
 
-        self._authentication.read_again(known.signed_in).add_done_callback(read)
+        self._sessions.ask_again(known.signed_in, compared)
 
     def _recall(self, match: Match | None, session_key: str | None) -> Known | Unknown | None:
         """Return who calls, as far as the decision depends on it."""
@@ -129,10 +130,10 @@ class Gate:
         return await self._read(head)
 
     async def _is_confirmed(self, known: Known) -> bool:
-        confirmed: asyncio.Future[bool | BaseException] = asyncio.get_running_loop().create_future()
+        confirmed: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
         self.confirm(known, lambda told: None if confirmed.done() else confirmed.set_result(told))
         told = await confirmed
-        if isinstance(told, BaseException):
+        if isinstance(told, StoreUnavailable):
             raise told
         return told
 

@@ -78,6 +78,8 @@ class Memory:
             self._drop(session_key)  # what was known of it before may be in somebody's hands
             self._known[session_key] = known
             self._leaning[grant_key].add(session_key)
+        if not self.lasts:
+            return
         known.until = min(now + self.lasts, known.settled_until)
         known.remembered = self._store.following and not self._has_changed(session_key, grant_key, mark)
 

@@ -6,12 +6,12 @@ should; every method of `Provider` raises a `ProviderError`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import Profile, TokenSet
+from gateway.errors import StoreUnavailable
 
 
 class Store(Protocol):
@@ -30,8 +30,11 @@ class Store(Protocol):
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
 
-    def read_many(self, keys: Sequence[str]) -> asyncio.Future[list[bytes | None]]:
-        """Begin to read what is stored under each key; the result is in their order."""
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored under each key, in order."""
+
+    def ask(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
+        """As `read_many`, but the values, or why there are none, are told: for those who cannot wait in a task."""
 
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """Store for `ttl` seconds (> 0)."""

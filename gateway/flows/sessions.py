@@ -5,7 +5,7 @@ A value that no key opens counts as absent: it was altered, or sealed by a key t
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ from gateway.core.keyring import Keyring
 from gateway.core.record import read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
 from gateway.core.tiktok import Profile
+from gateway.errors import StoreUnavailable
 from gateway.flows.ports import Store
 
 MEMO_SIZE: Final = 20_000
@@ -65,13 +66,14 @@ class Sessions:
             return None
         return SignedIn(key, session, sealed, grant, sealed_grant)
 
-    def read_again(self, signed_in: SignedIn) -> asyncio.Future[list[bytes | None]]:
-        """Read what both records are stored as now, for `is_same`: what is the same need not be opened again."""
-        return self._store.read_many((signed_in.session_key, signed_in.session.grant_key))
+    def ask_again(self, signed_in: SignedIn, told: Callable[[bool | StoreUnavailable], None]) -> None:
+        """Have it told whether the records are stored as they were read: what is the same need not be opened again."""
+        before = [signed_in.sealed_session, signed_in.sealed_grant]
 
-    def is_same(self, signed_in: SignedIn, sealed: list[bytes | None]) -> bool:
-        """Whether these are the bytes that the records were read from."""
-        return sealed == [signed_in.sealed_session, signed_in.sealed_grant]
+        def compare(now: list[bytes | None] | StoreUnavailable) -> None:
+            told(now == before if isinstance(now, list) else now)
+
+        self._store.ask((signed_in.session_key, signed_in.session.grant_key), compare)
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return when something has to be done: the session ends, is to be touched, or its token is due."""

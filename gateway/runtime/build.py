@@ -181,6 +181,7 @@ def build(
         build_policy(settings),
         build_identity_headers(settings),
         authentication,
+        sessions,
         Memory(store, settings.session.cache_for),
         clock=clock,
     )

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.headers import first
 from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
-from gateway.errors import ContentTooLarge, GatewayError, NothingHere, UpstreamError
+from gateway.errors import ContentTooLarge, GatewayError, NothingHere, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.server.connections import ConnectionGuard
 from gateway.server.known import Destination, KnownBlock, Permit
@@ -126,21 +126,23 @@ class FastExchange(Exchange):
 
     def confirm(self, permit: Permit) -> None:
         """Enter with a permit that no longer holds, if the store says that nothing has changed."""
-        pipeline = self._shared.pipeline
+        pipeline, caller = self._shared.pipeline, permit.passage.caller
+        if caller is None:
+            raise GatewayError("a passage that depends on nobody always holds")
 
-        def told(same: bool | BaseException) -> None:
+        def told(same: bool | StoreUnavailable) -> None:
             if self.done:
                 return
-            if same is True:
-                permit.renew(pipeline.seconds_left(permit.passage))
-                self.enter(permit)
-                self.flush()
-            elif same is False:
-                self.ask()
-            else:
+            if isinstance(same, StoreUnavailable):
                 self._fail(same)
+            elif same:
+                if caller.remembered:
+                    permit.renew(pipeline.seconds_left(permit.passage))
+                self.go(permit)
+            else:
+                self.ask()
 
-        pipeline.confirm(permit.passage, told)
+        pipeline.confirm(caller, told)
 
     def admit(self, passage: Passage) -> None:
         """Let the request in, and remember what that took.
@@ -162,8 +164,17 @@ class FastExchange(Exchange):
         check_length(head, self._body_left)
         self.enter(permit)
 
+    def go(self, permit: Permit) -> None:
+        """Let a request in that has no body, and send it."""
+        self.enter(permit)
+        connection = permit.lane.pool.take_idle()
+        if connection is not None:
+            self.start(connection)
+        else:
+            self.flush()
+
     def enter(self, permit: Permit) -> None:
-        """Let the request in; it is sent by `start`, or with the next `flush`."""
+        """Let the request in; it is sent with the next `flush`."""
         self._permit = permit
         destination = self.destination
         known = self.known

@@ -53,16 +53,11 @@ class FastPath:
         if permit is None:
             if not self._ask(exchange):
                 return None
-        elif not permit.holds():
-            exchange.confirm(permit)
-            return exchange
+            exchange.flush()
+        elif permit.holds():
+            exchange.go(permit)
         else:
-            exchange.enter(permit)
-            connection = permit.lane.pool.take_idle()
-            if connection is not None:
-                exchange.start(connection)
-                return exchange
-        exchange.flush()
+            exchange.confirm(permit)
         return exchange
 
     def take(

@@ -18,8 +18,11 @@ Values = list[bytes | None]
 
 MOST_AT_ONCE: Final = 2
 """Commands under way at the same time; what is asked meanwhile waits for one of them, and shares the next."""
-MOST_KEYS: Final = 500
-"""Most keys read by one command: Redis does nothing else meanwhile."""
+MOST_READS: Final = 250
+"""Most reads that share a command: Redis does nothing else meanwhile."""
+
+
+Told = Callable[[Values | StoreUnavailable], None]
 
 
 class ReadBatch:
@@ -27,23 +30,29 @@ class ReadBatch:
 
     def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Values]]) -> None:
         self._fetch = fetch
-        self._waiting: list[tuple[Sequence[str], asyncio.Future[Values]]] = []
+        self._waiting: list[tuple[Sequence[str], Told]] = []
         self._running: set[asyncio.Task[None]] = set()
 
-    def read(self, keys: Sequence[str]) -> asyncio.Future[Values]:
-        """Return the values of `keys`, in order, once they are here."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Values] = loop.create_future()
-        if not keys:
-            future.set_result([])
-            return future
+    def ask(self, keys: Sequence[str], told: Told) -> None:
+        """Have the values of `keys` told, in order, once they are here, or why they are not."""
         if not self._waiting and len(self._running) < MOST_AT_ONCE:
-            loop.call_soon(self._start)
-        self._waiting.append((keys, future))
-        return future
+            asyncio.get_running_loop().call_soon(self._start)
+        self._waiting.append((keys, told))
+
+    async def read(self, keys: Sequence[str]) -> Values:
+        """Return the values of `keys`, in order. Raises `StoreUnavailable`."""
+        if not keys:
+            return []
+        future: asyncio.Future[Values | StoreUnavailable] = asyncio.get_running_loop().create_future()
+        self.ask(keys, lambda told: None if future.done() else future.set_result(told))
+        told = await future
+        if isinstance(told, StoreUnavailable):
+            # one each: a shared exception would collect the traceback of everybody
+            raise StoreUnavailable(str(told))
+        return told
 
     def _start(self) -> None:
-        waiting, self._waiting = self._waiting[:MOST_KEYS], self._waiting[MOST_KEYS:]
+        waiting, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
         if not waiting:
             return
         task = asyncio.create_task(self._answer(waiting), name="read batch")
@@ -55,22 +64,18 @@ class ReadBatch:
         if self._waiting:
             self._start()
 
-    async def _answer(self, waiting: list[tuple[Sequence[str], asyncio.Future[Values]]]) -> None:
+    async def _answer(self, waiting: list[tuple[Sequence[str], Told]]) -> None:
         try:
             values = await self._fetch([key for keys, _ in waiting for key in keys])
-        except StoreUnavailable as error:
-            for _, future in waiting:
-                if not future.done():
-                    # one each: a shared exception would collect the traceback of everybody
-                    future.set_exception(StoreUnavailable(str(error)))
-            return
-        except BaseException:
-            # whatever else happens, nobody is left waiting
-            for _, future in waiting:
-                future.cancel()
+        except BaseException as error:
+            # whatever happens, nobody is left waiting
+            failed = error if isinstance(error, StoreUnavailable) else StoreUnavailable("the read was broken off")
+            for _, told in waiting:
+                told(failed)
+            if failed is error:
+                return
             raise
         position = 0
-        for keys, future in waiting:
-            if not future.done():
-                future.set_result(values[position : position + len(keys)])
+        for keys, told in waiting:
+            told(values[position : position + len(keys)])
             position += len(keys)

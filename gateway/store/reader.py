@@ -51,6 +51,6 @@ class Reader:
 
 
 def _pack(keys: Sequence[str]) -> bytes:
-    """Pack `MGET` (RESP, "Sending commands to a Redis server")."""
-    parts = [b"$%d\r\n%b\r\n" % (len(key), key) for key in map(str.encode, keys)]
-    return b"*%d\r\n$4\r\nMGET\r\n%b" % (len(parts) + 1, b"".join(parts))
+    """Pack `MGET` (RESP, "Sending commands to a Redis server"); keys are ASCII."""
+    text = "".join([f"${len(key)}\r\n{key}\r\n" for key in keys])
+    return f"*{len(keys) + 1}\r\n$4\r\nMGET\r\n{text}".encode("ascii")

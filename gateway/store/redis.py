@@ -139,9 +139,13 @@ class RedisStore:
         """Return what is stored, or None."""
         return (await self._reads.read((key,)))[0]
 
-    def read_many(self, keys: Sequence[str]) -> asyncio.Future[list[bytes | None]]:
-        """Begin to read what is stored under each key; the result is in their order."""
-        return self._reads.read(keys)
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored under each key, in order."""
+        return await self._reads.read(keys)
+
+    def ask(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
+        """As `read_many`, but the values, or why there are none, are told."""
+        self._reads.ask(keys, told)
 
     @_bounded
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:

@@ -15,8 +15,9 @@ from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
+from gateway.flows.memory import Known
 from gateway.telemetry.logs import log
 from gateway.web.answers import Answers
 from gateway.web.exchange import Exchange
@@ -85,12 +86,9 @@ class Pipeline:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf
 
-    def confirm(self, passage: Passage, told: Callable[[bool | BaseException], None]) -> None:
-        """Ask the store whether the caller of a passage is the same as before; see `Gate.confirm`."""
-        if passage.caller is None:
-            told(True)
-        else:
-            self._gate.confirm(passage.caller, told)
+    def confirm(self, caller: Known, told: Callable[[bool | StoreUnavailable], None]) -> None:
+        """Ask the store whether a caller is the same as before; see `Gate.confirm`."""
+        self._gate.confirm(caller, told)
 
     def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
         """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""

@@ -38,7 +38,7 @@ def build_gate(world: World, process: Process, *, lasts: timedelta = timedelta(m
     authentication = Authentication(process.sessions, process.refresh, cookie_name="gateway", clock=world.clock)
     headers = IdentityHeaders(["tiktok"], {})
     memory = Memory(world.store, lasts)
-    return Gate(Policy([Route(path="/**")]), headers, authentication, memory, clock=world.clock)
+    return Gate(Policy([Route(path="/**")]), headers, authentication, process.sessions, memory, clock=world.clock)
 
 
 def recall(gate: Gate, head: RequestHead) -> Passage | None:

@@ -42,11 +42,52 @@ async def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
         return [key.encode() for key in keys]
 
     batch = ReadBatch(fetch)
-    first, second = batch.read(("a",)), batch.read(("b",))
+    first, second = asyncio.create_task(batch.read(("a",))), asyncio.create_task(batch.read(("b",)))
     await asyncio.sleep(0)
     first.cancel()
     release.set()
     assert await second == [b"b"]
+
+
+async def test_reads_that_come_while_others_are_under_way_share_the_next_command() -> None:
+    asked: list[list[str]] = []
+    release = asyncio.Event()
+
+    async def fetch(keys: Sequence[str]) -> list[bytes | None]:
+        asked.append(list(keys))
+        await release.wait()
+        return [key.encode() for key in keys]
+
+    batch = ReadBatch(fetch)
+    reads = []
+    for key in "abcde":
+        reads.append(asyncio.create_task(batch.read((key,))))
+        await asyncio.sleep(0.01)
+    assert asked == [["a"], ["b"]]
+    release.set()
+    assert await asyncio.gather(*reads) == [[key.encode()] for key in "abcde"]
+    assert asked == [["a"], ["b"], ["c", "d", "e"]]
+
+
+async def test_no_command_reads_more_than_redis_can_do_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.store.batch.MOST_READS", 3)
+    asked: list[int] = []
+
+    async def fetch(keys: Sequence[str]) -> list[bytes | None]:
+        asked.append(len(keys))
+        return [key.encode() for key in keys]
+
+    batch = ReadBatch(fetch)
+    found = await asyncio.gather(*(batch.read((str(number),)) for number in range(8)))
+    assert found == [[b"%d" % number] for number in range(8)]
+    assert asked == [3, 3, 2]
+
+
+async def test_nothing_is_asked_for_nothing() -> None:
+    async def fetch(keys: Sequence[str]) -> list[bytes | None]:
+        raise AssertionError
+
+    assert await ReadBatch(fetch).read(()) == []
 
 
 async def test_a_bug_leaves_nobody_waiting() -> None:
@@ -57,5 +98,5 @@ async def test_a_bug_leaves_nobody_waiting() -> None:
     loop = asyncio.get_running_loop()
     seen: list[object] = []
     loop.set_exception_handler(lambda _, context: seen.append(context))
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(StoreUnavailable):
         await batch.read(("a",))
