@@ -55,7 +55,7 @@ ONLY_IN: dict[str, set[str]] = {
     "uvicorn": {"server", "runtime", "simulator"},
     "jinja2": {"web", "simulator"},
     "websockets": {"upstream"},
-    "httptools": {"upstream"},
+    "httptools": {"upstream", "server"},
     "typer": {"cli"},
     "structlog": {"telemetry"},
     "prometheus_client": {"telemetry"},

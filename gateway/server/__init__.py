@@ -3,6 +3,7 @@
 protocol       one client connection: limits, timers, which way a request takes
 connections    how many an address may have, and who looks at the clock for them
 fast_path      takes requests for the short way
+block          reads header blocks of the plain kind, line by line
 known          what was found out before about header blocks and request lines
 fast_exchange  one request on the short way
 switch         from a request to a WebSocket

@@ -18,11 +18,13 @@ from gateway.server.known import Destination, KnownBlock, Sender
 from gateway.web.pipeline import Pipeline
 from gateway.web.scope import HeadReader
 
-MOST_BLOCKS: Final = 2048
+MOST_BLOCKS: Final = 1024
 MOST_SENDERS: Final = 2048
 MOST_LINES: Final = 4096
-LONGEST: Final = 4096
-"""Most header blocks, senders and lines kept, and the longest of the former two in bytes."""
+"""Most header blocks, senders and lines kept."""
+LONGEST_BLOCK: Final = 4096
+LONGEST_LINE: Final = 256
+"""The longest blocks and lines among them, in bytes: all together, some 20 MB at the very most."""
 
 _PASSING: Final = 0  # goes to the upstream as it is
 _DROPPED: Final = 1  # goes nowhere
@@ -57,7 +59,7 @@ class BlockReader:
         """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
         key = block, peer, scheme
         known = self._blocks.get(key)
-        if known is None and len(block) <= LONGEST:
+        if known is None and len(block) <= LONGEST_BLOCK:
             known = self._read(block, peer, scheme)
             if known is not None:
                 if len(self._blocks) >= MOST_BLOCKS:
@@ -65,10 +67,16 @@ class BlockReader:
                 self._blocks[key] = known
         return known
 
+    def remember(self, sender: Sender, line: bytes, destination: Destination) -> None:
+        """Remember where a request line leads on a sender's host."""
+        sender.destinations = self._destinations.setdefault(sender.host, sender.destinations)
+        sender.destinations[line] = destination
+
     def forget_destinations(self) -> None:
         """Forget where request lines lead; senders have them too."""
         for destinations in self._destinations.values():
             destinations.clear()
+        self._destinations.clear()
 
     def _read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
         lines = block[2:-4].split(b"\r\n")
@@ -95,9 +103,10 @@ class BlockReader:
             return _Line(_OTHER, b"")
         name, value = parts[0].lower(), parts[1]
         known = self._judge(name, value)
-        if len(self._lines) >= MOST_LINES:
-            self._lines.clear()
-        self._lines[line] = known
+        if len(line) <= LONGEST_LINE:
+            if len(self._lines) >= MOST_LINES:
+                self._lines.clear()
+            self._lines[line] = known
         return known
 
     def _judge(self, name: bytes, value: bytes) -> _Line:
@@ -119,7 +128,6 @@ class BlockReader:
                 if len(self._senders) >= MOST_SENDERS:
                     self._senders.clear()
                     self.forget_destinations()
-                    self._destinations.clear()
                 sender.destinations = self._destinations.setdefault(sender.host, {})
                 self._senders[key] = sender
         return sender

@@ -102,6 +102,12 @@ class FastExchange(Exchange):
         """Whether some of the answer is on its way."""
         return self.status != 0
 
+    @property
+    def body_left(self) -> int:
+        """How many bytes of a counted request body are still to come; -1 when it is not counted."""
+        left = self._framing.left if self._framing is not None else None
+        return left if left is not None else -1
+
     def head(self) -> RequestHead:
         """Return the whole head."""
         if self._head is None:

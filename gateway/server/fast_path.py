@@ -113,6 +113,6 @@ class FastPath:
             if self._destinations >= MOST_DESTINATIONS:
                 self._blocks.forget_destinations()
                 self._destinations = 0
-            sender.destinations[line] = destination
+            self._blocks.remember(sender, line, destination)
             self._destinations += 1
         return destination

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -31,6 +32,8 @@ _REFUSAL: Final = (
 )
 _SLACK: Final = 16 * 1024
 """Request line and delimiters may come on top of the header limit."""
+LARGE: Final = 64 * 1024
+"""Bytes of a counted body from which on it goes past the parser."""
 _LINGER: Final = 2.0
 """Seconds in which a client may stop sending a body that nobody wants any more, and read the answer."""
 
@@ -63,6 +66,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
         self._alone = False  # whether the request head came whole in one read, and nothing with it
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
+        self._straight = False  # the body of the request in hand goes past the parser
         self._to_websocket = False  # the request in hand asks for a WebSocket
         self._early = b""  # what came after it
         self._served = False  # whether there has been a request
@@ -85,6 +89,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         known, self._known = self._known, None
         if known is not None and data.endswith(known.block) and self._take_known(known, data):
             return
+        if self._straight:
+            self._take_straight(data)
+            return
         self._alone = False
         if self._to_websocket:
             self._keep_for_tunnel(data)
@@ -98,6 +105,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._exchange is not None:
             self._exchange.flush()
+            self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
         if self._in_head and self._head_bytes > self.head_limit + _SLACK and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
 
@@ -120,6 +128,25 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._exchange = exchange
         self._keep_alive = self._served = True
         return True
+
+    def _take_straight(self, data: bytes) -> None:
+        """Pass on some of a large counted body, past the parser, which would only copy it."""
+        exchange = self._exchange
+        if exchange is None or exchange.done:  # answered before its end: nobody wants the rest
+            return
+        self._since = self.loop.time()
+        left = exchange.body_left
+        if len(data) < left:
+            exchange.take_body(data, last=False)
+            exchange.flush()
+            return
+        self._straight = False
+        self.parser = httptools.HttpRequestParser(self)  # the old one still waits for this body
+        exchange.take_body(data[:left], last=False)
+        self.on_message_complete()
+        exchange.flush()
+        if len(data) > left:
+            self.data_received(data[left:])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is in hand."""

@@ -113,6 +113,13 @@ class RedisSettings(Part):
     timeout: Duration = timedelta(seconds=2)
     """Longest time one call to Redis may take."""
 
+    @field_validator("key_prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if not re.fullmatch(r"[\x21-\x7e]*", prefix):
+            raise ValueError("must be visible ASCII, like gateway:")
+        return prefix
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: SecretStr) -> SecretStr:
