@@ -1,0 +1,185 @@
+"""Header blocks read line by line: as strict as the parser and the head reader, and to the same effect."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.server.fast_path import FastPath
+from tests.server.conftest import Dry
+
+pytestmark = pytest.mark.anyio
+
+COMMON = [
+    b"Accept: */*",
+    b"Accept-Encoding: gzip, br",
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64)",
+    b"Connection: keep-alive",
+    b"Referer: https://app.example/",
+    b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    b"Authorization: Basic eA==",
+    b"X-Requested-With:XMLHttpRequest",
+    b"X-Empty:",
+    b"X-Spaced: \t padded \t",
+    b"X-Latin: caf\xe9",
+]
+TROUBLE = [
+    b"X-TikTok-Open-Id: evil",
+    b"x_tiktok.open-ID: evil",
+    b"X-Forwarded-User: evil",
+    b"Remote-User: evil",
+    b"X-Forwarded-For: 6.6.6.6",
+    b"X_Forwarded_For: 6.6.6.6",
+    b"X-Forwarded-Prefix: /evil",
+    b"Forwarded: for=6.6.6.6",
+    b"X-Real-IP: 6.6.6.6",
+    b"X-Original-URL: /no/x",
+    b"X-Request-Id: evil",
+    b"Connection: close",
+    b"Connection: x-tiktok-open-id, cookie",
+    b"Connection: Upgrade",
+    b"Upgrade: h2c",
+    b"Keep-Alive: timeout=5",
+    b"TE: trailers",
+    b"Expect: 100-continue",
+    b"Content-Length: 0",
+    b"Content_Length: 5",
+    b"Transfer-Encoding: identity",
+    b"Host: app.example",
+    b"Host: evil@app.example",
+    b"Cookie: a=1; gateway=x",
+    b"Cookie: __Host-gateway=",
+    b"Proxy-Authorization: x",
+    b" folded",
+    b"X-A : 1",
+    b"X A: 1",
+    b": nameless",
+    b"X-Nul: a\x00b",
+    b"X-Bell: \x07",
+    b"X-Bare: a\rb",
+    b"X-Feed: a\nb",
+    b"no colon",
+    b"Sec-WebSocket-Key: x",
+    b"Sec-Fetch-Mode: navigate",
+    b"Accept: text/html",
+]
+TARGETS = [b"/public/x", b"/maybe/x?y=1", b"/x", b"/no/x", b"/public/%2fx", b"/oauth2/userinfo", b"/public/../x"]
+
+
+class Seen:
+    """What came of a request: the upstream's share of it, and the status of what was answered at once."""
+
+    def __init__(self, forwarded: bytes, answered: bytes) -> None:
+        head, _, _ = forwarded.partition(b"\r\n\r\n")
+        first, *fields = head.split(b"\r\n")
+        self.request_line = first
+        self.fields = sorted(field for field in fields if not field.startswith(b"x-request-id: "))
+        self.status = answered[9:12]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Seen) and vars(self) == vars(other)
+
+    def __repr__(self) -> str:
+        return repr(vars(self))
+
+
+async def see(dry: Dry, request: bytes) -> Seen:
+    client, towards_client = dry.connect()
+    _, towards_upstream = dry.connect_upstream()
+    client.data_received(request)
+    for _ in range(40):
+        if towards_upstream.written or towards_client.written:
+            break
+        await asyncio.sleep(0)
+    seen = Seen(towards_upstream.take(), towards_client.take())
+    client.connection_lost(None)
+    await asyncio.sleep(0)
+    return seen
+
+
+def build_request(dry: Dry, target: bytes, extra: Sequence[bytes], *, signed_in: bool) -> bytes:
+    own = [b"Host: app.example"]
+    if signed_in:
+        own.append(b"Cookie: theme=dark; __Host-gateway=" + dry.session_id.encode())
+    return b"GET " + target + b" HTTP/1.1\r\n" + b"\r\n".join([*own, *extra]) + b"\r\n\r\n"
+
+
+async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of blocks, read by the line and by the parser: what is forwarded, or answered, is the same."""
+    rng = random.Random(7)
+    read_block, forwarded = FastPath.read_block, 0
+    for _ in range(1500):
+        extra = [rng.choice(TROUBLE if rng.random() < 0.3 else COMMON) for _ in range(rng.randrange(7))]
+        if rng.random() < 0.2:
+            extra.append(rng.randbytes(rng.randrange(1, 12)))
+        request = build_request(dry, rng.choice(TARGETS), extra, signed_in=rng.random() < 0.7)
+        monkeypatch.setattr(FastPath, "read_block", read_block)
+        by_line = [await see(dry, request), await see(dry, request)]
+        monkeypatch.setattr(FastPath, "read_block", lambda *_: None)
+        by_parser = await see(dry, request)
+        assert by_line == [by_parser, by_parser], request
+        forwarded += bool(by_parser.request_line)
+        assert b"evil" not in b"".join(by_parser.fields), request
+    assert 400 < forwarded < 1400
+
+
+@pytest.mark.parametrize("line", COMMON)
+async def test_a_common_line_needs_no_parser(dry: Dry, line: bytes) -> None:
+    assert dry.generation.fast_path is not None
+    block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
+    assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Upgrade: websocket"),
+        *(b"Connection: close", b"Connection: Upgrade", b"TE: trailers", b"Trailer: x", b"Host: app.example"),
+        *(b" folded", b"X-A : 1", b": x", b"no colon", b"X: a\x00", b"X: a\rb", b"X: a\nb", b""),
+    ],
+)
+async def test_what_is_not_plain_is_left_to_the_parser(dry: Dry, line: bytes) -> None:
+    assert dry.generation.fast_path is not None
+    block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
+    assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is None
+
+
+async def test_limits_hold_here_too(dry: Dry) -> None:
+    assert dry.generation.fast_path is not None
+    host = b"\r\nHost: app.example"
+    many = host + b"".join(b"\r\nX-%d: 1" % number for number in range(100)) + b"\r\n\r\n"
+    large = host + b"\r\nX: " + b"x" * 33_000 + b"\r\n\r\n"
+    for block in (many, large):
+        assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is None
+
+
+async def test_another_peer_is_somebody_else(dry: Dry) -> None:
+    request = build_request(dry, b"/public/x", [], signed_in=False)
+    seen = []
+    for peer in ("192.0.2.7", "192.0.2.8"):
+        client, _ = dry.connect(peer=peer)
+        _, towards_upstream = dry.connect_upstream()
+        client.data_received(request)
+        seen.append(b"x-forwarded-for: " + peer.encode() in towards_upstream.take())
+    assert seen == [True, True]
+
+
+async def test_what_is_kept_is_bounded(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MOST_BLOCKS", "MOST_SENDERS", "MOST_LINES"):
+        monkeypatch.setattr(f"gateway.server.block.{name}", 5)
+    monkeypatch.setattr("gateway.server.fast_path.MOST_DESTINATIONS", 5)
+    fast_path = dry.generation.fast_path
+    assert fast_path is not None
+    client, _ = dry.connect()
+    for number in range(40):
+        upstream, towards_upstream = dry.connect_upstream()
+        extra = [b"X-Number: %d" % number, b"Cookie: a=%d" % (number % 13)]
+        client.data_received(build_request(dry, b"/public/%d" % number, extra, signed_in=False))
+        assert b"x-number: %d\r\n" % number in towards_upstream.take()
+        upstream.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    reader = fast_path._blocks
+    assert max(len(reader._blocks), len(reader._senders), len(reader._lines)) <= 5
+    assert sum(len(destinations) for destinations in reader._destinations.values()) <= 5
