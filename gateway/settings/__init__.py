@@ -1,7 +1,10 @@
 """The operator's settings: from a YAML file and the environment to one frozen value.
 
 model         the whole, and the rules between sections
-sections      every other key, with its default, its meaning and its rules
+sections      the other keys, with their defaults, meanings and rules
+upstream      those of the apps behind the gateway
+route         those of the routes
+part          what sections have in common
 parts         the small types the model is made of: durations, sizes, addresses, secrets
 yaml_file     reads YAML with the place of every key
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
@@ -17,8 +20,9 @@ from gateway.settings.load import find, load
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen
 from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.route import RouteSettings
 from gateway.settings.schema import json_schema
-from gateway.settings.sections import RouteSettings, UpstreamSettings
+from gateway.settings.upstream import UpstreamSettings
 
 __all__ = [
     "Listen",

@@ -9,23 +9,20 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from gateway.settings.part import Part, read_list
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.route import RouteSettings
 from gateway.settings.sections import (
     AdminSettings,
     IdentitySettings,
     LimitsSettings,
     LogSettings,
-    NamedUpstream,
-    Part,
     RedisSettings,
     ReturnToSettings,
-    RouteSettings,
     SessionSettings,
     TikTokSettings,
-    UpstreamSettings,
-    read_list,
-    read_upstream,
 )
+from gateway.settings.upstream import NamedUpstream, UpstreamSettings, read_upstream
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.settings import sections
+from gateway.settings import route, sections, upstream
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen, write_duration
+
+_MODULES: Final = (sections, upstream, route)
 
 
 def json_schema() -> dict[str, Any]:
@@ -17,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     schema = Settings.model_json_schema()
     _describe(schema, Settings)
     for name, part in schema["$defs"].items():
-        _describe(part, getattr(sections, name))
+        _describe(part, next(getattr(module, name) for module in _MODULES if hasattr(module, name)))
     properties = schema["properties"]
     properties["redis"] = _with_short_form(properties["redis"], "RedisSettings")
     properties["upstream"] = _with_short_form(properties["upstream"], "UpstreamSettings")

@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
 
+from gateway.settings.part import Part, Strings, read_list
 from gateway.settings.parts import (
     Duration,
     Endpoint,
-    ExistingFile,
     OptionalListenOn,
     OptionalSize,
     Size,
     Span,
-    UpstreamUrls,
     read_listen,
 )
 
@@ -53,20 +50,6 @@ _UNTOUCHABLE: Final = re.compile(
 )
 
 
-class Part(BaseModel):
-    """A mapping in the file: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
-
-
-def read_list(value: Any) -> Any:
-    """Refuse a lone string where a list is meant."""
-    if isinstance(value, str):
-        raise ValueError(f"must be a list, like [{value}]")
-    return value
-
-
-Strings = Annotated[tuple[str, ...], BeforeValidator(read_list)]
 Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
@@ -130,85 +113,6 @@ class RedisSettings(Part):
         return url
 
 
-class TimeoutSettings(Part):
-    """How long an app may take."""
-
-    connect: Duration = timedelta(seconds=5)
-    """Longest time to connect, and to wait for a free connection."""
-    first_byte: Duration = timedelta(seconds=60)
-    """Longest time until the app begins to answer."""
-    idle: Span = timedelta(minutes=5)
-    """Longest pause within a body; 0s for no limit."""
-
-
-class UpstreamTlsSettings(Part):
-    """How an https upstream is trusted, and how we show who we are."""
-
-    ca: ExistingFile | None = None
-    """PEM file of the certificate authorities to trust instead of the system's."""
-    certificate: ExistingFile | None = None
-    """PEM file of our client certificate, with its chain."""
-    key: ExistingFile | None = None
-    """PEM file of the client certificate's key, if it is not in the same file."""
-    server_name: str | None = None
-    """Name the app's certificate must have; default the host of the url."""
-    verify: bool = True
-    """Check the app's certificate; false trusts whoever answers."""
-
-    @model_validator(mode="after")
-    def _check_pair(self) -> Self:
-        if self.key is not None and self.certificate is None:
-            raise ValueError("has a key without a certificate")
-        if not self.verify and (self.ca is not None or self.server_name is not None):
-            raise ValueError("has `verify: false`, with which `ca` and `server_name` mean nothing")
-        return self
-
-
-class UpstreamSettings(Part):
-    """An app behind the gateway."""
-
-    url: UpstreamUrls
-    """Address of the app: scheme, host and port, or unix:/path; a list for an app that runs in several places."""
-    timeouts: TimeoutSettings = TimeoutSettings()
-    """How long the app may take."""
-    tls: UpstreamTlsSettings = UpstreamTlsSettings()
-    """Certificates, for https."""
-    pass_host: bool = True
-    """Send the Host that the browser asked for; false sends the upstream's own."""
-    strip_prefix: str = ""
-    """Path to take off the front of request paths; the app finds it in X-Forwarded-Prefix."""
-    websockets: bool = True
-    """Whether WebSockets may be opened."""
-    max_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Most requests to the app at once; more wait. WebSockets that are open do not count."""
-
-    @field_validator("strip_prefix")
-    @classmethod
-    def _check_prefix(cls, prefix: str) -> str:
-        if prefix and not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", prefix):
-            raise ValueError("must be a path like /api: begins with /, does not end with /")
-        return prefix
-
-    @property
-    def secure(self) -> bool:
-        """Whether the app is spoken to over TLS."""
-        return self.url[0].startswith("https:")
-
-    @model_validator(mode="after")
-    def _check_tls(self) -> Self:
-        if self.tls != UpstreamTlsSettings() and not self.secure:
-            raise ValueError("has `tls`, but its url is not https")
-        return self
-
-
-def read_upstream(value: Any) -> Any:
-    """Read an upstream: the mapping, or its url alone."""
-    return {"url": value} if isinstance(value, str | list) else value
-
-
-NamedUpstream = Annotated[UpstreamSettings, BeforeValidator(read_upstream)]
-
-
 class SessionSettings(Part):
     """Sessions and their cookie."""
 
@@ -266,57 +170,6 @@ def _check_template(name: str, template: str) -> None:
     if unknown or "{" in rest or "}" in rest:
         fields = ", ".join(TEMPLATE_FIELDS)
         raise ValueError(f"has a template for {name} with a field that is none; fields are {fields}, in braces")
-
-
-class RouteLimitsSettings(Part):
-    """What is too much on one route."""
-
-    body: OptionalSize = None
-    """Largest request body; none for no limit."""
-
-
-class RouteSettings(Part):
-    """One rule; the first that matches decides."""
-
-    path: str
-    """Glob on the canonical path (* within a segment, ** across), or regex:… for the whole path."""
-    host: str | None = None
-    """Narrow the rule to a host; *.example.com for its sub-domains."""
-    methods: Strings | None = None
-    """Narrow the rule to methods; GET includes HEAD."""
-    access: Literal["public", "optional", "signed_in", "deny"] = "signed_in"
-    """public, optional, signed_in or deny."""
-    on_unauthenticated: Literal["auto", "redirect", "unauthorized"] = "auto"
-    """auto redirects navigations and answers 401 to programs; unauthorized never redirects; redirect is for browsers
-    that do not say what they do."""
-    upstream: str = "default"
-    """Name of the upstream that gets the request, one of `upstreams`."""
-    limits: RouteLimitsSettings | None = None
-    """Limits of this route, in place of the general ones."""
-
-    @field_validator("path")
-    @classmethod
-    def _check_path(cls, path: str) -> str:
-        if path.startswith("regex:"):
-            try:
-                re.compile(path.removeprefix("regex:"))
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from None
-        elif not path.startswith("/"):
-            raise ValueError(f"must begin with / (did you mean /{path}?) or with regex:")
-        elif "?" in path or "#" in path:
-            raise ValueError("must be a path only: rules never see the query")
-        return path
-
-    @field_validator("methods")
-    @classmethod
-    def _check_methods(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for method in methods or ():
-            if not method.isalpha() or not method.isupper():
-                raise ValueError(f"has `{method}`: methods are written like GET, POST")
-        if methods == ():
-            raise ValueError("is empty: leave it out for all methods")
-        return methods
 
 
 class ReturnToSettings(Part):
