@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -220,12 +220,15 @@ def _suggest(path: KeyPath) -> str:
 
 def _keys_at(path: KeyPath) -> list[str]:
     model: type[BaseModel] | None = Settings
+    is_name = False  # the next part is a name that the operator chose, as in `upstreams`
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_name:
+            is_name = False
             continue
         field = model.model_fields.get(part) if model is not None else None
         model = _model_in(field.annotation) if field is not None else None
-    return list(model.model_fields) if model is not None else []
+        is_name = field is not None and get_origin(field.annotation) is dict
+    return list(model.model_fields) if model is not None and not is_name else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

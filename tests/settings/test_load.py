@@ -127,6 +127,19 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
             "return_to.allowed_hosts: has `https:",
         ),
         ("cache_for: 5s", "cache_for: is not a key"),
+        ("upstreams: {a b: 'http://x'}", "upstreams: has an upstream called `a b`"),
+        ("upstreams: {default: 'http://x'}", "upstreams.default: is `upstream` by another name"),
+        ("upstreams: {x: 'http://x/path'}", "upstreams.x: is no address of an app"),
+        ("upstreams: {x: ['http://x', 'https://y']}", "upstreams.x: mixes schemes"),
+        ("upstreams: {x: []}", "upstreams.x: is empty"),
+        ("upstreams: {x: 'unix:'}", "upstreams.x: has no path"),
+        ("upstreams: {x: {url: 'http://x', strip_prefix: x}}", "upstreams.x.strip_prefix: must be a path"),
+        ("upstreams: {x: {url: 'http://x', tls: {verify: false}}}", "upstreams.x: has `tls`, but its url is not https"),
+        ("upstreams: {x: {url: 'https://x', tls: {ca: /not/here}}}", "upstreams.x.tls.ca: is no file"),
+        ("upstreams: {x: {url: 'https://x', tls: {verify: false, server_name: y}}}", "mean nothing"),
+        ("upstreams: {x: {url: 'http://x', timeouts: {conect: 1s}}}", "did you mean `connect`?"),
+        ("routes: [{path: /x, upstream: nowhere}]", "routes[0].upstream: there is no upstream `nowhere`"),
+        ("routes: [{path: /x, limits: {body: lots}}]", "routes[0].limits.body: is no size"),
     ],
 )
 def test_every_key_has_rules(tmp_path: Path, line: str, told: str) -> None:
@@ -144,6 +157,21 @@ def test_scopes_are_a_list_with_the_basic_one(tmp_path: Path, scopes: str) -> No
 @pytest.mark.parametrize("off", ["off", '"off"', "false"])
 def test_pkce_can_be_off_in_any_yaml(tmp_path: Path, off: str) -> None:
     assert read(tmp_path, MINIMAL + f"  pkce: {off}\n").tiktok.pkce == "off"
+
+
+def test_upstreams_have_a_short_form_and_a_default(tmp_path: Path) -> None:
+    named = MINIMAL.replace(
+        "upstream: http://127.0.0.1:3000", "upstreams: {default: ['http://a', 'http://b:81'], x: 'unix:///x'}"
+    )
+    assert named != MINIMAL
+    settings = read(tmp_path, named)
+    assert {name: app.url for name, app in settings.apps.items()} == {
+        "default": ("http://a", "http://b:81"),
+        "x": ("unix:/x",),
+    }
+    assert settings.upstream is None
+    environ = {"GATEWAY__UPSTREAMS__X__STRIP_PREFIX": "/x", "SECRET": "s"}
+    assert read(tmp_path, named, environ).apps["x"].strip_prefix == "/x"
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
