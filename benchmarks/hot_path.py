@@ -31,7 +31,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import Generation, build
 from gateway.server.connections import ConnectionGuard
-from gateway.server.protocol import StrictHttpProtocol
+from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.settings import load
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.connection import Connection
@@ -126,7 +126,7 @@ async def sign_in(generation: Generation) -> str:
     return await generation.sessions.begin(grant, user_agent="benchmark", now=now)
 
 
-def connect(generation: Generation, number: int) -> tuple[list[StrictHttpProtocol], list[Connection]]:
+def connect(generation: Generation, number: int) -> tuple[list[FastHttpProtocol], list[Connection]]:
     """Make so many client connections and as many idle upstream connections, all without sockets."""
     assert generation.fast_path is not None
     config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
@@ -135,7 +135,7 @@ def connect(generation: Generation, number: int) -> tuple[list[StrictHttpProtoco
     state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
     protocol = type(
         "Protocol",
-        (StrictHttpProtocol,),
+        (FastHttpProtocol,),
         {"fast_path": generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
     clients, upstreams = [], []

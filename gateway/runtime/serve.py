@@ -28,6 +28,7 @@ from gateway.runtime.build import Generation, build, build_store
 from gateway.runtime.workers import run_workers
 from gateway.server.connections import ConnectionGuard
 from gateway.server.fast_path import FastPath
+from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.server.protocol import StrictHttpProtocol, Timeouts
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
@@ -208,8 +209,11 @@ def build_server(
         board=boards.connections,
         worker=worker,
     )
-    own = {"head_limit": limits.header_bytes, "timeouts": timeouts, "guard": guard, "fast_path": fast_path}
-    protocol = type("Protocol", (StrictHttpProtocol,), own)
+    own = {"head_limit": limits.header_bytes, "timeouts": timeouts, "guard": guard}
+    if fast_path is None:
+        protocol = type("Protocol", (StrictHttpProtocol,), own)
+    else:
+        protocol = type("Protocol", (FastHttpProtocol,), own | {"fast_path": fast_path})
     return _Server(
         uvicorn.Config(
             app,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -22,61 +22,34 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.headers import first
 from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
-from gateway.errors import ContentTooLarge, GatewayError, NothingHere, StoreUnavailable, UpstreamError
+from gateway.errors import GatewayError, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
-from gateway.server.connections import ConnectionGuard
+from gateway.server.client import Client
 from gateway.server.known import Destination, KnownBlock, Permit
 from gateway.server.lane import Shared
+from gateway.server.request_body import RequestBody
 from gateway.server.switch import SWITCH, check_accept, join
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields
-from gateway.upstream.tunnel import Tunnel
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, new_request_id
 from gateway.web.pipeline import OwnPage
 from gateway.web.responses import Answer
 
-HIGH_WATER: Final = 64 * 1024
-"""Most bytes of a request body kept while there is no upstream connection yet."""
 _SMALL: Final = 64 * 1024
 """Up to so many bytes, joining is cheaper than writing twice."""
-
-
-class Client(Protocol):
-    """The client's connection, as far as the short way needs it."""
-
-    guard: ConnectionGuard
-    transport: asyncio.Transport
-
-    def own_fields(self) -> bytes:
-        """Return the lines of a response head that are the server's own."""
-
-    def hold(self) -> None:
-        """Take no more of the request body for now."""
-
-    def release(self) -> None:
-        """Take more of it."""
-
-    def finish(self, known: KnownBlock, *, whole: bool) -> None:
-        """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
-
-    def leave_to(self, tunnel: Tunnel) -> bytes:
-        """Hand the connection over for good; returns what has been received and belongs to the tunnel."""
 
 
 class FastExchange(Exchange):
     """One request and its answer; the sink of the upstream connection that carries it."""
 
     done = False
-    _head: RequestHead | None = None
-    _framing: BodyFraming | None = None  # of the request's body; None when it has none
     is_websocket = False
+    _head: RequestHead | None = None
     _permit: Permit | None = None
     _request = b""  # its head, as the upstream is sent it
-    _request_complete = True
-    _body: list[bytes] | None = None  # of the request: framed, not sent yet
-    _body_left: int | None = None  # bytes that the route's limit still allows; None: any number
+    _body: RequestBody | None = None  # of the request
     _connection: Connection | None = None
     _task: asyncio.Task[None] | None = None
     _out = b""  # the head of the answer, not written yet
@@ -93,9 +66,8 @@ class FastExchange(Exchange):
     def note_head(self, head: RequestHead, framing: BodyFraming | None) -> None:
         """Take a head that was read as a whole, and the framing of the body that follows."""
         self._head = head
-        self._framing = framing
         self.is_websocket = head.websocket
-        self._request_complete = framing is None
+        self._body = RequestBody(framing) if framing is not None else None
 
     @property
     def answering(self) -> bool:
@@ -105,8 +77,7 @@ class FastExchange(Exchange):
     @property
     def body_left(self) -> int:
         """How many bytes of a counted request body are still to come; -1 when it is not counted."""
-        left = self._framing.left if self._framing is not None else None
-        return left if left is not None else -1
+        return self._body.left if self._body is not None else -1
 
     def head(self) -> RequestHead:
         """Return the whole head."""
@@ -166,8 +137,9 @@ class FastExchange(Exchange):
         if not self.is_websocket:
             self.destination.route = passage.match.index
             self.known.sender.permits[passage.match.index] = permit
-        self._body_left = passage.match.route.body_limit
-        check_length(head, self._body_left)
+        check_length(head, passage.match.route.body_limit)
+        if self._body is not None:
+            self._body.limit(passage.match.route.body_limit)
         self.enter(permit)
 
     def go(self, permit: Permit) -> None:
@@ -186,8 +158,8 @@ class FastExchange(Exchange):
         known = self.known
         lead = destination.lead or destination.aim(permit.lane, known.sender.host)
         end = destination.end
-        if self._framing is not None:
-            end = build_end(destination.method, self._framing)
+        if self._body is not None:
+            end = build_end(destination.method, self._body.framing)
         elif self.is_websocket:
             end = SWITCH + b"\r\n"
         self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, permit.fields, end))
@@ -196,43 +168,32 @@ class FastExchange(Exchange):
 
     def take_body(self, data: bytes, *, last: bool) -> None:
         """Take some of the request body; it is sent with the next `flush`."""
-        if self.done or self._framing is None:
+        if self.done or self._body is None:
             return
-        if self._body_left is not None:
-            self._body_left -= len(data)
-            if self._body_left < 0:
-                self._fail(ContentTooLarge("a request body of more bytes than the route allows"))
-                return
-        if self._body is None:
-            self._body = []
-        self._body.append(self._framing.frame(data, last=last))
-        self._request_complete = last
+        try:
+            self._body.add(data, last=last)
+        except RequestRefused as error:
+            self._fail(error)
 
     def flush(self) -> None:
         """Send what there is of the request: called when one read of the client's socket has been parsed."""
         if self.done:
             return
-        if self._permit is None:
-            self._hold_if_much()
-        elif self._connection is not None:
-            if self._body:
-                self._connection.write(self._take_body(), last=self._request_complete)
-        elif self._task is None or self._task.done() or self._task is asyncio.current_task():
+        if self._connection is not None:
+            if self._body is not None:
+                self._connection.write(self._body.take(), last=self._body.complete)
+        elif self._permit is not None and not self._is_waiting():
             connection = self._permit.lane.pool.take_idle()
             if connection is not None:
                 self.start(connection)
             else:
                 self._run(self._connect(fresh=False))
-        else:
-            self._hold_if_much()
-
-    def _hold_if_much(self) -> None:
-        if self._body and sum(map(len, self._body)) > HIGH_WATER:
+        elif self._body is not None and self._body.is_much:
             self._client.hold()
 
-    def _take_body(self) -> bytes:
-        body, self._body = self._body or [], None
-        return body[0] if len(body) == 1 else b"".join(body)
+    def _is_waiting(self) -> bool:
+        """Whether the gate, or a connection, is being waited for."""
+        return self._task is not None and not self._task.done() and self._task is not asyncio.current_task()
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
@@ -241,14 +202,15 @@ class FastExchange(Exchange):
     def start(self, connection: Connection) -> None:
         """Send the request on a connection."""
         self._connection = connection
+        body = self._body
         connection.start(
             self,
-            self._request + self._take_body() if self._body else self._request,
+            self._request if body is None else self._request + body.take(),
             head_request=self.destination.method == "HEAD",
-            complete=self._request_complete,
+            complete=body is None or body.complete,
             upgrade=self.is_websocket,
         )
-        if self._framing is not None:
+        if body is not None:
             self._client.release()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -382,7 +344,7 @@ class FastExchange(Exchange):
         if (
             connection is not None
             and not self.status
-            and may_repeat(self.destination.method, self._framing, error, connection)
+            and may_repeat(self.destination.method, self._body is not None, error, connection)
         ):
             self._connection = None
             self._run(self._connect(fresh=True))
@@ -420,7 +382,6 @@ class FastExchange(Exchange):
     def _leave(self) -> None:
         """Leave nothing behind: no task, and no connection that is in the middle of something."""
         self.done = True
-        self._body = None
         if self._connection is not None:
             self._connection.leave(self)
         if self._task is not None and self._task is not asyncio.current_task():

@@ -18,7 +18,8 @@ from gateway.core.headers import Fields
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.server.block import BlockReader
-from gateway.server.fast_exchange import Client, FastExchange
+from gateway.server.client import Client
+from gateway.server.fast_exchange import FastExchange
 from gateway.server.known import Destination, KnownBlock, Sender, read_line
 from gateway.server.lane import Shared
 from gateway.upstream.request import read_body_framing

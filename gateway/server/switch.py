@@ -15,7 +15,8 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from gateway.server.fast_exchange import Client, FastExchange
+    from gateway.server.client import Client
+    from gateway.server.fast_exchange import FastExchange
 
 SWITCH: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 """What each side says of its own leg (RFC 6455 §4.1, §4.2.2)."""

@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
             return
         if data:
             self._transport.write(data)
-        if last:
+        if last and not self._request_sent:
             self._request_sent = True
             if not self._has_head():
                 self._deadline = self.loop.time() + self._first_byte_limit

@@ -219,7 +219,7 @@ async def forward(
             await exchange.wait()
             while not exchange.status and exchange.error is None and not exchange.client_gone:
                 await exchange.wait()  # an interim answer, or part of a head
-            if not (exchange.status == 0 and may_repeat(head.method, framing, exchange.error, connection)):
+            if not (exchange.status == 0 and may_repeat(head.method, framing is not None, exchange.error, connection)):
                 await _deliver(exchange, head, send, edit_response)
                 return
         finally:
@@ -227,14 +227,14 @@ async def forward(
         connection = await pool.acquire(fresh=True)
 
 
-def may_repeat(method: str, framing: BodyFraming | None, error: BaseException | None, connection: Connection) -> bool:
+def may_repeat(method: str, has_body: bool, error: BaseException | None, connection: Connection) -> bool:
     """Whether the kept connection turned out dead, and nothing can happen twice."""
     return (
         isinstance(error, UpstreamUnreachable)
         and connection.reused
         and not connection.answered
         and method in _IDEMPOTENT
-        and framing is None
+        and not has_body
     )
 
 

@@ -18,7 +18,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import Generation, build
 from gateway.server.connections import ConnectionGuard
-from gateway.server.protocol import StrictHttpProtocol
+from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.settings import load
 from gateway.upstream.connection import Connection
 
@@ -76,12 +76,12 @@ class Dry:
         self._config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
         self._config.load()
 
-    def connect(self, *, peer: str = "192.0.2.7") -> tuple[StrictHttpProtocol, DryTransport]:
+    def connect(self, *, peer: str = "192.0.2.7") -> tuple[FastHttpProtocol, DryTransport]:
         """Make a client connection."""
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
         own = {"fast_path": self.generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))}
-        client = type("Protocol", (StrictHttpProtocol,), own)(self._config, state, {})
+        client = type("Protocol", (FastHttpProtocol,), own)(self._config, state, {})
         transport = DryTransport(peer)
         client.connection_made(transport)
         return client, transport

@@ -1,0 +1,34 @@
+"""The client's connection, as the short way sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.server.connections import ConnectionGuard
+from gateway.server.known import KnownBlock
+
+if TYPE_CHECKING:
+    from gateway.upstream.tunnel import Tunnel
+
+
+class Client(Protocol):
+    """What a request on the short way needs of it; `FastHttpProtocol` obeys."""
+
+    guard: ConnectionGuard
+    transport: asyncio.Transport
+
+    def own_fields(self) -> bytes:
+        """Return the lines of a response head that are the server's own."""
+
+    def hold(self) -> None:
+        """Take no more of the request body for now."""
+
+    def release(self) -> None:
+        """Take more of it."""
+
+    def finish(self, known: KnownBlock, *, whole: bool) -> None:
+        """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
+
+    def leave_to(self, tunnel: Tunnel) -> bytes:
+        """Hand the connection over for good; returns what has been received and belongs to the tunnel."""

@@ -1,0 +1,59 @@
+"""The body of one request on the short way: framed as it comes, counted, and kept only until it can be sent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import ContentTooLarge
+from gateway.upstream.request import BodyFraming
+
+HIGH_WATER: Final = 64 * 1024
+"""Most bytes kept while there is no upstream connection yet."""
+
+
+class RequestBody:
+    """`complete`: nothing more will come. `framing` says how the upstream is told where it ends."""
+
+    __slots__ = ("_allowed", "_pieces", "complete", "framing")
+
+    def __init__(self, framing: BodyFraming) -> None:
+        self.framing = framing
+        self.complete = False
+        self._pieces: list[bytes] = []  # framed, not sent yet
+        self._allowed: int | None = None
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to come; -1 when they are not counted."""
+        return self.framing.left if self.framing.left is not None else -1
+
+    @property
+    def is_much(self) -> bool:
+        """Whether so much is kept that the client should wait."""
+        return sum(map(len, self._pieces)) > HIGH_WATER
+
+    def limit(self, limit: int | None) -> None:
+        """Allow so many bytes, those that came already included; None allows any number.
+
+        Raises `ContentTooLarge` when there have been more.
+        """
+        self._allowed = limit
+        if limit is not None:
+            self._count(sum(map(len, self._pieces)))
+
+    def add(self, data: bytes, *, last: bool) -> None:
+        """Take a piece. Raises `ContentTooLarge`, or `MalformedRequest` when it is not as long as announced."""
+        self._count(len(data))
+        self._pieces.append(self.framing.frame(data, last=last))
+        self.complete = last
+
+    def take(self) -> bytes:
+        """Return what is to be sent."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _count(self, size: int) -> None:
+        if self._allowed is not None:
+            self._allowed -= size
+            if self._allowed < 0:
+                raise ContentTooLarge("a request body of more bytes than the route allows")
