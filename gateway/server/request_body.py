@@ -14,13 +14,14 @@ HIGH_WATER: Final = 64 * 1024
 class RequestBody:
     """`complete`: nothing more will come. `framing` says how the upstream is told where it ends."""
 
-    __slots__ = ("_allowed", "_pieces", "complete", "framing")
+    __slots__ = ("_limit", "_pieces", "_received", "complete", "framing")
 
     def __init__(self, framing: BodyFraming) -> None:
         self.framing = framing
         self.complete = False
         self._pieces: list[bytes] = []  # framed, not sent yet
-        self._allowed: int | None = None
+        self._received = 0  # bytes of the body
+        self._limit: int | None = None  # most of them; None: any number
 
     @property
     def left(self) -> int:
@@ -33,17 +34,14 @@ class RequestBody:
         return sum(map(len, self._pieces)) > HIGH_WATER
 
     def limit(self, limit: int | None) -> None:
-        """Allow so many bytes, those that came already included; None allows any number.
-
-        Raises `ContentTooLarge` when there have been more.
-        """
-        self._allowed = limit
-        if limit is not None:
-            self._count(sum(map(len, self._pieces)))
+        """Allow so many bytes; None allows any number. Raises `ContentTooLarge` when there have been more."""
+        self._limit = limit
+        self._check()
 
     def add(self, data: bytes, *, last: bool) -> None:
         """Take a piece. Raises `ContentTooLarge`, or `MalformedRequest` when it is not as long as announced."""
-        self._count(len(data))
+        self._received += len(data)
+        self._check()
         self._pieces.append(self.framing.frame(data, last=last))
         self.complete = last
 
@@ -52,8 +50,6 @@ class RequestBody:
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _count(self, size: int) -> None:
-        if self._allowed is not None:
-            self._allowed -= size
-            if self._allowed < 0:
-                raise ContentTooLarge("a request body of more bytes than the route allows")
+    def _check(self) -> None:
+        if self._limit is not None and self._received > self._limit:
+            raise ContentTooLarge(f"a request body of more than {self._limit} bytes, which are all that is allowed")
