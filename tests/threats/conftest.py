@@ -1,14 +1,37 @@
-"""A gateway on a raw socket, before an upstream that echoes."""
+"""A gateway on a raw socket: before an upstream that echoes, and before one that keeps what reaches it."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Generator
+from typing import Literal
 
 import pytest
 
-from gateway.simulator import RunningSimulator
-from tests.harness import Running, asgi_form, proxy_form, slow_proxy_form
+from gateway.asgi import protect
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import (
+    Running,
+    asgi_form,
+    listener,
+    proxy_form,
+    read_settings,
+    serve_app,
+    serve_gateway,
+    serve_gateway_slowly,
+    slow_proxy_form,
+    url_of,
+)
+from tests.recorder import RecordingApp, record
+from tests.threats.guarded import Guarded
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Generator[RunningSimulator]:
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=[proxy_form, slow_proxy_form, asgi_form])
@@ -66,3 +89,60 @@ def wire(gateway: Running) -> Wire:
 @pytest.fixture
 def own_wire(own_server: Running) -> Wire:
     return Wire(own_server.address)
+
+
+@contextlib.contextmanager
+def guard_app(simulator: RunningSimulator, http: Literal["h11", "httptools"]) -> Generator[Guarded]:
+    """The gateway inside an app, under a server that is not ours."""
+    bound, app = listener(), RecordingApp()
+    settings = read_settings(simulator, url_of(bound))
+    with serve_app(protect(app, settings), bound, http=http) as url:
+        yield Guarded(Running(url, settings, simulator), app, own_server=False)
+
+
+@pytest.fixture(scope="session")
+def fast(simulator: RunningSimulator) -> Generator[Guarded]:
+    with record() as recorder, serve_gateway(simulator, recorder.url) as running:
+        yield Guarded(running, recorder)
+
+
+@pytest.fixture(scope="session")
+def slow(simulator: RunningSimulator) -> Generator[Guarded]:
+    with record() as recorder, serve_gateway_slowly(simulator, recorder.url) as running:
+        yield Guarded(running, recorder)
+
+
+@pytest.fixture(scope="session")
+def under_httptools(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_app(simulator, "httptools") as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="session")
+def under_h11(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_app(simulator, "h11") as guarded:
+        yield guarded
+
+
+def _fresh(request: pytest.FixtureRequest) -> Guarded:
+    guarded: Guarded = request.getfixturevalue(request.param)
+    guarded.behind.reset()
+    return guarded
+
+
+@pytest.fixture(params=["fast", "slow"])
+def proxied(request: pytest.FixtureRequest) -> Guarded:
+    """The gateway under its own server, both ways, before a recorder."""
+    return _fresh(request)
+
+
+@pytest.fixture(params=["under_httptools", "under_h11"])
+def inside(request: pytest.FixtureRequest) -> Guarded:
+    """The gateway inside a recording app, under the two parsers of a foreign server."""
+    return _fresh(request)
+
+
+@pytest.fixture(params=["fast", "slow", "under_httptools", "under_h11"])
+def guarded(request: pytest.FixtureRequest) -> Guarded:
+    """Every one of them."""
+    return _fresh(request)

@@ -1,0 +1,81 @@
+"""A gateway with something behind it that keeps what reaches it, and the requests that are sent to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tests.harness import Browser, Running
+from tests.recorder import Recorder, RecordingApp, Seen
+from tests.talk import Answer, Talk, ask
+
+HOST = b"Host: app.example\r\n"
+CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
+
+
+def compose(target: bytes = b"/public/x", fields: bytes = HOST, *, method: bytes = b"GET", body: bytes = b"") -> bytes:
+    """Return a request; nothing is added to what is given."""
+    return method + b" " + target + b" HTTP/1.1\r\n" + fields + b"\r\n" + body
+
+
+def post(body: bytes, fields: bytes = b"", *, target: bytes = b"/public/x") -> bytes:
+    """Return a POST with a counted body."""
+    return compose(target, HOST + b"Content-Length: %d\r\n" % len(body) + fields, method=b"POST", body=body)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A gateway and what is behind it."""
+
+    running: Running
+    behind: Recorder | RecordingApp
+    own_server: bool = True
+
+    @property
+    def recorder(self) -> Recorder:
+        """The upstream, where there is one."""
+        assert isinstance(self.behind, Recorder)
+        return self.behind
+
+    def talk(self) -> Talk:
+        return Talk(self.running.address, framed=self.own_server)
+
+    def ask(self, request: bytes) -> Answer:
+        """Send a request on a connection of its own; there must be an answer."""
+        answer = ask(self.running.address, request, framed=self.own_server)
+        assert answer is not None
+        return answer
+
+    def status(self, request: bytes) -> int:
+        return self.ask(request).status
+
+    def forwarded(self, request: bytes) -> Seen:
+        """Send a request that passes; returns what arrived, which is exactly one whole request."""
+        answer = self.ask(request)
+        seen = self.behind.take()
+        assert (answer.status, len(seen)) == (200, 1), (answer, seen)
+        assert seen[0].whole
+        return seen[0]
+
+    def forwarded_if_at_all(self, request: bytes, *statuses: int) -> Seen | None:
+        """Send a request that passes whole, or is refused with one of these statuses (400); what arrived, if it did."""
+        answer = self.ask(request)
+        seen = [each for each in self.behind.take() if each.whole]
+        assert answer.status in (200, *(statuses or (400,))), (request[:200], answer)
+        assert len(seen) == (answer.status == 200), (answer, seen)
+        return seen[0] if seen else None
+
+    def refuses(self, request: bytes, *statuses: int) -> Answer:
+        """Send a request that must not pass: one of these statuses, and nothing arrives."""
+        answer = self.ask(request)
+        assert answer.status in statuses, (request[:200], answer)
+        assert not [seen for seen in self.behind.take() if seen.whole]
+        return answer
+
+    @cached_property
+    def cookie(self) -> bytes:
+        """The Cookie of somebody who is signed in."""
+        with Browser(self.running.url) as browser:
+            assert browser.sign_in().status_code == 200
+            self.behind.take()
+            return b"gateway=" + browser.client.cookies["gateway"].encode()
