@@ -11,7 +11,7 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,22 +42,29 @@ class Seen:
 
 
 Respond = Callable[[Seen], bytes]
+Extra = list[tuple[bytes, bytes]]
 
 
-def ok(seen: Seen) -> bytes:
+def ok(seen: Seen, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
     """A plain answer, of which a HEAD gets the head."""
-    return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (b"" if seen.method == b"HEAD" else b"ok")
+    head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % field for field in extra)
+    return head + b"Content-Length: 2\r\n\r\n" + (b"" if seen.method == b"HEAD" else b"ok")
 
 
 class Recorder:
-    """The upstream. `connections` counts what was accepted; `faults` is what was not HTTP to the letter."""
+    """The upstream. It answers with `extra` fields, or as `respond` says.
+
+    `connections` counts what was accepted; `faults` is what was not HTTP to the letter.
+    """
 
     def __init__(self, bound: socket.socket) -> None:
         self.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        self.respond: Respond = ok
+        self.respond: Respond | None = None
+        self.extra: Extra = []
         self.connections = 0
         self.faults: list[str] = []
         self.requests: list[Seen] = []
+        self.transports: set[asyncio.Transport] = set()
 
     def take(self) -> list[Seen]:
         """Return what arrived since the last time; what is not HTTP to the letter is a failure."""
@@ -66,7 +73,10 @@ class Recorder:
         return taken
 
     def reset(self) -> None:
-        self.respond, self.faults, self.requests = ok, [], []
+        self.respond, self.extra, self.faults, self.requests = None, [], [], []
+
+    def answer(self, seen: Seen) -> bytes:
+        return self.respond(seen) if self.respond is not None else ok(seen, self.extra)
 
 
 class _Connection(asyncio.Protocol):
@@ -82,6 +92,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._recorder.connections += 1
+        self._recorder.transports.add(transport)
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -93,6 +104,7 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._recorder.transports.discard(self.transport)
         if self._unread and self._request is None:
             self._recorder.faults.append(f"a head without end: {self._unread[:2000]!r}")
 
@@ -145,7 +157,7 @@ class _Connection(asyncio.Protocol):
     def _finish(self, request: Seen) -> None:
         request.whole = True
         self._request = None
-        self.transport.write(self._recorder.respond(request))
+        self.transport.write(self._recorder.answer(request))
 
 
 def _judge_framing(request: Seen) -> int | None:
@@ -170,17 +182,25 @@ def record() -> Generator[Recorder]:
         try:
             yield recorder
         finally:
-            loop.call_soon_threadsafe(server.close)
+            asyncio.run_coroutine_threadsafe(_close(server, recorder), loop).result(10)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout=10)
             loop.close()
 
 
+async def _close(server: asyncio.Server, recorder: Recorder) -> None:
+    server.close()
+    for transport in recorder.transports:
+        transport.abort()
+    await asyncio.sleep(0)  # in which they hear of it
+
+
 class RecordingApp:
-    """An ASGI app that keeps its requests, headers looked at only once the body has come."""
+    """An ASGI app that keeps its requests, headers looked at only once the body has come; `extra` as above."""
 
     def __init__(self) -> None:
         self.connections = 0
+        self.extra: Extra = []
         self.requests: list[Seen] = []
 
     def take(self) -> list[Seen]:
@@ -188,7 +208,7 @@ class RecordingApp:
         return taken
 
     def reset(self) -> None:
-        self.requests = []
+        self.extra, self.requests = [], []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -207,7 +227,8 @@ class RecordingApp:
                 return
             body, more = body + message.get("body", b""), message.get("more_body", False)
         self.requests.append(_read_scope(scope, body))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        headers = [*self.extra, (b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"ok"})
 
 

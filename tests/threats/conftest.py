@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Generator
-from typing import Literal
 
 import pytest
 
-from gateway.asgi import protect
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import (
-    Running,
-    asgi_form,
-    listener,
-    proxy_form,
-    read_settings,
-    serve_app,
-    serve_gateway,
-    serve_gateway_slowly,
-    slow_proxy_form,
-    url_of,
-)
-from tests.recorder import RecordingApp, record
-from tests.threats.guarded import Guarded
+from tests.harness import Running, asgi_form, proxy_form, slow_proxy_form
+from tests.threats.guarded import WAYS, Guarded, guard_app, guard_upstream
 
 
 @pytest.fixture(scope="session")
@@ -91,25 +76,16 @@ def own_wire(own_server: Running) -> Wire:
     return Wire(own_server.address)
 
 
-@contextlib.contextmanager
-def guard_app(simulator: RunningSimulator, http: Literal["h11", "httptools"]) -> Generator[Guarded]:
-    """The gateway inside an app, under a server that is not ours."""
-    bound, app = listener(), RecordingApp()
-    settings = read_settings(simulator, url_of(bound))
-    with serve_app(protect(app, settings), bound, http=http) as url:
-        yield Guarded(Running(url, settings, simulator), app, own_server=False)
-
-
 @pytest.fixture(scope="session")
 def fast(simulator: RunningSimulator) -> Generator[Guarded]:
-    with record() as recorder, serve_gateway(simulator, recorder.url) as running:
-        yield Guarded(running, recorder)
+    with guard_upstream(simulator, "fast") as guarded:
+        yield guarded
 
 
 @pytest.fixture(scope="session")
 def slow(simulator: RunningSimulator) -> Generator[Guarded]:
-    with record() as recorder, serve_gateway_slowly(simulator, recorder.url) as running:
-        yield Guarded(running, recorder)
+    with guard_upstream(simulator, "slow") as guarded:
+        yield guarded
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +106,7 @@ def _fresh(request: pytest.FixtureRequest) -> Guarded:
     return guarded
 
 
-@pytest.fixture(params=["fast", "slow"])
+@pytest.fixture(params=WAYS)
 def proxied(request: pytest.FixtureRequest) -> Guarded:
     """The gateway under its own server, both ways, before a recorder."""
     return _fresh(request)

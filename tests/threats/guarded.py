@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
-from tests.harness import Browser, Running
-from tests.recorder import Recorder, RecordingApp, Seen
+from gateway.asgi import protect
+from gateway.simulator import RunningSimulator
+from tests.harness import (
+    Browser,
+    Running,
+    listener,
+    read_settings,
+    serve_app,
+    serve_gateway,
+    serve_gateway_slowly,
+    url_of,
+)
+from tests.recorder import Recorder, RecordingApp, Seen, record
 from tests.talk import Answer, Talk, ask
+
+WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
+"""The two ways that a request may take under our own server."""
 
 HOST = b"Host: app.example\r\n"
 CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
@@ -79,3 +96,19 @@ class Guarded:
             assert browser.sign_in().status_code == 200
             self.behind.take()
             return b"gateway=" + browser.client.cookies["gateway"].encode()
+
+
+@contextlib.contextmanager
+def guard_upstream(simulator: RunningSimulator, way: str, **changes: str) -> Generator[Guarded]:
+    """The gateway before a recorder."""
+    with record() as recorder, WAYS[way](simulator, recorder.url, **changes) as running:
+        yield Guarded(running, recorder)
+
+
+@contextlib.contextmanager
+def guard_app(simulator: RunningSimulator, http: Literal["h11", "httptools"]) -> Generator[Guarded]:
+    """The gateway inside a recording app, under a server that is not ours."""
+    bound, app = listener(), RecordingApp()
+    settings = read_settings(simulator, url_of(bound))
+    with serve_app(protect(app, settings), bound, http=http) as url:
+        yield Guarded(Running(url, settings, simulator), app, own_server=False)
