@@ -51,6 +51,7 @@ class Talk:
         self._timeout = timeout
         self._framed = framed
         self._received = b""
+        self._interim: list[int] = []
         self._ended = False
         self._socket = socket.create_connection(address, timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,7 +75,6 @@ class Talk:
 
     def answer(self, *, head: bool = False) -> Answer | None:
         """Read one answer, to a HEAD or not; None when the connection ends without one."""
-        interim: list[int] = []
         while True:
             block = self._until(b"\r\n\r\n")
             if block is None:
@@ -83,13 +83,23 @@ class Talk:
             status, fields = _read_block(block)
             if status >= 200 or status == 101:
                 break
-            interim.append(status)
+            self._interim.append(status)
         body, whole = (b"", True) if head or status in {101, 204, 304} else self._body(fields)
-        return Answer(status, fields, body, whole, tuple(interim))
+        interim, self._interim = tuple(self._interim), []
+        return Answer(status, fields, body, whole, interim)
 
     def settled(self, wait: float) -> bool:
-        """Whether anything at all, be it the end, has come from the other side within so many seconds."""
-        return bool(self._received) or self._ended or bool(select.select([self._socket], [], [], wait)[0])
+        """Whether an answer has begun within so many seconds, be it by the end; a 1xx answer is none."""
+        while not self._ended:
+            while self._received.startswith(b"HTTP/1.1 1") and b"\r\n\r\n" in self._received:
+                block, _, self._received = self._received.partition(b"\r\n\r\n")
+                self._interim.append(_read_block(block)[0])
+            if self._received:
+                break
+            if not select.select([self._socket], [], [], wait)[0]:
+                return False
+            self._more()
+        return True
 
     def rest(self) -> bytes:
         """Return everything until the other side ends the connection."""

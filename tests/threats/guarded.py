@@ -40,7 +40,7 @@ def post(body: bytes, fields: bytes = b"", *, target: bytes = b"/public/x") -> b
     return compose(target, HOST + b"Content-Length: %d\r\n" % len(body) + fields, method=b"POST", body=body)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Guarded:
     """A gateway and what is behind it."""
 
