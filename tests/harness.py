@@ -161,6 +161,10 @@ def serve_gateway_slowly(simulator: RunningSimulator, upstream: str, **changes: 
             yield running
 
 
+WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
+"""The two ways that a request may take under our own server."""
+
+
 @contextlib.contextmanager
 def _serve_generation(
     generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import struct
 import time
 from dataclasses import dataclass
 
@@ -12,6 +13,19 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t\x20-\x7e]*)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t\x20-\x7e\x80-\xff]*)")
 
 Fields = tuple[tuple[bytes, bytes], ...]
+
+HOST = b"Host: app.example\r\n"
+CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
+
+
+def compose(target: bytes = b"/public/x", fields: bytes = HOST, *, method: bytes = b"GET", body: bytes = b"") -> bytes:
+    """Return a request; nothing is added to what is given."""
+    return method + b" " + target + b" HTTP/1.1\r\n" + fields + b"\r\n" + body
+
+
+def post(body: bytes, fields: bytes = b"", *, target: bytes = b"/public/x") -> bytes:
+    """Return a POST with a counted body."""
+    return compose(target, HOST + b"Content-Length: %d\r\n" % len(body) + fields, method=b"POST", body=body)
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,7 @@ class Talk:
 
     def vanish(self) -> None:
         """Be gone at once, as a killed process is: the other side gets a reset."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def _more(self) -> bool:

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import Running, asgi_form, proxy_form, slow_proxy_form
-from tests.threats.guarded import WAYS, Guarded, guard_app, guard_upstream
+from tests.harness import WAYS, Running, asgi_form, proxy_form, slow_proxy_form
+from tests.threats.guarded import Guarded, guard_app, guard_upstream
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A gateway with something behind it that keeps what reaches it, and the requests that are sent to it."""
+"""A gateway with something behind it that keeps what reaches it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,9 @@ from typing import Literal
 
 from gateway.asgi import protect
 from gateway.simulator import RunningSimulator
-from tests.harness import (
-    Browser,
-    Running,
-    listener,
-    read_settings,
-    serve_app,
-    serve_gateway,
-    serve_gateway_slowly,
-    url_of,
-)
+from tests.harness import WAYS, Browser, Running, listener, read_settings, serve_app, url_of
 from tests.recorder import Recorder, RecordingApp, Seen, record
 from tests.talk import Answer, Talk, ask
-
-WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
-"""The two ways that a request may take under our own server."""
-
-HOST = b"Host: app.example\r\n"
-CHUNKED = HOST + b"Transfer-Encoding: chunked\r\n"
-
-
-def compose(target: bytes = b"/public/x", fields: bytes = HOST, *, method: bytes = b"GET", body: bytes = b"") -> bytes:
-    """Return a request; nothing is added to what is given."""
-    return method + b" " + target + b" HTTP/1.1\r\n" + fields + b"\r\n" + body
-
-
-def post(body: bytes, fields: bytes = b"", *, target: bytes = b"/public/x") -> bytes:
-    """Return a POST with a counted body."""
-    return compose(target, HOST + b"Content-Length: %d\r\n" % len(body) + fields, method=b"POST", body=body)
 
 
 @dataclass(frozen=True, repr=False)

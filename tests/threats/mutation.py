@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tests.threats.guarded import CHUNKED, HOST, compose, post
+from tests.talk import CHUNKED, HOST, compose, post
 
 FIELDS = HOST + b"Accept: */*\r\nAccept-Encoding: gzip, br\r\nCookie: a=1; gateway=zzz; b=2\r\n"
 

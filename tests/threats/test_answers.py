@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.harness import Browser
 from tests.recorder import Seen
-from tests.threats.guarded import HOST, Guarded, compose
+from tests.talk import HOST, compose
+from tests.threats.guarded import Guarded
 from tests.threats.identity import RESERVED, reads_as_identity, spellings
 
 bounded = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

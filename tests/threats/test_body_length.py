@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.recorder import Seen
-from tests.threats.guarded import CHUNKED, HOST, Guarded, compose, post
+from tests.talk import CHUNKED, HOST, compose, post
+from tests.threats.guarded import Guarded
 
 BOTH = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"
 CODINGS = [

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator import RunningSimulator
-from tests.harness import Browser, listener, url_of
-from tests.talk import Answer
-from tests.threats.guarded import HOST, WAYS, Guarded, compose
+from tests.harness import WAYS, Browser, listener, url_of
+from tests.talk import HOST, Answer, compose
+from tests.threats.guarded import Guarded
 
 _DIRECTIVE = re.compile(rb'([^\s,=]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s,]*))?')  # RFC 9111 §5.2
 OVERRIDES = (b"CDN-Cache-Control", b"Acme-CDN-Cache-Control", b"Surrogate-Control", b"X-Accel-Expires")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.threats.guarded import CHUNKED, Guarded, compose, post
+from tests.talk import CHUNKED, compose, post
+from tests.threats.guarded import Guarded
 
 END = b"0\r\n\r\n"
 

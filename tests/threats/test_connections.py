@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.recorder import Seen, ok
-from tests.talk import Answer, Talk
-from tests.threats.guarded import CHUNKED, HOST, Guarded, compose, post
+from tests.talk import CHUNKED, HOST, Answer, Talk, compose, post
+from tests.threats.guarded import Guarded
 
 BODILESS = b"HTTP/1.1 %d Nothing\r\n%b\r\n"
 

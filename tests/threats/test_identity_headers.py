@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator import RunningSimulator
-from tests.talk import Fields
-from tests.threats.guarded import CHUNKED, HOST, WAYS, Guarded, compose, guard_upstream, post
+from tests.harness import WAYS
+from tests.talk import CHUNKED, HOST, Fields, compose, post
+from tests.threats.guarded import Guarded, guard_upstream
 from tests.threats.identity import RESERVED, identity_of, spellings
 
 # the fixture only clears the recorder, which each example does too

@@ -9,8 +9,8 @@ from hypothesis import example, given
 
 from gateway.core.path import canonicalise
 from tests.recorder import Seen
-from tests.talk import Talk
-from tests.threats.guarded import HOST, Guarded, compose
+from tests.talk import HOST, Talk, compose
+from tests.threats.guarded import Guarded
 from tests.threats.identity import identity_of
 from tests.threats.mutation import BASES, examples, is_one_request, is_surely_whole, mutants
 

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator import RunningSimulator
+from tests.harness import WAYS
 from tests.recorder import Seen
-from tests.threats.guarded import HOST, WAYS, Guarded, compose, guard_upstream
+from tests.talk import HOST, compose
+from tests.threats.guarded import Guarded, guard_upstream
 from tests.threats.identity import spellings
 
 SAYING = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.threats.guarded import HOST, Guarded, compose
+from tests.talk import HOST, compose
+from tests.threats.guarded import Guarded
 
 TWO_READINGS = [
     b"%2f",

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.simulator import Person, RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import Browser
-from tests.threats.guarded import WAYS, Guarded, guard_app, guard_upstream
+from tests.harness import WAYS, Browser
+from tests.threats.guarded import Guarded, guard_app, guard_upstream
 from tests.threats.identity import identity_of
 
 VISIBLE = re.compile(rb"[\x21-\x7e]+")

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.recorder import Seen
-from tests.talk import Answer
-from tests.threats.guarded import CHUNKED, HOST, Guarded, compose, post
+from tests.talk import CHUNKED, HOST, Answer, compose, post
+from tests.threats.guarded import Guarded
 
 GET = compose(b"/public/a//b?q=//x", HOST + b"Cookie: a=1\r\nAccept: */*\r\n")
 REPRESENTATIVE = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.recorder import record
-from tests.threats.guarded import HOST, Guarded, compose
+from tests.talk import HOST, compose
+from tests.threats.guarded import Guarded
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.threats.guarded import CHUNKED, HOST, Guarded, compose, post
+from tests.talk import CHUNKED, HOST, compose, post
+from tests.threats.guarded import Guarded
 
 HIDDEN = compose(b"/public/hidden", HOST + b"X-TikTok-Open-Id: evil\r\n")
 END = b"0\r\n\r\n"
