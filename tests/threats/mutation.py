@@ -89,9 +89,12 @@ def _space(data: bytes, at: int, which: int) -> bytes:
     return data if place < 0 else data[:place] + SPACES[which % len(SPACES)] + data[place + 1 :]
 
 
-def _add_line(data: bytes, at: int, which: int) -> bytes:
-    place = _line_at(data, at)
-    return data[:place] + LINES[which % len(LINES)] + data[place:]
+def _adding(lines: Sequence[bytes]) -> Mutation:
+    def add_line(data: bytes, at: int, which: int) -> bytes:
+        place = _line_at(data, at)
+        return data[:place] + lines[which % len(lines)] + data[place:]
+
+    return add_line
 
 
 def _repeat_line(data: bytes, at: int, which: int) -> bytes:
@@ -121,8 +124,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     _swap_case,
     _encode,
     _space,
-    _add_line,
-    _add_line,
     _repeat_line,
     _drop_line,
 )
@@ -134,9 +135,10 @@ def mutate(data: bytes, steps: Sequence[tuple[Mutation, int, int]]) -> bytes:
     return data
 
 
-def mutants(bases: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """Return good requests to which a few things have happened."""
-    step = st.tuples(st.sampled_from(MUTATIONS), st.integers(0, 400), st.integers(0, 400))
+def mutants(bases: Sequence[bytes], lines: Sequence[bytes] = LINES) -> st.SearchStrategy[bytes]:
+    """Return good messages to which a few things have happened; `lines` are what may be added."""
+    mutations = (*MUTATIONS, _adding(lines), _adding(lines))
+    step = st.tuples(st.sampled_from(mutations), st.integers(0, 400), st.integers(0, 400))
     return st.builds(mutate, st.sampled_from(bases), st.lists(step, min_size=1, max_size=4))
 
 
