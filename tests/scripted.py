@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -41,6 +42,10 @@ class Visit:
             pass
         body, self._unread = self._unread[:length], self._unread[length:]
         return body
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether the gateway says nothing for so long, not even that it hangs up."""
+        return not self._unread and not select.select([self._connection], [], [], seconds)[0]
 
     def rest(self) -> bytes:
         """Return everything until the gateway hangs up."""

@@ -14,7 +14,7 @@ from tests.scripted import ScriptedUpstream, Visit, scripted
 from tests.talk import Answer, Talk, ask, compose
 
 # short enough to be waited for, long enough for a busy machine
-TIMEOUTS = {"upstream__first_byte_timeout": "1s", "upstream__idle_timeout": "1s", "upstream__connect_timeout": "5s"}
+TIMEOUTS = {"upstream__first_byte_timeout": "1s", "upstream__idle_timeout": "1s", "upstream__connect_timeout": "2s"}
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
