@@ -66,7 +66,9 @@ class Visit:
         self._connection.shutdown(socket.SHUT_WR)
 
     def hang_up(self) -> None:
-        self._connection.close()
+        """Neither speak nor listen any more, also where another thread still does."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def vanish(self) -> None:
         """Be gone at once: the gateway gets a reset."""

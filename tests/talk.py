@@ -102,6 +102,11 @@ class Talk:
         interim, self._interim = tuple(self._interim), []
         return Answer(status, fields, body, whole, interim)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait so long, and no longer, for what comes from now on."""
+        self._timeout = seconds
+        self._socket.settimeout(seconds)
+
     def settled(self, wait: float) -> bool:
         """Whether an answer has begun within so many seconds, be it by the end; a 1xx answer is none."""
         while not self._ended:
