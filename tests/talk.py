@@ -58,16 +58,23 @@ class Answer:
 class Talk:
     """One connection. What it reads must be HTTP to the letter: a stray CR or LF is a failure.
 
-    `framed`: every answer must say how long it is; h11's own refusals end with the connection instead.
+    `framed`: every answer must say how long it is; h11's own refusals end with the connection instead. `room`: how
+    many bytes the kernel may keep that have not been read.
     """
 
-    def __init__(self, address: tuple[str, int], *, timeout: float = 10.0, framed: bool = True) -> None:
+    def __init__(
+        self, address: tuple[str, int], *, timeout: float = 10.0, framed: bool = True, room: int | None = None
+    ) -> None:
         self._timeout = timeout
         self._framed = framed
         self._received = b""
         self._interim: list[int] = []
         self._ended = False
-        self._socket = socket.create_connection(address, timeout=timeout)
+        self._socket = socket.socket()
+        if room is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self._socket.settimeout(timeout)
+        self._socket.connect(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Talk:
@@ -83,7 +90,7 @@ class Talk:
                 time.sleep(pause)
             try:
                 self._socket.sendall(piece)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:
                 break
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -15,13 +14,13 @@ from tests.recorder import Recorder, RecordingApp, Seen, record
 from tests.talk import Answer, Talk, ask
 
 
-@dataclass(frozen=True, repr=False)
 class Guarded:
     """A gateway and what is behind it."""
 
-    running: Running
-    behind: Recorder | RecordingApp
-    own_server: bool = True
+    def __init__(self, running: Running, behind: Recorder | RecordingApp, *, own_server: bool = True) -> None:
+        self.running = running
+        self.behind = behind
+        self.own_server = own_server
 
     @property
     def recorder(self) -> Recorder:

@@ -56,8 +56,8 @@ class Scene:
         assert most - before < ALLOWED, f"grew by {(most - before) / MIB:.0f} MiB"
 
 
-@pytest.fixture(scope="module")
-def scene(
+@contextlib.contextmanager
+def run_scene(
     tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator, redis_server: RedisServer
 ) -> Generator[Scene]:
     folder = tmp_path_factory.mktemp("gateway")
@@ -67,6 +67,14 @@ def scene(
         for _ in range(20):  # what is loaded and kept at first use is no growth
             with Talk(scene.address) as talk:
                 assert talk.say(compose()).answer() is not None
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def scene(
+    tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator, redis_server: RedisServer
+) -> Generator[Scene]:
+    with run_scene(tmp_path_factory, simulator, redis_server) as scene:
         yield scene
 
 

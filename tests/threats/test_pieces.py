@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 
 import pytest
 
+from gateway.simulator import RunningSimulator
+from tests.harness import WAYS
 from tests.recorder import Seen
 from tests.talk import CHUNKED, HOST, Answer, compose, post
-from tests.threats.guarded import Guarded
+from tests.threats.guarded import Guarded, guard_upstream
 
 GET = compose(b"/public/a//b?q=//x", HOST + b"Cookie: a=1\r\nAccept: */*\r\n")
 REPRESENTATIVE = {
@@ -22,6 +25,19 @@ REPRESENTATIVE = {
 }
 FOLLOWER = compose(b"/public/follower")
 PAUSE = 0.002  # the gateway shares this process and reads a packet within it; where it does not, nothing is lost
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def apart(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Guarded]:
+    """Gateways of their own: what may be kept of heads that came in pieces is not to meet other tests."""
+    with guard_upstream(simulator, request.param) as guarded:
+        yield guarded
+
+
+@pytest.fixture
+def proxied(apart: Guarded) -> Guarded:
+    apart.behind.reset()
+    return apart
 
 
 def told(answer: Answer | None) -> tuple[int, bytes] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -29,12 +28,12 @@ def echo_paths(visit: Visit) -> None:
         visit.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
 
 
-@dataclass(frozen=True, repr=False)
 class Stage:
     """A gateway before an upstream that follows a script."""
 
-    running: Running
-    upstream: ScriptedUpstream
+    def __init__(self, running: Running, upstream: ScriptedUpstream) -> None:
+        self.running = running
+        self.upstream = upstream
 
     def first_say(self, *pieces: bytes, pause: float = 0.0, hang_up: bool = False) -> None:
         """Have the first connection answer one request so; others behave."""
@@ -49,8 +48,8 @@ class Stage:
 
         self.upstream.follow(script)
 
-    def talk(self) -> Talk:
-        return Talk(self.running.address)
+    def talk(self, *, room: int | None = None) -> Talk:
+        return Talk(self.running.address, room=room)
 
     def ask(self, path: bytes = b"/public/x", *, method: bytes = b"GET", fields: bytes = b"") -> Answer:
         """Send a request on a connection of its own; there must be an answer, whole or not."""
