@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import uvicorn
@@ -103,12 +103,15 @@ def serve_in_thread(server: uvicorn.Server, bound: socket.socket) -> Generator[N
 
 
 @contextlib.contextmanager
-def serve_app(app: Any, bound: socket.socket | None = None) -> Generator[str]:
-    """Serve any ASGI app; yields its address."""
+def serve_app(
+    app: Any, bound: socket.socket | None = None, *, http: Literal["auto", "h11", "httptools"] = "auto"
+) -> Generator[str]:
+    """Serve any ASGI app, with the parser named; yields its address."""
     with bound or listener() as bound:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=http,
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
@@ -152,9 +155,14 @@ def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) ->
 def serve_gateway_slowly(simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
     """The same, but every request takes the ASGI way."""
     with listener() as bound:
-        generation = build(read_settings(simulator, url_of(bound), upstream=upstream, **changes))
+        changes.setdefault("public_url", url_of(bound))
+        generation = build(read_settings(simulator, upstream=upstream, **changes))
         with _serve_generation(generation, simulator, bound, fast_path=None) as running:
             yield running
+
+
+WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
+"""The two ways that a request may take under our own server."""
 
 
 @contextlib.contextmanager

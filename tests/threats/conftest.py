@@ -1,4 +1,4 @@
-"""A gateway on a raw socket, before an upstream that echoes."""
+"""A gateway on a raw socket: before an upstream that echoes, and before one that keeps what reaches it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ from collections.abc import Generator
 
 import pytest
 
-from gateway.simulator import RunningSimulator
-from tests.harness import Running, asgi_form, proxy_form, slow_proxy_form
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import WAYS, Running, asgi_form, proxy_form, slow_proxy_form
+from tests.threats.guarded import Guarded, guard_app, guard_upstream
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Generator[RunningSimulator]:
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=[proxy_form, slow_proxy_form, asgi_form])
@@ -66,3 +74,51 @@ def wire(gateway: Running) -> Wire:
 @pytest.fixture
 def own_wire(own_server: Running) -> Wire:
     return Wire(own_server.address)
+
+
+@pytest.fixture(scope="session")
+def fast(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_upstream(simulator, "fast") as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="session")
+def slow(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_upstream(simulator, "slow") as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="session")
+def under_httptools(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_app(simulator, "httptools") as guarded:
+        yield guarded
+
+
+@pytest.fixture(scope="session")
+def under_h11(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_app(simulator, "h11") as guarded:
+        yield guarded
+
+
+def _fresh(request: pytest.FixtureRequest) -> Guarded:
+    guarded: Guarded = request.getfixturevalue(request.param)
+    guarded.behind.reset()
+    return guarded
+
+
+@pytest.fixture(params=WAYS)
+def proxied(request: pytest.FixtureRequest) -> Guarded:
+    """The gateway under its own server, both ways, before a recorder."""
+    return _fresh(request)
+
+
+@pytest.fixture(params=["under_httptools", "under_h11"])
+def inside(request: pytest.FixtureRequest) -> Guarded:
+    """The gateway inside a recording app, under the two parsers of a foreign server."""
+    return _fresh(request)
+
+
+@pytest.fixture(params=["fast", "slow", "under_httptools", "under_h11"])
+def guarded(request: pytest.FixtureRequest) -> Guarded:
+    """Every one of them."""
+    return _fresh(request)
