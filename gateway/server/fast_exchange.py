@@ -67,7 +67,8 @@ class FastExchange(Exchange):
         """Take a head that was read as a whole, and the framing of the body that follows."""
         self._head = head
         self.is_websocket = head.websocket
-        self._body = RequestBody(framing) if framing is not None else None
+        if framing is not None:
+            self._body = RequestBody(framing, build_end(head.method, framing))
 
     @property
     def answering(self) -> bool:
@@ -159,7 +160,7 @@ class FastExchange(Exchange):
         lead = destination.lead or destination.aim(permit.lane, known.sender.host)
         end = destination.end
         if self._body is not None:
-            end = build_end(destination.method, self._body.framing)
+            end = self._body.end
         elif self.is_websocket:
             end = SWITCH + b"\r\n"
         self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, permit.fields, end))

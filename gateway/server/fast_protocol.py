@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-import httptools
-
 from gateway.server.fast_exchange import FastExchange
 from gateway.server.fast_path import FastPath
 from gateway.server.known import KnownBlock
-from gateway.server.protocol import SLACK, StrictHttpProtocol
+from gateway.server.protocol import REST, SLACK, StrictHttpProtocol
 from gateway.upstream.tunnel import Tunnel
 
 LARGE: Final = 64 * 1024
@@ -35,7 +33,6 @@ class FastHttpProtocol(StrictHttpProtocol):
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
         self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
-        self._alone = False  # whether the request head came whole in one read, and nothing with it
         self._straight = False  # the body of the request in hand goes past the parser
         self._to_websocket = False  # the request in hand asks for a WebSocket
         self._early = b""  # what came after it
@@ -51,7 +48,7 @@ class FastHttpProtocol(StrictHttpProtocol):
             self._take_straight(data)
         elif self._to_websocket:
             self._keep_for_tunnel(data)
-        elif not self._take_whole(data):
+        elif self._phase != REST or not self._take_whole(data):
             super().data_received(data)
             if self._exchange is not None:
                 self._exchange.flush()
@@ -68,14 +65,8 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _take_whole(self, data: bytes) -> bool:
         """Take a request that came whole, with nothing after it, if its header block is of the plain kind."""
-        self._alone = False
-        if not self._in_head or self._head_bytes or not data.endswith(b"\r\n\r\n"):
-            return False
         end = data.find(b"\r\n")
-        if data.find(b"\r\n\r\n", end) != len(data) - 4:
-            return False
-        self._alone = True
-        if self._ending or not self._is_free():
+        if data.find(b"\r\n\r\n", end) != len(data) - 4 or self._ending or not self._is_free():
             return False
         known = self.fast_path.read_block(data[end:], self._peer(), self.scheme or "http")
         return known is not None and self._take_known(known, data)
@@ -92,7 +83,7 @@ class FastHttpProtocol(StrictHttpProtocol):
             exchange.flush()
             return
         self._straight = False
-        self.parser = httptools.HttpRequestParser(self)  # the old one still waits for this body
+        self._renew_parser()  # the old one still waits for this body
         exchange.take_body(data[:left], last=False)
         self.on_message_complete()
         exchange.flush()
@@ -120,10 +111,11 @@ class FastHttpProtocol(StrictHttpProtocol):
         else:
             self.release()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket protocol, unless there will be a tunnel once the upstream agrees."""
-        if self._exchange is None:
-            super().handle_websocket_upgrade()
+    def _upgrade(self, rest: bytes) -> None:
+        if self._to_websocket:  # there will be a tunnel, once the upstream agrees
+            self._keep_for_tunnel(rest)
+        else:
+            super()._upgrade(rest)
 
     def shutdown(self) -> None:
         """End after the request in hand."""
@@ -136,17 +128,14 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def on_message_begin(self) -> None:
         """Begin another request; what the app would be given is built once it is clear that the app gets it."""
+        self._begin_message()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._in_head = True
-        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Take the request onto the short way, or hand it to the app."""
-        self._in_head = False
-        self._head_bytes = 0
-        self._served = True
+        self._complete_head()
         self._body_taker = None
         exchange = self._take() if self._is_free() else None
         if exchange is None:
@@ -158,10 +147,10 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _take(self) -> FastExchange | None:
         parser = self.parser
-        if self.expect_100_continue or self._ending or parser.get_http_version() != "1.1":
+        websocket = parser.should_upgrade() and self._may_tunnel(parser.get_method())
+        if parser.get_http_version() != "1.1" or (self.expect_100_continue and not websocket):
             return None
-        websocket = parser.should_upgrade()
-        if websocket and not self._may_tunnel(parser.get_method()):
+        if parser.should_upgrade() and self._should_upgrade() and not websocket:
             return None
         exchange = self.fast_path.take(
             self,
@@ -176,8 +165,8 @@ class FastHttpProtocol(StrictHttpProtocol):
         return exchange
 
     def _may_tunnel(self, method: bytes) -> bool:
-        """Whether this is a WebSocket handshake as it should be (RFC 6455 §4.1), alone in its read."""
-        if method != b"GET" or not self._alone or self._get_upgrade() != b"websocket":
+        """Whether this is a WebSocket handshake as it should be (RFC 6455 §4.1)."""
+        if method != b"GET" or self._get_upgrade() != b"websocket":
             return False
         names = [name for name, _ in self.headers]
         return names.count(b"sec-websocket-key") == 1 and names.count(b"upgrade") == 1
@@ -185,7 +174,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def _hand_over(self) -> None:
         """Build what uvicorn would have built from the start, and go on as it does."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
+        super().on_message_begin()  # which begins the head again
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
@@ -193,6 +182,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass some of a request body on."""
         if self._body_taker is not None:
+            self._progress = True
             self._body_taker(body, last=False)
         else:
             super().on_body(body)
@@ -202,8 +192,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         if self._body_taker is None:
             super().on_message_complete()
             return
-        self._in_head = True
-        self._head_bytes = 0
+        self._phase = REST
         self._body_taker(b"", last=True)
         self._body_taker = None
         if self._ending and self._exchange is None:
@@ -249,7 +238,7 @@ class FastHttpProtocol(StrictHttpProtocol):
                 self.hold()
             elif flow.read_paused:
                 self.release()
-            if known.block and not self._head_bytes and not self._ending:
+            if known.block and self._phase == REST and not self._ending:
                 self._known = known
 
     def leave_to(self, tunnel: Tunnel) -> bytes:

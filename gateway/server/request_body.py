@@ -12,12 +12,13 @@ HIGH_WATER: Final = 64 * 1024
 
 
 class RequestBody:
-    """`complete`: nothing more will come. `framing` says how the upstream is told where it ends."""
+    """`end` is the end of the head that announces it; `complete`: nothing more will come."""
 
-    __slots__ = ("_limit", "_pieces", "_received", "complete", "framing")
+    __slots__ = ("_framing", "_limit", "_pieces", "_received", "complete", "end")
 
-    def __init__(self, framing: BodyFraming) -> None:
-        self.framing = framing
+    def __init__(self, framing: BodyFraming, end: bytes) -> None:
+        self._framing = framing
+        self.end = end
         self.complete = False
         self._pieces: list[bytes] = []  # framed, not sent yet
         self._received = 0  # bytes of the body
@@ -26,7 +27,7 @@ class RequestBody:
     @property
     def left(self) -> int:
         """How many bytes are still to come; -1 when they are not counted."""
-        return self.framing.left if self.framing.left is not None else -1
+        return self._framing.left if self._framing.left is not None else -1
 
     @property
     def is_much(self) -> bool:
@@ -42,7 +43,7 @@ class RequestBody:
         """Take a piece. Raises `ContentTooLarge`, or `MalformedRequest` when it is not as long as announced."""
         self._received += len(data)
         self._check()
-        self._pieces.append(self.framing.frame(data, last=last))
+        self._pieces.append(self._framing.frame(data, last=last))
         self.complete = last
 
     def take(self) -> bytes:
