@@ -42,10 +42,10 @@ def _draw(chart: Chart) -> Any:
     for number, (name, values) in enumerate(chart.series.items()):
         places = [place + number * thick for place in range(len(labels))]
         colour = _COLOURS[number % len(_COLOURS)]
-        colours = [_OURS if len(chart.series) == 1 and label.startswith("gateway") else colour for label in labels]
+        colours = [_OURS if len(chart.series) == 1 and "gateway" in label else colour for label in labels]
         lengths = [values.get(label, 0) for label in labels]
         bars = axes.barh(places, lengths, thick * 0.9, color=colours, label=name)
-        axes.bar_label(bars, [f"{length:.3g}" if length else "" for length in lengths], padding=3, fontsize=7)
+        axes.bar_label(bars, [_shorten(length) for length in lengths], padding=3, fontsize=7)
     axes.set_yticks([place + 0.4 - thick / 2 for place in range(len(labels))], labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(chart.unit)
@@ -57,3 +57,7 @@ def _draw(chart: Chart) -> Any:
     if len(chart.series) > 1:
         axes.legend(fontsize=8)
     return figure
+
+
+def _shorten(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value else ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Generic, TypeVar
 
 from benchmarks.process import Running
@@ -31,6 +32,8 @@ class Turn(Generic[T]):
     result: T
     cpu: float
     """Seconds of CPU that the proxy used."""
+    took: float
+    """Seconds, connecting and settling included."""
     other: float
     """Part (0 to 1) of the time in which the other core, with load and app, was busy."""
 
@@ -45,10 +48,12 @@ def take_turns(
     for _ in range(rounds):
         for target in targets:
             cpu, (idle, total) = target.process.cpu(), _read_core(load_core)
+            began = perf_counter()
             result = target.run(seconds)
+            took = perf_counter() - began
             idle_after, total_after = _read_core(load_core)
             other = 1 - (idle_after - idle) / max(total_after - total, 1)
-            turns[target.name].append(Turn(result, target.process.cpu() - cpu, other))
+            turns[target.name].append(Turn(result, target.process.cpu() - cpu, took, other))
     return turns
 
 
@@ -76,6 +81,11 @@ def compare(turns: Sequence[Turn[T]], reference: Sequence[Turn[T]], value: Calla
 def middle(turns: Sequence[Turn[T]], value: Callable[[Turn[T]], float]) -> float:
     """The median of a value over the rounds."""
     return median(value(turn) for turn in turns)
+
+
+def describe_cores(turns: Sequence[Turn[T]]) -> str:
+    """How much of its core the proxy used, and how busy the other one was: what the limit was."""
+    return f"{middle(turns, lambda turn: turn.cpu / turn.took):.0%} · {middle(turns, lambda turn: turn.other):.0%}"
 
 
 def _read_core(core: int) -> tuple[int, int]:

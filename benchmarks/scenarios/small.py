@@ -9,18 +9,22 @@ from collections.abc import Mapping, Sequence
 from benchmarks.load.heads import Make, always_another, always_the_same, of_a_browser
 from benchmarks.load.requests import Load, ask
 from benchmarks.options import Options
-from benchmarks.peers import GATEWAY, GATEWAY_WITHOUT_MEMORY, NGINX, PEERS, Proxy, start
+from benchmarks.peers import GATEWAY, GATEWAY_WITHOUT_MEMORY, NGINX, PEERS, Peer, Proxy, start
 from benchmarks.report import Chart, Table
 from benchmarks.stage import Stage
-from benchmarks.turns import Target, Turn, compare, middle, take_turns
+from benchmarks.turns import Target, Turn, compare, describe_cores, middle, take_turns
 
 VARIANTS: Mapping[str, Make] = {
     "a browser's headers": of_a_browser,
     "always another request": always_another,
 }
+CORES = (
+    "Own core: how much of it the proxy used; other core: how busy load, app and whatever else there is kept it. Where "
+    "neither is near 100 %, somebody else used the proxy's core."
+)
 COLUMNS = (
     *("proxy", "requests/s", "÷ nginx", "CPU µs/request", "p50 ms", "p99 ms", "errors"),
-    "other core busy",
+    "own · other core",
 )
 
 
@@ -28,7 +32,7 @@ def run(stage: Stage, options: Options) -> Sequence[Table]:
     """Measure every peer, and ours and nginx with other requests too."""
     with contextlib.ExitStack() as stack:
         targets = []
-        for peer in options.choose((*PEERS, GATEWAY_WITHOUT_MEMORY)):
+        for peer in options.choose(_with_variant(PEERS)):
             proxy = stack.enter_context(start(peer, stage))
             targets.append(make_target(proxy, always_the_same, options.connections))
             if peer in (NGINX, GATEWAY):
@@ -37,6 +41,12 @@ def run(stage: Stage, options: Options) -> Sequence[Table]:
                 ]
         turns = take_turns(targets, rounds=options.rounds, seconds=options.seconds, load_core=stage.load_core)
     return [_report(turns, options)]
+
+
+def _with_variant(peers: Sequence[Peer]) -> Sequence[Peer]:
+    """Add the gateway that asks Redis each time, next to the one that remembers."""
+    place = peers.index(GATEWAY) + 1
+    return [*peers[:place], GATEWAY_WITHOUT_MEMORY, *peers[place:]]
 
 
 def make_target(proxy: Proxy, make: Make, connections: int, variant: str = "") -> Target[Load]:
@@ -62,7 +72,7 @@ def _report(turns: Mapping[str, Sequence[Turn[Load]]], options: Options) -> Tabl
             f"{middle(taken, lambda turn: turn.result.quantile(0.5)):.2f}",
             f"{middle(taken, lambda turn: turn.result.quantile(0.99)):.2f}",
             str(sum(turn.result.errors for turn in taken)),
-            f"{middle(taken, lambda turn: turn.other):.0%}",
+            describe_cores(taken),
         )
         for name, taken in turns.items()
     ]
@@ -70,7 +80,8 @@ def _report(turns: Mapping[str, Sequence[Turn[Load]]], options: Options) -> Tabl
         title="small: signed-in GETs of 1 KiB",
         note=(
             f"{options.connections} connections; {options.describe()}; "
-            "the ratio is that to bare nginx asked the same in the same round. CPU is that of all the proxy's programs."
+            "the ratio is that to bare nginx asked the same in the same round. CPU is that of all the "
+            f"proxy's programs. {CORES}"
         ),
         columns=COLUMNS,
         rows=rows,
