@@ -19,7 +19,7 @@ daemon off;
 worker_processes 1;
 pid @{{folder}}/pid;
 error_log @{{folder}}/log;
-events {{ worker_connections 50000; }}
+events {{ worker_connections 25000; }}
 http {{
     access_log off;
     client_body_temp_path @{{folder}}/client_body;

@@ -69,7 +69,8 @@ def _report(held: dict[str, Held], size: int) -> Table:
         title="memory: streams and stalled readers",
         note=(
             f"Growth of the resident memory (RSS, all the proxy's programs): its peak while {size // MIB} MiB stream "
-            f"on one connection, and for each of {STALLED} clients that ask for {size // MIB} MiB and read nothing."
+            f"on one connection, and for each of {STALLED} clients that ask for {size // MIB} MiB and read nothing. "
+            "At rest, nginx has set aside what 25,000 connections need."
         ),
         columns=("proxy", "at rest MiB", "stream down +MiB", "stream up +MiB", "stalled reader +KiB"),
         rows=[

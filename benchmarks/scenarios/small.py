@@ -20,7 +20,7 @@ VARIANTS: Mapping[str, Make] = {
 }
 CORES = (
     "Own core: how much of it the proxy used; other core: how busy load, app and whatever else there is kept it. Where "
-    "neither is near 100 %, somebody else used the proxy's core."
+    "the other one is near 100 %, the proxy could do more; where neither is, somebody else used the proxy's core."
 )
 COLUMNS = (
     *("proxy", "requests/s", "÷ nginx", "CPU µs/request", "p50 ms", "p99 ms", "errors"),
