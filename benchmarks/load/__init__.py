@@ -1,0 +1,1 @@
+"""What asks the proxies: many small requests, streams of bytes, and sockets that sit there."""
