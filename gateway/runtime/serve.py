@@ -220,6 +220,7 @@ def build_server(
             http=protocol,
             ws="websockets-sansio",
             ws_max_size=2**63 - 1,  # the upstream's limit counts, not ours
+            ws_per_message_deflate=False,  # what is small on the wire may be anything when unpacked
             ws_ping_interval=None,  # pings are the app's own affair and pass through
             interface="asgi3",
             lifespan=lifespan,

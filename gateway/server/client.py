@@ -21,6 +21,9 @@ class Client(Protocol):
     def own_fields(self) -> bytes:
         """Return the lines of a response head that are the server's own."""
 
+    def date_field(self) -> bytes:
+        """Return the one of them that is there in any case."""
+
     def hold(self) -> None:
         """Take no more of the request body for now."""
 

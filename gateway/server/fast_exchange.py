@@ -245,8 +245,9 @@ class FastExchange(Exchange):
         """Build the head of the answer."""
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
         kept = permit.lane.door.response_fields(fields, permit.passage.allow)
-        end = b"\r\n"
+        own, end = self._client.own_fields(), b"\r\n"
         if status == 101:
+            own = self._client.date_field()  # it does not close
             check_accept(first(self.head().headers, b"sec-websocket-key"), fields)
             end = SWITCH + end
         elif status in (204, 304):
@@ -255,12 +256,7 @@ class FastExchange(Exchange):
             self._chunked = True
             end = b"transfer-encoding: chunked\r\n\r\n"
         self.status = status
-        self._out = b"%b%b%b%b" % (
-            STATUS_LINE[status],
-            self._client.own_fields(),
-            b"".join([field.line for field in kept]),
-            end,
-        )
+        self._out = b"".join((STATUS_LINE[status], own, *[field.line for field in kept], end))
 
     def on_body(self, data: bytes) -> None:
         """Pass some of the body on."""

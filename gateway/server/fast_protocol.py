@@ -202,12 +202,16 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def own_fields(self) -> bytes:
         """Return the lines of a response head that are the server's own."""
+        # an answer before the request has ended: whatever follows of it is nobody's (RFC 9112 §9.3)
+        stays = self._keep_alive and self._body_taker is None
+        return self.date_field() if stays else self.date_field() + b"connection: close\r\n"
+
+    def date_field(self) -> bytes:
+        """Return the line that dates an answer."""
         headers = self.server_state.default_headers
         if self._dated[0] is not headers:  # made anew every second
             type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
-        # an answer before the request has ended: whatever follows of it is nobody's (RFC 9112 §9.3)
-        stays = self._keep_alive and self._body_taker is None
-        return self._dated[1] if stays else self._dated[1] + b"connection: close\r\n"
+        return self._dated[1]
 
     def hold(self) -> None:
         """Take no more of the request body for now."""

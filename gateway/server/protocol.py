@@ -57,6 +57,24 @@ class Ended(Exception):
     """Raised within the parser: the connection ends, and nothing more of it is read."""
 
 
+class _UntilClose(int):
+    """A Content-Length that every body has, for an answer that ends with its connection (RFC 9112 §6.3)."""
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __sub__(self, other: object) -> _UntilClose:
+        return self
+
+    __hash__ = int.__hash__
+
+
+_UNTIL_CLOSE: Final = _UntilClose()
+
+
 class StrictHttpProtocol(HttpToolsProtocol):
     """One client connection, whose requests the ASGI app answers."""
 
@@ -121,7 +139,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _upgrade(self, rest: bytes) -> None:
         """Go on after a request that asks for another protocol; `rest` is what came behind it."""
         if self._should_upgrade():
-            self.handle_websocket_upgrade()  # a client has nothing to say before it is answered (RFC 6455 §4.1)
+            if rest:  # RFC 6455 §4.1
+                self._refuse(b"400 Bad Request", b"A WebSocket has nothing to say before it is answered.")
+            else:
+                self.handle_websocket_upgrade()
             return
         self._renew_parser()
         if rest:
@@ -171,6 +192,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._complete_head()
         super().on_headers_complete()
         self.scope[TARGET_KEY] = self.url  # type: ignore[typeddict-unknown-key]
+        if self.parser.get_http_version() == "1.0" and self.cycle is not None:  # it knows no chunks (RFC 9112 §6.1)
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = _UNTIL_CLOSE
 
     def _complete_head(self) -> None:
         self._phase = BODY

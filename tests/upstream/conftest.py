@@ -13,7 +13,11 @@ from tests.scripted import ScriptedUpstream, Visit, scripted
 from tests.talk import Answer, Talk, ask, compose
 
 # short enough to be waited for, long enough for a busy machine
-TIMEOUTS = {"upstream__timeouts__first_byte": "1s", "upstream__timeouts__idle": "1s", "upstream__timeouts__connect": "2s"}
+TIMEOUTS = {
+    "upstream__timeouts__first_byte": "1s",
+    "upstream__timeouts__idle": "1s",
+    "upstream__timeouts__connect": "2s",
+}
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])

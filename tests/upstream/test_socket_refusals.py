@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.frames import ASKING, TEXT, accept_of, close, frame, read_frame, switching
@@ -198,7 +200,7 @@ def test_what_the_client_says_before_a_refusal_never_reaches_the_upstream(
     with stage.talk() as talk:
         talk.say(*([SOCKET, what] if apart else [SOCKET + what]), pause=0.03)
         answer = talk.answer()  # nobody may speak before the switch (RFC 6455 §4.1): to close is an answer too
-        assert answer is None or (answer.status, answer.body) == (403, b"no")
+        assert answer is None or answer.status == 400 or (answer.status, answer.body) == (403, b"no")
         after = talk.answer()
         assert after is None or after.status in {200, 400}
     assert [head for head in heads if b"hidden" in head] in ([], heads[1:])
@@ -219,6 +221,7 @@ def test_a_client_that_says_very_much_before_the_switch_is_not_listened_to_for_e
     stage.upstream.follow(script)
     with stage.talk() as talk:
         talk.say(SOCKET)
+        time.sleep(0.1)  # in which the upstream is asked
         for _ in range(64):
             talk.say(b"x" * 1_000_000)
             if talk.settled(0):
