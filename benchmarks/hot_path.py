@@ -110,11 +110,11 @@ def build_gateway() -> Generation:
     return build(load(None, {f"GATEWAY__{name}": value for name, value in environ.items()}))
 
 
-async def sign_in(generation: Generation) -> str:
-    """Write a session; returns its id."""
+async def sign_in(generation: Generation, number: int) -> str:
+    """Write a session of a person; returns its id."""
     now = datetime.now(UTC)
     tokens = TokenSet(
-        open_id="-000p5rAQ4fbqyFlAVyMhgDqg8zAQJMtVxOc",
+        open_id=f"-000p5rAQ4fbqyFlAVyMhgDqg8zA{number:08}",
         access_token="act." + "a" * 60,
         refresh_token="rft." + "r" * 60,
         scopes=("user.info.basic", "user.info.profile"),
@@ -156,24 +156,28 @@ def connect(generation: Generation, number: int) -> tuple[list[FastHttpProtocol]
 async def run(options: argparse.Namespace) -> None:
     """Measure."""
     generation = build_gateway()
-    session_id = await sign_in(generation)
+    people = itertools.cycle([await sign_in(generation, number) for number in range(options.people)])
     clients, upstreams = connect(generation, options.connections)
-    cookie = f"theme=dark; __Host-gateway={session_id}; _ga=GA1.2.3"
+    cookie = "theme=dark; __Host-gateway={session_id}; _ga=GA1.2.3"
     headers = "" if options.bare else BROWSER
     varying = "X-Trace: %d\r\n" if options.varying else ""
-    request = f"GET /api/videos/7?page=2 HTTP/1.1\r\nHost: app.example\r\n{headers}{varying}Cookie: {cookie}\r\n\r\n"
-    for client in clients:
-        client.data_received((request % 0 if options.varying else request).encode())
-    await asyncio.sleep(0.1)  # the gate asks the store
-    for upstream in upstreams:
-        upstream.data_received(ANSWER)
+    path = "/api/videos/%d?page=2" if options.varying else "/api/videos/7?page=2"
+    request = f"GET {path} HTTP/1.1\r\nHost: app.example\r\n{headers}{varying}Cookie: {cookie}\r\n\r\n"
     numbers = itertools.count()
 
+    def build_request() -> bytes:
+        text = request.format(session_id=next(people))
+        return (text % (number := next(numbers), number) if options.varying else text).encode()
+
+    for _ in range(options.people // len(clients) + 1):  # everybody once: the gate asks the store
+        for client in clients:
+            client.data_received(build_request())
+        await asyncio.sleep(0.1)
+        for upstream in upstreams:
+            upstream.data_received(ANSWER)
+
     async def turn() -> float:
-        requests = [
-            [(request % next(numbers) if options.varying else request).encode() for _ in clients]
-            for _ in range(options.batch)
-        ]
+        requests = [[build_request() for _ in clients] for _ in range(options.batch)]
         began = process_time()
         for batch in requests:
             for client, data in zip(clients, batch, strict=True):
@@ -203,7 +207,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=20)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--varying", action="store_true", help="each request with another header")
+    parser.add_argument("--people", type=int, default=1, help="each request is another one's, in turn")
+    parser.add_argument("--varying", action="store_true", help="each request with another path and another header")
     parser.add_argument("--bare", action="store_true", help="without a browser's headers")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()

@@ -83,6 +83,11 @@ class Gate:
         """Return the store key of the session that the request names."""
         return self._authentication.read_session_key(head)
 
+    def find_route(self, method: str, host: str, path: CanonicalPath) -> int:
+        """Return the number of the route that decides; -1 when none matches."""
+        match = self._policy.match(method, host, path)
+        return match.index if match is not None else -1
+
     def admit_at_once(
         self, method: str, host: str, path: CanonicalPath, session_key: str | None
     ) -> Passage | Unknown | None:

@@ -110,7 +110,10 @@ class FastPath:
 
     def _read_line(self, sender: Sender, line: bytes) -> Destination | None:
         destination = read_line(line, self._reader.limits.target_bytes)
-        if destination is not None and len(line) <= LONGEST_LINE:
+        if destination is None:
+            return None
+        destination.route = self._shared.pipeline.find_route(destination.method, sender.host, destination.path)
+        if len(line) <= LONGEST_LINE:
             if self._destinations >= MOST_DESTINATIONS:
                 self._blocks.forget_destinations()
                 self._destinations = 0

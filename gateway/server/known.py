@@ -95,7 +95,7 @@ class Destination:
         self.path = path
         self.query = query
         self.raw_target = raw_target
-        self.route = -1  # number of the route that decides; -1: not asked yet
+        self.route = -1  # number of the route that decides; -1: none, or not asked yet
         self.lead = b""  # what the upstream is sent first; b"" until `aim`
         self.end = build_end(method, None)  # and last, when there is no body
         self.described = describe_asked(method, path.text)  # for the log

@@ -76,6 +76,10 @@ class Pipeline:
         """Whether the path is one of the gateway's own."""
         return self._answers.is_own_path(path)
 
+    def find_route(self, method: str, host: str, path: CanonicalPath) -> int:
+        """Return the number of the route that decides; -1 when none does, or the path is the gateway's own."""
+        return -1 if self.is_own_path(path) else self._gate.find_route(method, host, path)
+
     def admit_at_once(
         self, method: str, host: str, path: CanonicalPath, session_key: str | None
     ) -> Passage | Unknown | None:
