@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.core.headers import build_lines
 from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.request import Headers
 
@@ -24,11 +25,13 @@ class Allow(msgspec.Struct, frozen=True):
     set_headers: Headers
     remove_headers: frozenset[bytes]
     identity: Identity | None
+    set_lines: bytes = b""  # `set_headers` as they go over the wire
 
 
 def admit(headers: IdentityHeaders, identity: Identity | None) -> Allow:
     """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept."""
-    return Allow(headers.build(identity) if identity is not None else (), headers.reserved, identity)
+    set_headers = headers.build(identity) if identity is not None else ()
+    return Allow(set_headers, headers.reserved, identity, build_lines(set_headers))
 
 
 class Challenge(msgspec.Struct, frozen=True):

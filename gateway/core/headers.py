@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import cookies
+from gateway.errors import MalformedRequest
 
 if TYPE_CHECKING:
     from gateway.core.request import Headers, RequestHead
@@ -129,8 +130,7 @@ def address_headers(host: bytes, stripped_prefix: bytes) -> Fields:
 def passing_headers(head: RequestHead, *, remove_headers: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
     """Return the part that depends on nothing but the client: its own fields, and who it is."""
     fields = _cleaned(head, remove_headers, own_cookies)
-    _add_forwarded(fields, head)
-    return fields
+    return fields + forwarded_headers(head.client_address, head.host, head.scheme)
 
 
 def in_process_headers(
@@ -146,23 +146,23 @@ def in_process_headers(
     length = first(head.headers, b"transfer-encoding")
     if length is not None:
         fields.append((b"transfer-encoding", length))
-    _add_forwarded(fields, head)
+    fields += forwarded_headers(head.client_address, head.host, head.scheme)
     return [*fields, (b"x-request-id", request_id.encode()), *set_headers]
 
 
 def _cleaned(head: RequestHead, remove: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
-    """Return the client's fields that may go in: one pass, and one line of cookies (RFC 9113 §8.2.3)."""
+    """Return the client's fields that may go in, in one pass."""
     fields: Fields = []
     lines: list[bytes] = []
     named = named_by_connection(head.headers)
     for name, value in head.headers:
         if name == b"cookie":
-            lines.append(cookies.strip(value, own_cookies))
+            lines.append(value)
             continue
         normal = passing_name(name)
         if normal and normal not in remove and name not in named:
             fields.append((name, value))
-    joined = b"; ".join(line for line in lines if line)
+    joined = join_cookies(lines, own_cookies)
     if joined:
         fields.append((b"cookie", joined))
     return fields
@@ -200,16 +200,33 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
     return named - _NEVER_NAMED if named else named
 
 
-def _add_forwarded(fields: Fields, head: RequestHead) -> None:
+def forwarded_headers(client_address: str, host: str, scheme: str) -> Fields:
     """Say who asks and for what, in both dialects (RFC 7239 §4)."""
-    address, host, scheme = head.client_address, head.host.encode(), head.scheme.encode()
-    if address:
-        client = address.encode()
+    named, spoken = host.encode(), scheme.encode()
+    forwarded = b'host="' + named + b'";proto=' + spoken
+    fields: Fields = []
+    if client_address:
+        client = client_address.encode()
         fields.append((b"x-forwarded-for", client))
         node = b'"[' + client + b']"' if b":" in client else client
-        forwarded = b"for=" + node + b";"
-    else:
-        forwarded = b""
-    fields.append((b"x-forwarded-host", host))
-    fields.append((b"x-forwarded-proto", scheme))
-    fields.append((b"forwarded", forwarded + b'host="' + host + b'";proto=' + scheme))
+        forwarded = b"for=" + node + b";" + forwarded
+    return [*fields, (b"x-forwarded-host", named), (b"x-forwarded-proto", spoken), (b"forwarded", forwarded)]
+
+
+def join_cookies(lines: Iterable[bytes], own_cookies: frozenset[bytes]) -> bytes:
+    """Return the app's cookies of all `Cookie` lines, as one (RFC 9113 §8.2.3)."""
+    stripped = [cookies.strip(line, own_cookies) for line in lines]
+    return b"; ".join([line for line in stripped if line])
+
+
+def build_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the lines of header fields.
+
+    Raises `MalformedRequest` for a field that would begin another line: the second fence against request splitting,
+    whatever a value came from.
+    """
+    lines = [b"%b: %b\r\n" % field for field in headers]
+    block = b"".join(lines)
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
+        raise MalformedRequest("a header value holds a line break")
+    return block

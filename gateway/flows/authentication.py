@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.core import cookies
 from gateway.core.identity import Identity
-from gateway.core.request import RequestHead
+from gateway.core.request import Headers, RequestHead
 from gateway.core.session import build_session_key, public_id
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
@@ -43,15 +43,15 @@ class Authentication:
 
     async def peek(self, head: RequestHead) -> SignedIn | None:
         """Return whose session this is, whatever the state of the access token; for the gateway's own pages."""
-        key = self.read_session_key(head)
+        key = self.read_session_key(head.headers)
         return await self._sessions.read(key, self._clock()) if key is not None else None
 
-    def read_session_key(self, head: RequestHead) -> str | None:
-        """Return the store key of the session that the request names.
+    def read_session_key(self, headers: Headers) -> str | None:
+        """Return the store key of the session that a request names.
 
         A cookie that is sent twice is ambiguous and stands for nobody.
         """
-        values = cookies.read(head.headers, self._cookie_name)
+        values = cookies.read(headers, self._cookie_name)
         return build_session_key(values[0]) if len(values) == 1 else None
 
     def settled_until(self, signed_in: SignedIn) -> datetime:

@@ -13,7 +13,7 @@ from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Match, Policy, admits, needs_caller, refuse
-from gateway.core.request import RequestHead
+from gateway.core.request import Headers, RequestHead
 from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
@@ -73,15 +73,15 @@ class Gate:
     async def check(self, head: RequestHead) -> Passage | Refusal:
         """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
         match = self._policy.match(head.method, head.host, head.path)
-        session_key = self.read_session_key(head)
+        session_key = self.read_session_key(head.headers)
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
             known = await self._confirm_or_read(head, session_key or "")
         return self._admit(match, known) or Refusal(refuse(match, head), match)
 
-    def read_session_key(self, head: RequestHead) -> str | None:
-        """Return the store key of the session that the request names."""
-        return self._authentication.read_session_key(head)
+    def read_session_key(self, headers: Headers) -> str | None:
+        """Return the store key of the session that a request names."""
+        return self._authentication.read_session_key(headers)
 
     def find_route(self, method: str, host: str, path: CanonicalPath) -> int:
         """Return the number of the route that decides; -1 when none matches."""

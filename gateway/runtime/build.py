@@ -241,6 +241,7 @@ def build(
         metrics=metrics,
         lines=request_lines(),
         live=live,
+        own_cookies=own_cookies,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
     )
     return Generation(

@@ -1,9 +1,9 @@
 """Header blocks of the plain kind, read line by line.
 
 Of a dozen lines, most are only passed on, and most were seen before. What is known of a line is kept by its exact
-bytes; of the others, a few decide who asks (`Host`, `Cookie`, what proxies say), and those together are a `Sender`,
-which is judged once, by the `HeadReader`, like any request. Whatever is not plainly of this kind is left to the parser:
-a line that is no strict field line, a body, an upgrade, a `Connection` that says more than keep-alive.
+bytes; of the others, cookies say who asks, and a few (`Host`, what proxies say) make up the origin, which is judged
+once, by the `HeadReader`, like any request. Whatever is not plainly of this kind is left to the parser: a line that is
+no strict field line, a body, an upgrade, a `Connection` that says more than keep-alive.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.headers import passing_name, split_line
+from gateway.core.headers import join_cookies, passing_name, split_line
 from gateway.errors import GatewayError
-from gateway.server.known import Destination, KnownBlock, Sender
+from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSender
 from gateway.web.pipeline import Pipeline
 from gateway.web.scope import HeadReader
 
 MOST_BLOCKS: Final = 1024
-MOST_SENDERS: Final = 2048
+MOST_SENDERS: Final = 4096
+MOST_ORIGINS: Final = 2048
 MOST_LINES: Final = 4096
-"""Most header blocks, senders and lines kept."""
+"""Most header blocks, senders, origins and lines kept."""
 LONGEST_BLOCK: Final = 4096
 LONGEST_LINE: Final = 256
 """The longest blocks and lines among them, in bytes: all together, some 20 MB at the very most."""
 
 _PASSING: Final = 0  # goes to the upstream as it is
 _DROPPED: Final = 1  # goes nowhere
-_SENDER: Final = 2  # says who asks
-_OTHER: Final = 3  # not for us
-_SAY_WHO: Final = frozenset(
-    {b"host", b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
-)
+_COOKIE: Final = 2
+_ORIGIN: Final = 3  # says where the request comes from, or what it is sent to
+_OTHER: Final = 4  # not for us
+_SAY_ORIGIN: Final = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _LEFT_TO_PARSER: Final = frozenset(
     {b"content-length", b"transfer-encoding", b"trailer", b"expect", b"upgrade", b"te", b"proxy-connection"}
 )
@@ -40,18 +40,20 @@ _LEFT_TO_PARSER: Final = frozenset(
 
 class _Line(msgspec.Struct, frozen=True):
     kind: int
-    passed: bytes  # as it is passed on
+    passed: bytes = b""  # as it is passed on; of cookies, the value
 
 
 class BlockReader:
     """Reads header blocks, and knows them again."""
 
-    def __init__(self, reader: HeadReader, pipeline: Pipeline) -> None:
+    def __init__(self, reader: HeadReader, pipeline: Pipeline, own_cookies: frozenset[bytes]) -> None:
         self._reader = reader
         self._pipeline = pipeline
         self._reserved = pipeline.reserved
+        self._own_cookies = own_cookies
         self._lines: dict[bytes, _Line] = {}
-        self._senders: dict[tuple[bytes, str | None, str], Sender] = {}
+        self._origins: dict[tuple[bytes, str | None, str], KnownOrigin] = {}
+        self._senders: dict[tuple[bytes, KnownOrigin], KnownSender] = {}
         self._blocks: dict[tuple[bytes, str | None, str], KnownBlock] = {}
         self._destinations: dict[str, dict[bytes, Destination]] = {}  # by host
 
@@ -67,13 +69,13 @@ class BlockReader:
                 self._blocks[key] = known
         return known
 
-    def remember(self, sender: Sender, line: bytes, destination: Destination) -> None:
-        """Remember where a request line leads on a sender's host."""
-        sender.destinations = self._destinations.setdefault(sender.host, sender.destinations)
-        sender.destinations[line] = destination
+    def remember(self, origin: KnownOrigin, line: bytes, destination: Destination) -> None:
+        """Remember where a request line leads on an origin's host."""
+        origin.destinations = self._destinations.setdefault(origin.host, origin.destinations)
+        origin.destinations[line] = destination
 
     def forget_destinations(self) -> None:
-        """Forget where request lines lead; senders have them too."""
+        """Forget where request lines lead; origins have them too."""
         for destinations in self._destinations.values():
             destinations.clear()
         self._destinations.clear()
@@ -84,23 +86,40 @@ class BlockReader:
         if len(lines) > limits.header_count or len(block) > limits.header_bytes:
             return None
         passing: list[bytes] = []
+        cookies: list[bytes] = []
         saying: list[bytes] = []
         for line in lines:
             known = self._lines.get(line) or self._learn(line)
             kind = known.kind
             if kind == _PASSING:
                 passing.append(known.passed)
-            elif kind == _SENDER:
+            elif kind == _COOKIE:
+                cookies.append(known.passed)
+            elif kind == _ORIGIN:
                 saying.append(line)
             elif kind == _OTHER:
                 return None
-        sender = self._find_sender(saying, peer, scheme)
-        return KnownBlock(sender, block, b"".join(passing), lines) if sender is not None else None
+        origin = self._find_origin(saying, peer, scheme)
+        if origin is None:
+            return None
+        sender = self._find_sender(b"\n".join(cookies), origin)
+        return KnownBlock(sender, block=block, passing=b"".join(passing), lines=lines)
+
+    def _find_sender(self, cookies: bytes, origin: KnownOrigin) -> KnownSender:
+        sender = self._senders.get((cookies, origin))
+        if sender is None:
+            lines = cookies.split(b"\n") if cookies else []
+            session_key = self._pipeline.read_session_key(tuple((b"cookie", line) for line in lines))
+            sender = KnownSender(origin, session_key, join_cookies(lines, self._own_cookies))
+            if len(self._senders) >= MOST_SENDERS:
+                self._senders.clear()
+            self._senders[cookies, origin] = sender
+        return sender
 
     def _learn(self, line: bytes) -> _Line:
         parts = split_line(line)
         if parts is None:
-            return _Line(_OTHER, b"")
+            return _Line(_OTHER)
         name, value = parts[0].lower(), parts[1]
         known = self._judge(name, value)
         if len(line) <= LONGEST_LINE:
@@ -110,32 +129,34 @@ class BlockReader:
         return known
 
     def _judge(self, name: bytes, value: bytes) -> _Line:
-        if name in _SAY_WHO:
-            return _Line(_SENDER, b"")
+        if name == b"cookie":
+            return _Line(_COOKIE, value)
+        if name in _SAY_ORIGIN:
+            return _Line(_ORIGIN)
         if name in _LEFT_TO_PARSER or (name == b"connection" and value.lower() != b"keep-alive"):
-            return _Line(_OTHER, b"")
+            return _Line(_OTHER)
         normal = passing_name(name)
         if not normal or normal in self._reserved:
-            return _Line(_DROPPED, b"")
+            return _Line(_DROPPED)
         return _Line(_PASSING, b"%b: %b\r\n" % (name, value))
 
-    def _find_sender(self, lines: list[bytes], peer: str | None, scheme: str) -> Sender | None:
+    def _find_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:
         key = b"\n".join(lines), peer, scheme
-        sender = self._senders.get(key)
-        if sender is None:
-            sender = self._judge_sender(lines, peer, scheme)
-            if sender is not None:
-                if len(self._senders) >= MOST_SENDERS:
-                    self._senders.clear()
+        origin = self._origins.get(key)
+        if origin is None:
+            origin = self._judge_origin(lines, peer, scheme)
+            if origin is not None:
+                if len(self._origins) >= MOST_ORIGINS:
+                    self._origins.clear()
                     self.forget_destinations()
-                sender.destinations = self._destinations.setdefault(sender.host, {})
-                self._senders[key] = sender
-        return sender
+                origin.destinations = self._destinations.setdefault(origin.host, {})
+                self._origins[key] = origin
+        return origin
 
-    def _judge_sender(self, lines: list[bytes], peer: str | None, scheme: str) -> Sender | None:
+    def _judge_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:
         headers = [parts for line in lines if (parts := split_line(line)) is not None]
         try:
             head = self._reader.read_raw(method="GET", scheme=scheme, target=b"/", headers=headers, peer=peer)
         except GatewayError:
             return None  # the parser's way tells why
-        return Sender(head, head.headers, self._pipeline.read_session_key(head))
+        return KnownOrigin(head)

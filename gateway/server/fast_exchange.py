@@ -16,7 +16,6 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, Final
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.core.headers import first
@@ -130,17 +129,16 @@ class FastExchange(Exchange):
         lane = self._shared.lanes.get(passage.match.route.upstream)
         if lane is None:
             raise NothingHere("the route leads to no upstream")
-        head, allow, sender = self.head(), passage.allow, self.known.sender
-        lane.door.check_websocket(head)
-        saying = msgspec.structs.replace(head, headers=sender.headers)
-        fields = encode_fields([*lane.door.passing_fields(saying, allow), *allow.set_headers])
-        permit = Permit(passage, lane, fields, self._shared.pipeline.seconds_left(passage), sender.client_address)
-        if not self.is_websocket:
-            self.destination.route = passage.match.index
-            self.known.sender.permits[passage.match.index] = permit
-        check_length(head, passage.match.route.body_limit)
+        sender, head = self.known.sender, self._head
+        if not self.known.block and head is not None:  # read by the parser: not judged yet
+            lane.door.check_websocket(head)
+            check_length(head, passage.match.route.body_limit)
+            sender.passing = encode_fields(lane.door.passing_fields(head, passage.allow))
         if self._body is not None:
             self._body.limit(passage.match.route.body_limit)
+        seconds_left = self._shared.pipeline.seconds_left(passage)
+        permit = Permit(passage, lane, seconds_left, sender.origin.client_address)
+        sender.permits[passage.match.index] = permit
         self.enter(permit)
 
     def go(self, permit: Permit) -> None:
@@ -157,13 +155,15 @@ class FastExchange(Exchange):
         self._permit = permit
         destination = self.destination
         known = self.known
-        lead = destination.lead or destination.aim(permit.lane, known.sender.host)
+        sender = known.sender
+        lead = destination.lead or destination.aim(permit.lane, sender.origin.host)
         end = destination.end
         if self._body is not None:
             end = self._body.end
         elif self.is_websocket:
             end = SWITCH + b"\r\n"
-        self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, permit.fields, end))
+        own = permit.passage.allow.set_lines
+        self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, sender.passing, own, end))
 
     # The request
 
@@ -299,7 +299,7 @@ class FastExchange(Exchange):
         self.done = True
         passage = self._permit.passage
         self.note_passage(passage)
-        self.client_address = self.known.sender.client_address
+        self.client_address = self.known.sender.origin.client_address
         join(self, self._client, self._connection, passage, self._shared, rest)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
@@ -391,7 +391,7 @@ class FastExchange(Exchange):
         if permit is None or lines is None or self.error is not None:
             if permit is not None:
                 self.note_passage(permit.passage)
-                self.client_address = self.known.sender.client_address
+                self.client_address = self.known.sender.origin.client_address
             self.tell(destination.method, destination.path.text, shared.metrics)
             return
         duration = perf_counter() - self.began_at

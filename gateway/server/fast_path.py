@@ -20,7 +20,7 @@ from gateway.flows.gate import Passage
 from gateway.server.block import BlockReader
 from gateway.server.client import Client
 from gateway.server.fast_exchange import FastExchange
-from gateway.server.known import Destination, KnownBlock, Sender, read_line
+from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSender, read_line
 from gateway.server.lane import Shared
 from gateway.upstream.request import read_body_framing
 from gateway.web.scope import HeadReader
@@ -36,7 +36,7 @@ class FastPath:
     def __init__(self, reader: HeadReader, shared: Shared) -> None:
         self._reader = reader
         self._shared = shared
-        self._blocks = BlockReader(reader, shared.pipeline)
+        self._blocks = BlockReader(reader, shared.pipeline, shared.own_cookies)
         self._destinations = 0
 
     def read_block(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
@@ -46,7 +46,8 @@ class FastPath:
     def take_known(self, client: Client, known: KnownBlock, line: bytes) -> FastExchange | None:
         """Take a request that came whole in one read, with a known header block; None leaves it to the parser."""
         sender = known.sender
-        destination = sender.destinations.get(line) or self._read_line(sender, line)
+        origin = sender.origin
+        destination = origin.destinations.get(line) or self._read_line(origin, line)
         if destination is None:
             return None
         permit = sender.permits.get(destination.route)
@@ -79,9 +80,9 @@ class FastPath:
             )
         except GatewayError:
             return None
-        known = KnownBlock(Sender(head, head.headers, self._shared.pipeline.read_session_key(head)))
+        sender = KnownSender(KnownOrigin(head), self._shared.pipeline.read_session_key(head.headers), b"")
         destination = Destination(head.method, head.path, head.query, head.raw_target)
-        exchange = FastExchange(self._shared, client, known, destination)
+        exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))
         return exchange if self._ask(exchange) else None
 
@@ -96,7 +97,7 @@ class FastPath:
         if exchange.is_websocket:  # rare, and there is more to judge
             exchange.ask()
             return True
-        passage = pipeline.admit_at_once(destination.method, sender.host, destination.path, sender.session_key)
+        passage = pipeline.admit_at_once(destination.method, sender.origin.host, destination.path, sender.session_key)
         if passage is None:
             return False
         if not isinstance(passage, Passage):
@@ -108,15 +109,15 @@ class FastPath:
             return False
         return True
 
-    def _read_line(self, sender: Sender, line: bytes) -> Destination | None:
+    def _read_line(self, origin: KnownOrigin, line: bytes) -> Destination | None:
         destination = read_line(line, self._reader.limits.target_bytes)
         if destination is None:
             return None
-        destination.route = self._shared.pipeline.find_route(destination.method, sender.host, destination.path)
+        destination.route = self._shared.pipeline.find_route(destination.method, origin.host, destination.path)
         if len(line) <= LONGEST_LINE:
             if self._destinations >= MOST_DESTINATIONS:
                 self._blocks.forget_destinations()
                 self._destinations = 0
-            self._blocks.remember(sender, line, destination)
+            self._blocks.remember(origin, line, destination)
             self._destinations += 1
         return destination

@@ -1,9 +1,10 @@
 """What was found out before, kept so that it need not be found out again: most requests are like others.
 
-    Sender        what decides who asks: a host, cookies and the like, from one peer
-    KnownBlock    a header block: a sender, and fields that only pass through
+    KnownOrigin   where requests come from and what they are sent to: a host and what proxies say, from one peer
+    KnownSender   who asks from there: a set of cookies
+    KnownBlock    a header block of theirs, and what of it is passed on
     Destination   a request line on one host: where to
-    Permit        what lets a sender through on the route of a destination, for a while
+    Permit        what lets a sender's requests through on the route of a destination, for a while
 
 Nothing is decided here. A permit is the gate's own `Passage`, and holds as long as the gate remembers its caller.
 """
@@ -15,9 +16,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-import msgspec
-
-from gateway.core.headers import split_line
+from gateway.core.headers import build_lines, forwarded_headers, split_line
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError
@@ -35,12 +34,11 @@ _REQUEST_LINE: Final = re.compile(
 class Permit:
     """Lets a sender's requests pass on one route."""
 
-    __slots__ = ("_caller", "_until", "described", "fields", "lane", "passage")
+    __slots__ = ("_caller", "_until", "described", "lane", "passage")
 
-    def __init__(self, passage: Passage, lane: Lane, fields: bytes, seconds_left: float, client_address: str) -> None:
+    def __init__(self, passage: Passage, lane: Lane, seconds_left: float, client_address: str) -> None:
         self.passage = passage
         self.lane = lane
-        self.fields = fields  # lines: what is passed on of the sender, and the identity headers
         self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
         self._caller = passage.caller
         self._until = 0.0
@@ -56,28 +54,43 @@ class Permit:
         self._until = monotonic() + seconds_left
 
 
-class Sender:
-    """Who asks, as far as header fields and the peer say."""
+class KnownOrigin:
+    """Where requests come from and what they are sent to."""
 
-    __slots__ = ("client_address", "destinations", "headers", "host", "permits", "scheme", "session_key")
+    __slots__ = ("client_address", "destinations", "host", "lines", "scheme")
 
-    def __init__(self, head: RequestHead, headers: Headers, session_key: str | None) -> None:
-        self.headers = headers  # those that say it; the rest is passed on as it is
+    def __init__(self, head: RequestHead) -> None:
         self.host = head.host
         self.scheme = head.scheme
         self.client_address = head.client_address
-        self.session_key = session_key
+        self.lines = build_lines(forwarded_headers(head.client_address, head.host, head.scheme))  # for the upstream
         self.destinations: dict[bytes, Destination] = {}  # of its host, by request line
+
+
+class KnownSender:
+    """Who asks, as far as an origin and cookies say."""
+
+    __slots__ = ("origin", "passing", "permits", "session_key")
+
+    def __init__(self, origin: KnownOrigin, session_key: str | None, cookies: bytes) -> None:
+        self.origin = origin
+        self.session_key = session_key
+        self.passing = b"cookie: %b\r\n%b" % (cookies, origin.lines) if cookies else origin.lines  # for the upstream
         self.permits: dict[int, Permit] = {}  # by the number of the route
 
 
-class KnownBlock(msgspec.Struct, frozen=True):
+class KnownBlock:
     """A header block that was judged."""
 
-    sender: Sender
-    block: bytes = b""  # its bytes, from the end of the request line on, if it is to be recognised by them
-    passing: bytes = b""  # lines that are passed on as they are, whoever asks
-    lines: Sequence[bytes] = ()  # all of them
+    __slots__ = ("block", "lines", "passing", "sender")
+
+    def __init__(
+        self, sender: KnownSender, *, block: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
+    ) -> None:
+        self.sender = sender
+        self.block = block  # its bytes, from the end of the request line on, if it is to be recognised by them
+        self.passing = passing  # lines for the upstream, besides the sender's
+        self.lines = lines  # all that there were
 
     def read_headers(self) -> Headers:
         """Return all fields."""
@@ -109,16 +122,16 @@ class Destination:
 
     def build_head(self, known: KnownBlock) -> RequestHead:
         """Return the whole head, where one is needed after all."""
-        sender = known.sender
+        origin = known.sender.origin
         return RequestHead(
             method=self.method,
-            scheme=sender.scheme,
-            host=sender.host,
+            scheme=origin.scheme,
+            host=origin.host,
             path=self.path,
             query=self.query,
             raw_target=self.raw_target,
             headers=known.read_headers(),
-            client_address=sender.client_address,
+            client_address=origin.client_address,
         )
 
 

@@ -50,4 +50,5 @@ class Shared(msgspec.Struct, frozen=True):
     metrics: Metrics
     lines: RequestLines | None  # the short way to the log
     live: LiveSockets
+    own_cookies: frozenset[bytes]
     websocket_idle: float  # seconds; 0: no limit

@@ -14,7 +14,7 @@ import msgspec
 from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, Deny
 from gateway.core.path import CanonicalPath
-from gateway.core.request import RequestHead
+from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.memory import Known
@@ -68,9 +68,9 @@ class Pipeline:
         exchange.decision = "deny"
         return self._answers.cross_site(head, exchange.request_id)
 
-    def read_session_key(self, head: RequestHead) -> str | None:
-        """Return the store key of the session that the request names."""
-        return self._gate.read_session_key(head)
+    def read_session_key(self, headers: Headers) -> str | None:
+        """Return the store key of the session that a request names."""
+        return self._gate.read_session_key(headers)
 
     def is_own_path(self, path: CanonicalPath) -> bool:
         """Whether the path is one of the gateway's own."""

@@ -168,7 +168,7 @@ async def test_another_peer_is_somebody_else(dry: Dry) -> None:
 
 
 async def test_what_is_kept_is_bounded(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MOST_BLOCKS", "MOST_SENDERS", "MOST_LINES"):
+    for name in ("MOST_BLOCKS", "MOST_SENDERS", "MOST_ORIGINS", "MOST_LINES"):
         monkeypatch.setattr(f"gateway.server.block.{name}", 5)
     monkeypatch.setattr("gateway.server.fast_path.MOST_DESTINATIONS", 5)
     fast_path = dry.generation.fast_path
@@ -181,5 +181,5 @@ async def test_what_is_kept_is_bounded(dry: Dry, monkeypatch: pytest.MonkeyPatch
         assert b"x-number: %d\r\n" % number in towards_upstream.take()
         upstream.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     reader = fast_path._blocks
-    assert max(len(reader._blocks), len(reader._senders), len(reader._lines)) <= 5
+    assert max(len(reader._blocks), len(reader._senders), len(reader._origins), len(reader._lines)) <= 5
     assert sum(len(destinations) for destinations in reader._destinations.values()) <= 5
