@@ -14,7 +14,8 @@ import msgspec
 
 from gateway.core.headers import join_cookies, passing_name, split_line
 from gateway.errors import GatewayError
-from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSender
+from gateway.server.known import KnownBlock, KnownOrigin, KnownSender
+from gateway.server.memo import Memo
 from gateway.web.pipeline import Pipeline
 from gateway.web.scope import HeadReader
 
@@ -51,34 +52,20 @@ class BlockReader:
         self._pipeline = pipeline
         self._reserved = pipeline.reserved
         self._own_cookies = own_cookies
-        self._lines: dict[bytes, _Line] = {}
+        self._lines: Memo[bytes, _Line] = Memo(MOST_LINES)
         self._origins: dict[tuple[bytes, str | None, str], KnownOrigin] = {}
         self._senders: dict[tuple[bytes, KnownOrigin], KnownSender] = {}
-        self._blocks: dict[tuple[bytes, str | None, str], KnownBlock] = {}
-        self._destinations: dict[str, dict[bytes, Destination]] = {}  # by host
+        self._blocks: Memo[tuple[bytes, str | None, str], KnownBlock] = Memo(MOST_BLOCKS)
 
     def read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
         """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
         key = block, peer, scheme
-        known = self._blocks.get(key)
+        known = self._blocks.kept.get(key)
         if known is None and len(block) <= LONGEST_BLOCK:
             known = self._read(block, peer, scheme)
             if known is not None:
-                if len(self._blocks) >= MOST_BLOCKS:
-                    self._blocks.clear()
-                self._blocks[key] = known
+                self._blocks.note(key, known)
         return known
-
-    def remember(self, origin: KnownOrigin, line: bytes, destination: Destination) -> None:
-        """Remember where a request line leads on an origin's host."""
-        origin.destinations = self._destinations.setdefault(origin.host, origin.destinations)
-        origin.destinations[line] = destination
-
-    def forget_destinations(self) -> None:
-        """Forget where request lines lead; origins have them too."""
-        for destinations in self._destinations.values():
-            destinations.clear()
-        self._destinations.clear()
 
     def _read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
         lines = block[2:-4].split(b"\r\n")
@@ -88,8 +75,9 @@ class BlockReader:
         passing: list[bytes] = []
         cookies: list[bytes] = []
         saying: list[bytes] = []
+        kept = self._lines.kept
         for line in lines:
-            known = self._lines.get(line) or self._learn(line)
+            known = kept.get(line) or self._learn(line)
             kind = known.kind
             if kind == _PASSING:
                 passing.append(known.passed)
@@ -123,9 +111,7 @@ class BlockReader:
         name, value = parts[0].lower(), parts[1]
         known = self._judge(name, value)
         if len(line) <= LONGEST_LINE:
-            if len(self._lines) >= MOST_LINES:
-                self._lines.clear()
-            self._lines[line] = known
+            self._lines.note(line, known)
         return known
 
     def _judge(self, name: bytes, value: bytes) -> _Line:
@@ -148,8 +134,6 @@ class BlockReader:
             if origin is not None:
                 if len(self._origins) >= MOST_ORIGINS:
                     self._origins.clear()
-                    self.forget_destinations()
-                origin.destinations = self._destinations.setdefault(origin.host, {})
                 self._origins[key] = origin
         return origin
 

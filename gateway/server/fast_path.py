@@ -22,6 +22,7 @@ from gateway.server.client import Client
 from gateway.server.fast_exchange import FastExchange
 from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSender, read_line
 from gateway.server.lane import Shared
+from gateway.server.memo import Memo
 from gateway.upstream.request import read_body_framing
 from gateway.web.scope import HeadReader
 
@@ -37,7 +38,7 @@ class FastPath:
         self._reader = reader
         self._shared = shared
         self._blocks = BlockReader(reader, shared.pipeline, shared.own_cookies)
-        self._destinations = 0
+        self._destinations: Memo[tuple[bytes, str], Destination] = Memo(MOST_DESTINATIONS)
 
     def read_block(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
         """Return what is known of a header block; None leaves the request to the parser."""
@@ -46,8 +47,8 @@ class FastPath:
     def take_known(self, client: Client, known: KnownBlock, line: bytes) -> FastExchange | None:
         """Take a request that came whole in one read, with a known header block; None leaves it to the parser."""
         sender = known.sender
-        origin = sender.origin
-        destination = origin.destinations.get(line) or self._read_line(origin, line)
+        host = sender.origin.host
+        destination = self._destinations.kept.get((line, host)) or self._read_line(line, host)
         if destination is None:
             return None
         permit = sender.permits.get(destination.route)
@@ -109,15 +110,11 @@ class FastPath:
             return False
         return True
 
-    def _read_line(self, origin: KnownOrigin, line: bytes) -> Destination | None:
+    def _read_line(self, line: bytes, host: str) -> Destination | None:
         destination = read_line(line, self._reader.limits.target_bytes)
         if destination is None:
             return None
-        destination.route = self._shared.pipeline.find_route(destination.method, origin.host, destination.path)
+        destination.route = self._shared.pipeline.find_route(destination.method, host, destination.path)
         if len(line) <= LONGEST_LINE:
-            if self._destinations >= MOST_DESTINATIONS:
-                self._blocks.forget_destinations()
-                self._destinations = 0
-            self._blocks.remember(origin, line, destination)
-            self._destinations += 1
+            self._destinations.note((line, host), destination)
         return destination

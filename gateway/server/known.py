@@ -57,14 +57,13 @@ class Permit:
 class KnownOrigin:
     """Where requests come from and what they are sent to."""
 
-    __slots__ = ("client_address", "destinations", "host", "lines", "scheme")
+    __slots__ = ("client_address", "host", "lines", "scheme")
 
     def __init__(self, head: RequestHead) -> None:
         self.host = head.host
         self.scheme = head.scheme
         self.client_address = head.client_address
         self.lines = build_lines(forwarded_headers(head.client_address, head.host, head.scheme))  # for the upstream
-        self.destinations: dict[bytes, Destination] = {}  # of its host, by request line
 
 
 class KnownSender:

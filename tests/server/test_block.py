@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.server.block import BlockReader
 from gateway.server.fast_path import FastPath
+from gateway.server.memo import Memo
 from tests.server.conftest import Dry
 
 pytestmark = pytest.mark.anyio
@@ -167,19 +169,40 @@ async def test_another_peer_is_somebody_else(dry: Dry) -> None:
     assert seen == [True, True]
 
 
-async def test_what_is_kept_is_bounded(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MOST_BLOCKS", "MOST_SENDERS", "MOST_ORIGINS", "MOST_LINES"):
-        monkeypatch.setattr(f"gateway.server.block.{name}", 5)
-    monkeypatch.setattr("gateway.server.fast_path.MOST_DESTINATIONS", 5)
+async def test_what_is_kept_is_bounded(dry: Dry) -> None:
     fast_path = dry.generation.fast_path
     assert fast_path is not None
-    client, _ = dry.connect()
-    for number in range(40):
-        upstream, towards_upstream = dry.connect_upstream()
-        extra = [b"X-Number: %d" % number, b"Cookie: a=%d" % (number % 13)]
-        client.data_received(build_request(dry, b"/public/%d" % number, extra, signed_in=False))
-        assert b"x-number: %d\r\n" % number in towards_upstream.take()
-        upstream.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     reader = fast_path._blocks
-    assert max(len(reader._blocks), len(reader._senders), len(reader._origins), len(reader._lines)) <= 5
-    assert sum(len(destinations) for destinations in reader._destinations.values()) <= 5
+    fast_path._blocks = small = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
+    small._lines, small._blocks, fast_path._destinations = Memo(5), Memo(5), Memo(5)
+    client, _ = dry.connect()
+    for number in range(200):
+        upstream, towards_upstream = dry.connect_upstream()
+        # each comes three times, in turn with others
+        extra = [b"X-Number: %d" % (number // 9 * 3 + number % 3), b"Cookie: a=%d" % (number % 13)]
+        client.data_received(build_request(dry, b"/public/%d" % (number % 20), extra, signed_in=False))
+        assert extra[0].lower() in towards_upstream.take()
+        upstream.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    for memo in (small._lines, small._blocks, fast_path._destinations):
+        assert len(memo.kept) <= 5
+        assert len(memo._once) <= 40
+
+
+async def test_senders_and_origins_are_bounded_too(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.block.MOST_SENDERS", 5)
+    monkeypatch.setattr("gateway.server.block.MOST_ORIGINS", 5)
+    fast_path = dry.generation.fast_path
+    assert fast_path is not None
+    for number in range(40):
+        block = b"\r\nHost: h%d.example\r\nCookie: a=%d\r\n\r\n" % (number, number)
+        assert fast_path.read_block(block, "192.0.2.7", "http") is not None
+    assert max(len(fast_path._blocks._senders), len(fast_path._blocks._origins)) <= 5
+
+
+def test_a_memo_keeps_what_comes_again() -> None:
+    memo: Memo[str, int] = Memo(2)
+    memo.note("a", 1)
+    assert memo.kept == {}
+    for key, value in (("a", 2), ("b", 3), ("b", 4), ("c", 5), ("c", 6)):
+        memo.note(key, value)
+    assert memo.kept == {"c": 6}

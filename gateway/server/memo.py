@@ -1,0 +1,38 @@
+"""A memory for what comes again: bounded, and not impressed by what comes once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_ONCE: Final = 8
+"""So many times as many keys are remembered to have come once, as values are kept."""
+
+
+class Memo(Generic[K, V]):
+    """Keeps a value when its key comes for the second time; `kept` has them. When there are `most`, all are let go.
+
+    To keep what never comes again would cost more than it is worth: memory, and the time to let go of it.
+    """
+
+    __slots__ = ("_most", "_once", "kept")
+
+    def __init__(self, most: int) -> None:
+        self.kept: dict[K, V] = {}
+        self._most = most
+        self._once: set[int] = set()  # hashes: a key that is taken for another is kept a little early
+
+    def note(self, key: K, value: V) -> None:
+        """Note that a key has come that is not kept."""
+        number = hash(key)
+        if number not in self._once:
+            if len(self._once) >= self._most * _ONCE:
+                self._once.clear()
+            self._once.add(number)
+            return
+        if len(self.kept) >= self._most:
+            self.kept.clear()
+        self.kept[key] = value
