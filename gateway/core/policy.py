@@ -33,9 +33,6 @@ from gateway.errors import SettingsError
 
 OnUnauthenticated = Literal["auto", "redirect", "unauthorized"]
 
-_MEMO_SIZE: Final = 4096  # entries
-_MEMO_KEY: Final = 512  # characters; longer ones are not worth remembering
-
 
 class Access(StrEnum):
     """What a route asks of the visitor."""
@@ -89,19 +86,14 @@ class Policy:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._rules = tuple(_Rule(route, index) for index, route in enumerate(routes))
-        self._memo: dict[tuple[str, str, str], Match | None] = {}
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides, or None when no route matches."""
-        key = (method, host, path.text)
-        try:
-            return self._memo[key]
-        except KeyError:
-            found = self._find(method, host, path.text)
-        if len(method) + len(host) + len(path.text) <= _MEMO_KEY:
-            if len(self._memo) >= _MEMO_SIZE:
-                self._memo.clear()
-            self._memo[key] = found
+        readings = Readings(path.text)
+        matches = (rule.match for rule in self._rules if rule.mismatch(method, host, readings) is None)
+        found = next(matches, None)
+        for match, _ in self._stricter(method, host, readings, found):
+            found = match
         return found
 
     def trace(self, method: str, host: str, path: CanonicalPath) -> tuple[Step, ...]:
@@ -117,14 +109,6 @@ class Policy:
                 break
         stricter = self._stricter(method, host, readings, found)
         return (*steps, *(_overruling(match, reading) for match, reading in stricter))
-
-    def _find(self, method: str, host: str, text: str) -> Match | None:
-        readings = Readings(text)
-        matches = (rule.match for rule in self._rules if rule.mismatch(method, host, readings) is None)
-        found = next(matches, None)
-        for match, _ in self._stricter(method, host, readings, found):
-            found = match
-        return found
 
     def _stricter(
         self, method: str, host: str, readings: Readings, found: Match | None

@@ -83,16 +83,12 @@ class Gate:
         """Return the store key of the session that a request names."""
         return self._authentication.read_session_key(headers)
 
-    def find_route(self, method: str, host: str, path: CanonicalPath) -> int:
-        """Return the number of the route that decides; -1 when none matches."""
-        match = self._policy.match(method, host, path)
-        return match.index if match is not None else -1
+    def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
+        """Return the route that decides on such requests; it may be kept."""
+        return self._policy.match(method, host, path)
 
-    def admit_at_once(
-        self, method: str, host: str, path: CanonicalPath, session_key: str | None
-    ) -> Passage | Unknown | None:
+    def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Decide from memory whether a request may pass; None when it may not, for reasons that `check` tells."""
-        match = self._policy.match(method, host, path)
         known = self._recall(match, session_key)
         return known if isinstance(known, Unknown) else self._admit(match, known)
 

@@ -51,7 +51,10 @@ class FastPath:
         destination = self._destinations.kept.get((line, host)) or self._read_line(line, host)
         if destination is None:
             return None
-        permit = sender.permits.get(destination.route)
+        match = destination.match
+        if match is None:
+            return None
+        permit = sender.permits.get(match.index)
         exchange = FastExchange(self._shared, client, known, destination)
         if permit is None:
             if not self._ask(exchange):
@@ -85,6 +88,7 @@ class FastPath:
         destination = Destination(head.method, head.path, head.query, head.raw_target)
         exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))
+        destination.match = self._shared.pipeline.match(head.method, head.host, head.path)
         return exchange if self._ask(exchange) else None
 
     def _ask(self, exchange: FastExchange) -> bool:
@@ -92,13 +96,13 @@ class FastPath:
 
         False for whatever is to be answered otherwise.
         """
-        pipeline, destination, sender = self._shared.pipeline, exchange.destination, exchange.known.sender
-        if pipeline.is_own_path(destination.path):
+        if exchange.destination.match is None:
             return False
         if exchange.is_websocket:  # rare, and there is more to judge
             exchange.ask()
             return True
-        passage = pipeline.admit_at_once(destination.method, sender.origin.host, destination.path, sender.session_key)
+        sender = exchange.known.sender
+        passage = self._shared.pipeline.admit_at_once(exchange.destination.match, sender.session_key)
         if passage is None:
             return False
         if not isinstance(passage, Passage):
@@ -114,7 +118,7 @@ class FastPath:
         destination = read_line(line, self._reader.limits.target_bytes)
         if destination is None:
             return None
-        destination.route = self._shared.pipeline.find_route(destination.method, host, destination.path)
+        destination.match = self._shared.pipeline.match(destination.method, host, destination.path)
         if len(line) <= LONGEST_LINE:
             self._destinations.note((line, host), destination)
         return destination

@@ -18,6 +18,7 @@ from typing import Final
 
 from gateway.core.headers import build_lines, forwarded_headers, split_line
 from gateway.core.path import CanonicalPath, canonicalise
+from gateway.core.policy import Match
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
@@ -100,14 +101,14 @@ class KnownBlock:
 class Destination:
     """Where a request line leads to on a host."""
 
-    __slots__ = ("described", "end", "lead", "method", "path", "query", "raw_target", "route")
+    __slots__ = ("described", "end", "lead", "match", "method", "path", "query", "raw_target")
 
     def __init__(self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.raw_target = raw_target
-        self.route = -1  # number of the route that decides; -1: none, or not asked yet
+        self.match: Match | None = None  # the route that decides, once it is known
         self.lead = b""  # what the upstream is sent first; b"" until `aim`
         self.end = build_end(method, None)  # and last, when there is no body
         self.described = describe_asked(method, path.text)  # for the log

@@ -14,6 +14,7 @@ import msgspec
 from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, Deny
 from gateway.core.path import CanonicalPath
+from gateway.core.policy import Match
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
@@ -39,7 +40,7 @@ class Pipeline:
     async def judge(self, head: RequestHead, exchange: Exchange) -> OwnPage | Passage | Answer:
         """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer."""
         exchange.client_address = head.client_address
-        if self.is_own_path(head.path):
+        if self._answers.is_own_path(head.path):
             exchange.decision = "own"
             return OwnPage()
         match await self._gate.check(head):
@@ -72,19 +73,13 @@ class Pipeline:
         """Return the store key of the session that a request names."""
         return self._gate.read_session_key(headers)
 
-    def is_own_path(self, path: CanonicalPath) -> bool:
-        """Whether the path is one of the gateway's own."""
-        return self._answers.is_own_path(path)
+    def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
+        """Return the route that decides on such requests; None also for the gateway's own paths. It may be kept."""
+        return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
 
-    def find_route(self, method: str, host: str, path: CanonicalPath) -> int:
-        """Return the number of the route that decides; -1 when none does, or the path is the gateway's own."""
-        return -1 if self.is_own_path(path) else self._gate.find_route(method, host, path)
-
-    def admit_at_once(
-        self, method: str, host: str, path: CanonicalPath, session_key: str | None
-    ) -> Passage | Unknown | None:
+    def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
-        return self._gate.admit_at_once(method, host, path, session_key)
+        return self._gate.admit_at_once(match, session_key)
 
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""

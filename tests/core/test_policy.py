@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, admit
 from gateway.core.identity import IdentityHeaders
-from gateway.core.path import CanonicalPath, canonicalise
+from gateway.core.path import canonicalise
 from gateway.core.policy import Access, Match, Policy, Route, decide, needs_caller
 from gateway.core.request import Headers, RequestHead
 from gateway.core.spelling import PathPattern, fold
@@ -238,17 +238,6 @@ def test_trace_says_what_overrules() -> None:
     assert str(steps[-1]) == "no route matches '/x', which an app may take the path for"
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.core.policy._MEMO_SIZE", 8)
-    policy = Policy([public("/a*")])
-    for number in range(50):
-        assert policy.match("GET", HOST, canonicalise(b"/a%d" % number)) is not None
-        assert policy.match("GET", HOST, canonicalise(b"/b%d" % number)) is None
-        assert policy.match("GET", HOST, canonicalise(b"/a" + b"x" * (1000 + number))) is not None
-    assert len(policy._memo) <= 8
-    assert max(len(key[2]) for key in policy._memo) < 1000
-
-
 class TestDecide:
     headers = IdentityHeaders(["tiktok"], {})
 
@@ -359,9 +348,3 @@ def test_any_path_is_decided_and_the_trace_agrees(routes: list[Route], text: str
 def test_folding_forgets_case(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert fold(text.upper()) == fold(text)
-
-
-def test_memo_answers_as_the_rules_do() -> None:
-    policy = Policy([public("/a"), signed_in("/**")])
-    path = CanonicalPath(b"/a", "/a")
-    assert policy.match("GET", HOST, path) is policy.match("GET", HOST, path)

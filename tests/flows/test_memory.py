@@ -43,7 +43,8 @@ def build_gate(world: World, process: Process, *, lasts: timedelta = timedelta(m
 
 def recall(gate: Gate, head: RequestHead) -> Passage | None:
     """What the gate says without asking the store; None when it would have to."""
-    found = gate.admit_at_once(head.method, head.host, head.path, gate.read_session_key(head.headers))
+    match = gate.match(head.method, head.host, head.path)
+    found = gate.admit_at_once(match, gate.read_session_key(head.headers))
     assert found is not None
     return None if isinstance(found, Unknown) else found
 
@@ -69,7 +70,8 @@ async def test_the_second_request_asks_nothing(world: World, process: Process) -
 async def test_no_cookie_or_no_session_id_is_decided_at_once(world: World, process: Process) -> None:
     gate = build_gate(world, process)
     head = request_with("nonsense")
-    assert gate.admit_at_once(head.method, head.host, head.path, gate.read_session_key(head.headers)) is None
+    match = gate.match(head.method, head.host, head.path)
+    assert gate.admit_at_once(match, gate.read_session_key(head.headers)) is None
     assert isinstance(await gate.check(head), Refusal)
 
 
