@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
+from gateway.simulator import RunningSimulator
+from tests.harness import WAYS
 from tests.talk import HOST, compose
-from tests.threats.guarded import Guarded
+from tests.threats.guarded import Guarded, guard_upstream
 
 TWO_READINGS = [
     b"%2f",
@@ -141,6 +145,33 @@ def test_no_spelling_of_a_closed_path_is_open(guarded: Guarded, spelling: bytes,
     for spelled in (word, word.upper(), word.title(), b"%%%02x" % first[0] + rest, b"%%25%02x" % first[0] + rest):
         statuses = (400, 401, 403) if word == b"private" else (400, 403)
         guarded.refuses(compose(spelling.replace(b"%b", spelled)), *statuses)
+
+
+OPEN_BUT_FOR = "[{path: /denied/**, access: deny}, {path: /private/**}, {path: /**, access: public}]"
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def open_but_for(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generator[Guarded]:
+    """A gateway that closes two places and lets everybody go anywhere else."""
+    with guard_upstream(simulator, request.param, routes=OPEN_BUT_FOR) as guarded:
+        yield guarded
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("word", [b"private", b"denied"])
+def test_a_closed_place_is_closed_in_every_spelling_though_all_around_it_is_open(
+    open_but_for: Guarded, spelling: bytes, word: bytes
+) -> None:
+    first, rest = word[:1], word[1:]
+    odd = (word.upper(), word.title(), first.upper() + rest, b"%%%02x" % first[0] + rest, b"%%25%02x" % first[0] + rest)
+    for spelled in (word, *odd):
+        open_but_for.refuses(compose(spelling.replace(b"%b", spelled)), 400, 401, 403)
+
+
+@pytest.mark.parametrize("target", [b"/DENIED", b"/denied/", b"/denied;x", b"/denied;x/", b"/Denied%3Bx", b"/d%45nied"])
+def test_a_closed_place_is_closed_by_itself_too(open_but_for: Guarded, target: bytes) -> None:
+    open_but_for.refuses(compose(target), 403)
+    open_but_for.refuses(compose(target, method=b"POST"), 403)
 
 
 @pytest.mark.parametrize(
