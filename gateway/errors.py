@@ -19,6 +19,7 @@
     │   ├── AttemptOfOtherBrowser     400
     │   └── AccessDenied              403   the person said no at TikTok
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
+    ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     ├── ProviderError                 blame: provider
     │   ├── ProviderUnavailable       503   passing: keep everything, try again later
@@ -221,6 +222,16 @@ class StoreUnavailable(GatewayError):
     title = "The service is briefly unavailable"
     advice = "You are still signed in. Please try again in a few seconds."
     retry_after = 5
+
+
+class SessionEnded(GatewayError):
+    """The session ended while the request was under way."""
+
+    code = "session_ended"
+    status = 401
+    blame = Blame.CLIENT
+    title = "You have been signed out"
+    advice = "Please sign in again."
 
 
 class SealBroken(GatewayError):

@@ -38,6 +38,7 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
         reader=generation.reader,
         own_pages=generation.own_pages,
         own_cookies=generation.own_cookies,
+        live=generation.live,
         metrics=generation.metrics,
         close=generation.close,
     )

@@ -19,6 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.gate import Gate
+from gateway.flows.live import Live, Watch
 from gateway.flows.memory import Memory
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
@@ -40,7 +41,6 @@ from gateway.web.answers import Answers
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
 from gateway.web.forward_auth import ForwardAuth
-from gateway.web.live import LiveSockets
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
 from gateway.web.pipeline import Pipeline
@@ -69,7 +69,8 @@ class Generation:
     provider: Provider
     sessions: Sessions
     refresh: Refresh
-    live: LiveSockets
+    live: Live
+    watch: Watch
     metrics: Metrics
     readiness: Readiness
     upstreams: tuple[ReverseProxy, ...]
@@ -77,6 +78,7 @@ class Generation:
 
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
+        await self.watch.close()
         await self.refresh.close()
         await self.provider.close()
         await self.store.close()
@@ -172,7 +174,7 @@ def build(
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
     session_cookie, binding_cookie = build_cookies(settings)
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
-    metrics, live, readiness = Metrics(boards.metrics, worker), LiveSockets(), Readiness(store)
+    metrics, live, readiness = Metrics(boards.metrics, worker), Live(), Readiness(store)
 
     sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
     refresh = Refresh(store, sessions, provider, clock=clock)
@@ -185,6 +187,8 @@ def build(
         Memory(store, settings.session.cache_for),
         clock=clock,
     )
+    watch = Watch(live, gate, clock=clock)
+    store.follow(watch.note)
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
 
     reader = build_reader(settings)
@@ -207,7 +211,6 @@ def build(
             sign_in=sign_in,
             forward_auth=forward_auth,
             session_limits=limits,
-            live=live,
             metrics=metrics,
         ),
         account=AccountPages(
@@ -217,7 +220,6 @@ def build(
             refresh=refresh,
             disconnect=Disconnect(sessions, refresh, provider, clock=clock),
             session_limits=limits,
-            live=live,
             clock=clock,
         ),
         forward_auth=forward_auth,
@@ -256,6 +258,7 @@ def build(
         sessions=sessions,
         refresh=refresh,
         live=live,
+        watch=watch,
         metrics=metrics,
         readiness=readiness,
         upstreams=tuple(proxies.values()),
