@@ -18,6 +18,7 @@
     │   ├── AttemptUnknown            400   expired, used, tampered or never begun
     │   ├── AttemptOfOtherBrowser     400
     │   └── AccessDenied              403   the person said no at TikTok
+    ├── SignInsBusy                   503   too many sign-ins at once
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
     ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
@@ -212,6 +213,17 @@ class AccessDenied(SignInRefused):
     status = 403
     title = "You did not allow the sign-in"
     advice = "Nothing was shared. You can start again whenever you like."
+
+
+class SignInsBusy(GatewayError):
+    """More sign-ins begin than the limit for all together allows."""
+
+    code = "sign_ins_busy"
+    status = 503
+    blame = Blame.CLIENT
+    title = "Very many people are signing in"
+    advice = "Please try again in a minute."
+    retry_after = 60
 
 
 class StoreUnavailable(GatewayError):

@@ -6,9 +6,8 @@ it is, the attempt is taken (once, atomically), and only then is the code redeem
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -34,12 +33,12 @@ from gateway.core.sign_in import (
 )
 from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
 from gateway.core.urls import ReturnTo
-from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable, TooManyAttempts
+from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable
+from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.ports import Provider, Store
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
 
-ATTEMPTS_WINDOW: Final = timedelta(minutes=1)
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -52,7 +51,6 @@ class AuthorizationPlan(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     pkce: ChallengeForm
     always_ask: bool
-    attempts_per_minute: int  # for one client address; 0 = unlimited
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -80,6 +78,7 @@ class SignIn:
         provider: Provider,
         keyring: Keyring,
         plan: AuthorizationPlan,
+        limit: AttemptLimit,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -88,15 +87,16 @@ class SignIn:
         self._provider = provider
         self._keyring = keyring
         self._plan = plan
+        self._limit = limit
         self._clock = clock
 
     async def begin(self, return_to: ReturnTo, *, binding: str | None, client_address: str) -> Begun:
         """Write an attempt and return TikTok's address for it.
 
         `binding` is the binding cookie the browser already has: all its tabs share it.
-        Raises `TooManyAttempts` beyond the limit for one address.
+        Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
         """
-        await self._count_attempt(client_address)
+        await self._limit.count(client_address)
         plan, state = self._plan, new_state()
         binding = binding if binding is not None and is_opaque(binding) else new_binding()
         verifier = new_verifier() if plan.pkce != "off" else None
@@ -154,18 +154,6 @@ class SignIn:
         if finished is None or finished.binding != hash_binding(binding):
             return None
         return finished.return_to
-
-    async def _count_attempt(self, client_address: str) -> None:
-        limit = self._plan.attempts_per_minute
-        if limit == 0 or not client_address:
-            return  # without an address everybody would share one limit
-        window = int(self._clock().timestamp() // ATTEMPTS_WINDOW.total_seconds())
-        address = hashlib.sha256(client_address.encode()).hexdigest()[:32]
-        count = await self._store.increment(
-            f"attempts-from:{address}:{window}", ttl=int(ATTEMPTS_WINDOW.total_seconds())
-        )
-        if count > limit:
-            raise TooManyAttempts(f"more than {limit} sign-ins a minute from one address")
 
     async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
         if callback.state is None:

@@ -16,6 +16,7 @@ from gateway.core.policy import Access, Policy, Route
 from gateway.core.request import Limits
 from gateway.core.session import SessionLimits
 from gateway.errors import StoreUnavailable
+from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.gate import Gate
@@ -189,7 +190,13 @@ def build(
     )
     watch = Watch(live, gate, clock=clock)
     store.follow(watch.note)
-    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
+    attempt_limit = AttemptLimit(
+        store,
+        of_network=settings.limits.sign_in_attempts,
+        of_all=settings.limits.sign_in_attempts_of_all,
+        clock=clock,
+    )
+    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, clock=clock)
 
     reader = build_reader(settings)
     answers = Answers(
@@ -306,5 +313,4 @@ def _build_plan(settings: Settings) -> AuthorizationPlan:
         scopes=tuple(tiktok.scopes),
         pkce=tiktok.pkce,
         always_ask=tiktok.always_ask,
-        attempts_per_minute=settings.limits.sign_in_attempts,
     )

@@ -213,7 +213,9 @@ class LimitsSettings(Part):
     connections_per_address: int = Field(default=1000, ge=0)
     """Most connections of one client address at once, trusted proxies aside; 0 for no limit."""
     sign_in_attempts: int = Field(default=30, ge=0)
-    """Most sign-ins begun from one address in a minute; 0 for no limit."""
+    """Most sign-ins begun from one address (IPv6: one /64) in a minute; 0 for no limit."""
+    sign_in_attempts_of_all: int = Field(default=6000, ge=0)
+    """Most sign-ins begun by all together in a minute; 0 for no limit. It bounds what strangers can fill Redis with."""
 
 
 class AdminSettings(Part):
