@@ -29,7 +29,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
@@ -99,9 +99,14 @@ class Refresh:
                 return stored.grant
             raise ProviderUnavailable("the refresh of the access token takes too long") from None
 
+    @property
+    def under_way(self) -> set[asyncio.Task[Any]]:
+        """The tasks that run now."""
+        return {*self._running.values(), *self._profiles}
+
     async def close(self) -> None:
         """Let the refreshes under way finish: each may hold the only copy of a rotated token."""
-        under_way = {*self._running.values(), *self._profiles}
+        under_way = self.under_way
         if under_way:
             await asyncio.wait(under_way, timeout=KEEP_TRYING.total_seconds())
 
