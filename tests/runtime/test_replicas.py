@@ -22,10 +22,11 @@ from tests.runtime.conftest import RunningProcess, run_gateway
 WITHIN = 2.0  # seconds from a sign-out to the end of what leaned on it
 
 
-@pytest.fixture
-def replicas(
+@contextlib.contextmanager
+def run_replicas(
     tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
 ) -> Generator[list[RunningProcess]]:
+    """Run three gateways that share a store and their keys."""
     key = new_secret_key()
     with contextlib.ExitStack() as stack:
         running = []
@@ -34,6 +35,14 @@ def replicas(
             folder.mkdir()
             settings = {"secret_keys": f'["{key}"]', "log__level": "info"}
             running.append(stack.enter_context(run_gateway(folder, simulator, redis_server, upstream, **settings)))
+        yield running
+
+
+@pytest.fixture
+def replicas(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> Generator[list[RunningProcess]]:
+    with run_replicas(tmp_path, simulator, redis_server, upstream) as running:
         yield running
 
 
