@@ -10,6 +10,7 @@
     │   ├── TargetTooLong             414
     │   ├── HeadersTooLarge           431
     │   ├── TooManyAttempts           429
+    │   ├── WebhookRefused            403   it is not TikTok's, or too old
     │   └── CrossSite                 403   another site made the browser send it
     ├── Forbidden                     403   a route denies, or none matches
     ├── NoSuchPage                    404   the gateway has no such page of its own
@@ -140,6 +141,15 @@ class TooManyAttempts(RequestRefused):
     title = "Too many sign-ins from your address"
     advice = "Wait a minute, then try again."
     retry_after = 60
+
+
+class WebhookRefused(RequestRefused):
+    """A webhook that is not signed by TikTok for this app, or too old."""
+
+    code = "webhook_refused"
+    status = 403
+    title = "This is no webhook for this app"
+    advice = "Only TikTok sends webhooks here."
 
 
 class CrossSite(RequestRefused):

@@ -34,6 +34,7 @@ class Grant(Record, frozen=True):
     tokens: TokenSet
     profile: Profile
     profile_read_at: datetime
+    granted_at: datetime | None = None  # when the person signed in, by our clock
     refresh_lost: bool = False  # the refresh token was rotated, and TikTok's answer never came
 
     @property

@@ -35,6 +35,7 @@ from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
 from gateway.core.urls import ReturnTo
 from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Store
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
@@ -79,6 +80,7 @@ class SignIn:
         keyring: Keyring,
         plan: AuthorizationPlan,
         limit: AttemptLimit,
+        disconnect: Disconnect,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -88,6 +90,7 @@ class SignIn:
         self._keyring = keyring
         self._plan = plan
         self._limit = limit
+        self._disconnect = disconnect
         self._clock = clock
 
     async def begin(self, return_to: ReturnTo, *, binding: str | None, client_address: str) -> Begun:
@@ -139,6 +142,7 @@ class SignIn:
         await self._remember_finished(callback, attempt)
         tokens = await self._provider.redeem(code)
         grant = await self._read_grant(tokens)
+        await self._disconnect.withdraw(grant.subject)
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
         if presented is not None:
             await self._sessions.end(presented)
@@ -181,7 +185,9 @@ class SignIn:
         except ProviderError as error:
             log.warning("profile_not_read", reason=str(error), code=error.code)
             known = await self._sessions.read_profile(tokens.open_id)
-            return Grant(tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER)
+            profile = known or Profile(open_id=tokens.open_id)
+            return Grant(tokens=tokens, profile=profile, profile_read_at=_NEVER, granted_at=self._clock())
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
-        return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())
+        now = self._clock()
+        return Grant(tokens=tokens, profile=profile, profile_read_at=now, granted_at=now)

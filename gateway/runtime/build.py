@@ -15,17 +15,19 @@ from gateway.core.keyring import Keyring, read_secret_key
 from gateway.core.policy import Access, Policy, Route
 from gateway.core.request import Limits
 from gateway.core.session import SessionLimits
-from gateway.errors import StoreUnavailable
+from gateway.errors import SettingsError, StoreUnavailable
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.authentication import Authentication
-from gateway.flows.disconnect import Disconnect
+from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.gate import Gate
 from gateway.flows.live import Live, Watch
 from gateway.flows.memory import Memory
+from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
+from gateway.flows.webhook import Webhook
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
 from gateway.runtime.boards import Boards
@@ -41,6 +43,7 @@ from gateway.web.account_pages import AccountPages
 from gateway.web.answers import Answers
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
+from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
@@ -48,6 +51,7 @@ from gateway.web.pipeline import Pipeline
 from gateway.web.proxy_door import ReverseProxyDoor
 from gateway.web.scope import HeadReader
 from gateway.web.sign_in_pages import SignInPages
+from gateway.web.webhook_page import WebhookPage
 
 Clock = Callable[[], datetime]
 
@@ -72,6 +76,7 @@ class Generation:
     refresh: Refresh
     live: Live
     watch: Watch
+    outbox: Outbox
     metrics: Metrics
     readiness: Readiness
     upstreams: tuple[ReverseProxy, ...]
@@ -80,6 +85,7 @@ class Generation:
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
         await self.watch.close()
+        await self.outbox.close()
         await self.refresh.close()
         await self.provider.close()
         await self.store.close()
@@ -190,13 +196,17 @@ def build(
     )
     watch = Watch(live, gate, clock=clock)
     store.follow(watch.note)
+    store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     attempt_limit = AttemptLimit(
         store,
         of_network=settings.limits.sign_in_attempts,
         of_all=settings.limits.sign_in_attempts_of_all,
         clock=clock,
     )
-    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, clock=clock)
+    find_door = lambda: everything["default"]  # noqa: E731 -- the doors are made below
+    outbox = Outbox(store, keyring, _build_performers(settings, provider, find_door, gate, clock), clock=clock)
+    disconnect = Disconnect(sessions, outbox, clock=clock)
+    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, disconnect, clock=clock)
 
     reader = build_reader(settings)
     answers = Answers(
@@ -225,11 +235,12 @@ def build(
             authentication=authentication,
             sessions=sessions,
             refresh=refresh,
-            disconnect=Disconnect(sessions, refresh, provider, clock=clock),
+            disconnect=disconnect,
             session_limits=limits,
             clock=clock,
         ),
         forward_auth=forward_auth,
+        webhook=WebhookPage(_build_webhook(settings, store, sessions, outbox, clock)),
         pages=answers.pages,
         readiness=readiness,
     )
@@ -241,6 +252,8 @@ def build(
     everything: dict[str, Door] = {**doors}
     if app is not None:
         everything["default"] = InProcessDoor(app, own_cookies=own_cookies)
+    if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
+        raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
         Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
     )
@@ -266,10 +279,41 @@ def build(
         refresh=refresh,
         live=live,
         watch=watch,
+        outbox=outbox,
         metrics=metrics,
         readiness=readiness,
         upstreams=tuple(proxies.values()),
         fast_path=FastPath(reader, shared) if app is None and doors else None,
+    )
+
+
+def _build_performers(
+    settings: Settings, provider: Provider, find_door: Callable[[], Door], gate: Gate, clock: Clock
+) -> dict[str, Perform]:
+    performers: dict[str, Perform] = {REVOCATION: Revocation(provider, clock=clock)}
+    path, public = settings.tiktok.webhook.forward_to, urlsplit(settings.public_url)
+    if path is not None:
+        reserved = gate.identity_headers.reserved
+        performers[EVENT] = EventDelivery(
+            find_door, path=path, host=public.netloc, scheme=public.scheme, reserved=reserved
+        )
+    return performers
+
+
+def _build_webhook(
+    settings: Settings, store: Store, sessions: Sessions, outbox: Outbox, clock: Clock
+) -> Webhook | None:
+    webhook = settings.tiktok.webhook
+    if not webhook.enabled:
+        return None
+    return Webhook(
+        store,
+        sessions,
+        client_key=settings.tiktok.client_key,
+        client_secret=settings.tiktok.client_secret.get_secret_value(),
+        tolerance=webhook.tolerance,
+        pass_on=EventQueue(outbox) if webhook.forward_to is not None else None,
+        clock=clock,
     )
 
 

@@ -105,6 +105,7 @@ async def serve(
         asyncio.create_task(each.serve(sockets=[listener]), name="server")
         for each, listener in zip(servers, sockets, strict=True)
     ]
+    generation.outbox.start()
     _settle_memory()
     with _signals(generation, servers) as stop:
         if parent is not None:

@@ -50,6 +50,24 @@ _UNTOUCHABLE: Final = re.compile(
 )
 
 
+class WebhookSettings(Part):
+    """TikTok's webhooks: {public_url}{prefix}/webhook is the address to register."""
+
+    enabled: bool = True
+    """Take webhooks."""
+    tolerance: Duration = timedelta(hours=73)
+    """Oldest signature taken; TikTok tries for 72 hours."""
+    forward_to: str | None = None
+    """Path of the app to which every event is passed on, by a POST with X-Gateway-Event."""
+
+    @field_validator("forward_to")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path like /tiktok/events")
+        return path
+
+
 Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
@@ -66,6 +84,8 @@ class TikTokSettings(Part):
     """Form of the PKCE challenge: hex (TikTok's), base64url (RFC 7636) or off."""
     always_ask: bool = False
     """Always show TikTok's consent page, so that people can switch accounts."""
+    webhook: WebhookSettings = WebhookSettings(enabled=False)
+    """TikTok's webhooks; off unless given."""
     authorize_url: Endpoint = "https://www.tiktok.com/v2/auth/authorize/"
     """Authorization endpoint; another one for simulators."""
     token_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/token/"  # noqa: S105

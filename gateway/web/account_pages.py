@@ -72,7 +72,7 @@ class AccountPages:
         signed_in = await self._authentication.peek(head_of(request))
         if signed_in is None:
             return self._answers.unauthenticated(request_id_of(request))
-        await self._disconnect.disconnect(signed_in)
+        await self._disconnect.disconnect(signed_in.grant)
         if not shows_page(head_of(request)):
             return self._ended(request, "")
         html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")

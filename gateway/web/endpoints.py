@@ -14,6 +14,7 @@ from gateway.web.forward_auth import ForwardAuth
 from gateway.web.pages import Pages
 from gateway.web.responses import Answer, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
+from gateway.web.webhook_page import WebhookPage
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -28,6 +29,7 @@ class Endpoints:
         sign_in: SignInPages,
         account: AccountPages,
         forward_auth: ForwardAuth,
+        webhook: WebhookPage,
         pages: Pages,
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
@@ -43,6 +45,7 @@ class Endpoints:
             "account": {"GET": account.account},
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
+            "webhook": {"POST": webhook},
             "livez": {"GET": self.livez},
             "readyz": {"GET": self.readyz},
             "static/{name}": {"GET": self.static},

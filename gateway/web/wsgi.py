@@ -30,7 +30,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, Message
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY
 from gateway.web.responses import Answer
 from gateway.web.scope import HeadReader
 from gateway.web.wsgi_body import LimitedInput, LiveBody
@@ -131,7 +131,7 @@ class WsgiGateway:
     async def _own_page(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Answer:
         """Run a page of the gateway's own, whose requests and answers are small and whole."""
         sent: list[Message] = []
-        body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MAX_FORM + 1))
+        body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MAX_OWN_BODY + 1))
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}

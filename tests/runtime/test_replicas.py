@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.core.keyring import new_secret_key
-from gateway.simulator import RunningSimulator
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator.webhook import send_webhook
 from tests.harness import Browser
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, run_gateway
@@ -33,7 +34,7 @@ def run_replicas(
         for name in "abc":
             folder = tmp_path / name
             folder.mkdir()
-            settings = {"secret_keys": f'["{key}"]', "log__level": "info"}
+            settings = {"secret_keys": f'["{key}"]', "log__level": "info", "tiktok__webhook__enabled": "true"}
             running.append(stack.enter_context(run_gateway(folder, simulator, redis_server, upstream, **settings)))
         yield running
 
@@ -81,7 +82,23 @@ def disconnect(browser: Browser) -> None:
     assert browser.fetch("/oauth2/disconnect", method="POST").status_code == 204
 
 
-@pytest.mark.parametrize("leave", [sign_out, sign_out_everywhere, disconnect], ids=lambda leave: leave.__name__)
+def remove_at_tiktok(browser: Browser) -> None:
+    """What TikTok sends when the person has disconnected the app there, or was banned."""
+    person = browser.fetch("/oauth2/userinfo").json()["open_id"]
+    settings = SimulatorSettings()
+    answer = send_webhook(
+        browser.url + "/oauth2/webhook",
+        "authorization.removed",
+        person,
+        client_key=settings.client_key,
+        secret=settings.client_secret,
+    )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "leave", [sign_out, sign_out_everywhere, disconnect, remove_at_tiktok], ids=lambda leave: leave.__name__
+)
 def test_what_is_ended_on_one_replica_has_ended_on_all(
     replicas: list[RunningProcess], leave: Callable[[Browser], None]
 ) -> None:
