@@ -13,6 +13,11 @@
     │   ├── WebhookRefused            403   it is not TikTok's, or too old
     │   └── CrossSite                 403   another site made the browser send it
     ├── Forbidden                     403   a route denies, or none matches
+    │   └── InsufficientScope         403   a scope is missing, of a person's or of a client's
+    ├── NoSuchSession                 404   no live session has that id
+    ├── NoSuchGrant                   404   nobody has signed in under that open_id
+    ├── TooManyTokens                 429   a client of the admin listener asks too often
+    ├── Unauthenticated               401   the admin listener wants a key
     ├── NoSuchPage                    404   the gateway has no such page of its own
     ├── NothingHere                   404   no app stands behind this gateway
     ├── SignInRefused                 blame: client; the callback does not belong to a sign-in of this browser
@@ -169,6 +174,59 @@ class Forbidden(GatewayError):
     blame = Blame.CLIENT
     title = "You may not go there"
     advice = "If you think you should, ask the people who run this site."
+
+
+class InsufficientScope(Forbidden):
+    """A scope is missing. `missing` names them."""
+
+    code = "insufficient_scope"
+    title = "A permission is missing"
+    advice = "Sign in again and allow what is asked."
+
+    def __init__(self, message: str, missing: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.missing = tuple(sorted(missing))
+
+
+class NoSuchSession(GatewayError):
+    """No live session has that public id."""
+
+    code = "no_such_session"
+    status = 404
+    blame = Blame.CLIENT
+    title = "There is no such session"
+    advice = "It may have ended. List them to see which there are."
+
+
+class NoSuchGrant(GatewayError):
+    """Nobody has signed in under that open_id, or the grant is over."""
+
+    code = "no_such_grant"
+    status = 404
+    blame = Blame.CLIENT
+    title = "There is no such grant"
+    advice = "The person has to sign in; see `tokens.keep_grants` for jobs that run when nobody is signed in."
+
+
+class TooManyTokens(GatewayError):
+    """A client of the admin listener asks for tokens too often."""
+
+    code = "too_many_tokens"
+    status = 429
+    blame = Blame.CLIENT
+    title = "Too many tokens in a minute"
+    advice = "Keep a token until it expires."
+    retry_after = 60
+
+
+class Unauthenticated(GatewayError):
+    """The admin listener wants a key that it knows."""
+
+    code = "unauthenticated"
+    status = 401
+    blame = Blame.CLIENT
+    title = "A key is needed"
+    advice = "Send it as `Authorization: Bearer KEY`: one of `admin.keys`, or that of one of `tokens.clients`."
 
 
 class NoSuchPage(GatewayError):

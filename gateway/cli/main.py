@@ -112,6 +112,69 @@ def explain(
     )
 
 
+sessions = typer.Typer(help="Who is signed in, straight from Redis; ending a session needs no gateway to run.")
+grants = typer.Typer(help="What people have granted at TikTok.")
+app.add_typer(sessions, name="sessions", no_args_is_help=True)
+app.add_typer(grants, name="grants", no_args_is_help=True)
+
+User = Annotated[str, typer.Option("--user", help="open_id of a person; it may begin with -.", show_default=False)]
+Limit = Annotated[int, typer.Option(min=1, help="Most lines to print.")]
+SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it.", show_default=False)]
+
+
+@sessions.command("list")
+def sessions_list(config: Config = None, user: User = "", limit: Limit = 1000, json: Json = False) -> None:
+    """List live sessions. Example: gateway sessions list --user -000abc"""
+    from gateway.cli.operator import list_sessions
+
+    raise typer.Exit(list_sessions(config, os.environ, user=user, limit=limit, as_json=json))
+
+
+@sessions.command("show")
+def sessions_show(session_id: SessionId, config: Config = None, user: User = "", json: Json = False) -> None:
+    """Show one session. Example: gateway sessions show 3f2a9c --user -000abc"""
+    from gateway.cli.operator import show_session
+
+    raise typer.Exit(show_session(config, os.environ, session_id, user=user, as_json=json))
+
+
+@sessions.command("revoke")
+def sessions_revoke(
+    session_id: Annotated[str, typer.Argument(help="Public id; without it, all of --user.", show_default=False)] = "",
+    config: Config = None,
+    user: User = "",
+    json: Json = False,
+) -> None:
+    """End a session, or all of a person, on every replica. Example: gateway sessions revoke --user -000abc"""
+    from gateway.cli.operator import revoke_sessions
+
+    raise typer.Exit(revoke_sessions(config, os.environ, session_id, user=user, as_json=json))
+
+
+@grants.command("list")
+def grants_list(config: Config = None, limit: Limit = 1000, json: Json = False) -> None:
+    """List grants, without tokens. Example: gateway grants list --json"""
+    from gateway.cli.operator import list_grants
+
+    raise typer.Exit(list_grants(config, os.environ, limit=limit, as_json=json))
+
+
+@grants.command("revoke")
+def grants_revoke(user: User, config: Config = None, json: Json = False) -> None:
+    """End a person's grant here and at TikTok, with every session. Example: gateway grants revoke --user -000abc"""
+    from gateway.cli.operator import revoke_grant
+
+    raise typer.Exit(revoke_grant(config, os.environ, user, as_json=json))
+
+
+@grants.command("erase")
+def grants_erase(user: User, config: Config = None, json: Json = False) -> None:
+    """Erase everything that is known of a person. Example: gateway grants erase --user -000abc"""
+    from gateway.cli.operator import erase
+
+    raise typer.Exit(erase(config, os.environ, user, as_json=json))
+
+
 @keys.command("new")
 def keys_new() -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""

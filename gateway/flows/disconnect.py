@@ -59,6 +59,10 @@ class Disconnect:
         await asyncio.wait((task,), timeout=PATIENCE)
         return ended
 
+    async def is_pending(self, subject: str) -> bool:
+        """Whether TikTok still has to be told."""
+        return await self._outbox.holds(_job_id(subject))
+
     async def _perform(self, job_id: str) -> None:
         try:
             await self._outbox.perform(job_id)

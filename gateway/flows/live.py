@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
+from gateway.flows.background import stop
 from gateway.flows.gate import Gate, Passage
 from gateway.telemetry.logs import log
 
@@ -130,8 +131,7 @@ class Watch:
         """Stop watching."""
         self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await stop(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ import msgspec
 from gateway.core.keyring import Keyring
 from gateway.core.record import Record, read_record, seal_record
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.flows.background import stop
 from gateway.flows.ports import Store
 from gateway.telemetry.logs import log
 
@@ -84,8 +85,7 @@ class Outbox:
         """Stop; what is under way is cancelled, and done again by somebody."""
         self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await stop(self._task)
 
     async def add(self, job_id: str, kind: str, data: bytes) -> None:
         """Keep a job until it is done. Raises `StoreUnavailable`, also when there are too many."""
@@ -101,6 +101,10 @@ class Outbox:
         """Have a job done no more, if it is still there."""
         if await self._store.delete(_job_key(job_id)):
             await self._store.remove_member(_INDEX, job_id)
+
+    async def holds(self, job_id: str) -> bool:
+        """Whether a job is still to be done."""
+        return await self._store.read(_job_key(job_id)) is not None
 
     async def perform(self, job_id: str) -> bool:
         """Do a job now, if it is due; returns whether it is done (by whomever)."""

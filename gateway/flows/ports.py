@@ -6,7 +6,7 @@ should; every method of `Provider` raises a `ProviderError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from gateway.core.sign_in import VerifiedCode
@@ -47,6 +47,12 @@ class Store(Protocol):
 
     async def delete(self, *keys: str) -> int:
         """Delete; returns how many existed."""
+
+    async def remove(self, key: str, *, old: bytes) -> bool:
+        """Delete only if the key still holds exactly `old`."""
+
+    def walk(self, kind: str) -> AsyncIterator[str]:
+        """Yield every key that begins with `kind`, in no order; some twice. For operators: it reads all there is."""
 
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
         """Add to an index until `expires_at` (Unix seconds); members past their time are dropped."""

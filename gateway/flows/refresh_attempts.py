@@ -80,6 +80,11 @@ class KeyChanges:
             self._waiting.pop(key, None)
 
 
+def keys_beside(grant_key: str) -> tuple[str, ...]:
+    """Return the keys of the notes beside a grant."""
+    return _attempt_key(grant_key), _failure_key(grant_key)
+
+
 def _attempt_key(grant_key: str) -> str:
     return "refreshing:" + grant_key
 

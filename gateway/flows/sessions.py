@@ -5,7 +5,8 @@ A value that no key opens counts as absent: it was altered, or sealed by a key t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
-from gateway.core.record import read_record, seal_record
+from gateway.core.record import Record, read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
 from gateway.core.tiktok import Profile
 from gateway.errors import StoreUnavailable
@@ -43,7 +44,11 @@ class StoredGrant(msgspec.Struct, frozen=True):
 class Sessions:
     """Reads and writes the records that make a person signed in."""
 
-    def __init__(self, store: Store, keyring: Keyring, limits: SessionLimits, *, client_key: str) -> None:
+    def __init__(
+        self, store: Store, keyring: Keyring, limits: SessionLimits, *, client_key: str, keep_grants: bool = False
+    ) -> None:
+        """`keep_grants`: a grant outlives its last session, as long as it can be renewed."""
+        self._keep_grants = keep_grants
         self._store = store
         self._keyring = keyring
         self._limits = limits
@@ -58,12 +63,14 @@ class Sessions:
         session = read_record(self._keyring, key, sealed, Session)
         if session is None or sealed is None or now >= session.expires_at(self._limits):
             return None
+        sealed = await self._seal_anew(key, session, sealed, self._time_to_live(session, now))
         if session.grant_key != grant_key:
             sealed_grant = await self._store.read(session.grant_key)
             self._remember(key, session.grant_key)
         grant = read_record(self._keyring, session.grant_key, sealed_grant, Grant)
         if grant is None or sealed_grant is None or grant.subject != session.subject:
             return None
+        sealed_grant = await self._seal_anew(session.grant_key, grant, sealed_grant, self._keeping(grant, now))
         return SignedIn(key, session, sealed, grant, sealed_grant)
 
     def ask_again(self, signed_in: SignedIn, told: Callable[[bool | StoreUnavailable], None]) -> None:
@@ -84,7 +91,8 @@ class Sessions:
     async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
         """Write a grant and a new session that leans on it; returns the new session id for the cookie.
 
-        The index is written before the session: a session that no sign-out could find must never exist.
+        The index is written first: a session that no sign-out could find must never exist, and whoever ends another
+        session of the person meanwhile must see that this is not the last.
         """
         session_id = new_session_id()
         key = build_session_key(session_id.encode())
@@ -99,10 +107,8 @@ class Sessions:
         )
         index = build_index_key(self._client_key, grant.subject)
         ends_at = now + self._limits.absolute
-        await self._store.write(
-            grant_key, seal_record(self._keyring, grant_key, grant), _seconds(self._limits.absolute)
-        )
         await self._store.add_member(index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp()))
+        await self._store.write(grant_key, seal_record(self._keyring, grant_key, grant), self._keeping(grant, now))
         await self._store.write(key, seal_record(self._keyring, key, session), self._time_to_live(session, now))
         return session_id
 
@@ -122,11 +128,18 @@ class Sessions:
         )
 
     async def end(self, signed_in: SignedIn) -> None:
-        """End one session; the grant goes with the last one."""
-        await self._store.delete(signed_in.session_key)
-        index = build_index_key(self._client_key, signed_in.session.subject)
-        if await self._store.remove_member(index, signed_in.session_key) == 0:
-            await self._store.delete(signed_in.session.grant_key)
+        """End one session; the grant goes with the last one, unless it is kept."""
+        await self.end_session(signed_in.session_key, signed_in.session)
+
+    async def end_session(self, key: str, session: Session) -> None:
+        """End the session under a store key; otherwise as `end`."""
+        await self._store.delete(key)
+        sealed_grant = await self._store.read(session.grant_key)
+        index = build_index_key(self._client_key, session.subject)
+        if await self._store.remove_member(index, key) or self._keep_grants or sealed_grant is None:
+            return
+        # exactly that one: a sign-in that has come in between wrote another
+        await self._store.remove(session.grant_key, old=sealed_grant)
 
     async def end_all(self, subject: str, now: datetime) -> tuple[str, ...]:
         """End every session of a person and drop the grant; returns the keys of the sessions."""
@@ -164,8 +177,37 @@ class Sessions:
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
         """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""
         sealed = seal_record(self._keyring, stored.key, grant)
-        ttl = _seconds(self._limits.absolute)
+        ttl = self._keeping(grant, grant.tokens.obtained_at)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
+
+    async def read_session(self, key: str, now: datetime) -> Session | None:
+        """Return the session under a store key, if it still lives."""
+        session = read_record(self._keyring, key, await self._store.read(key), Session)
+        return session if session is not None and now < session.expires_at(self._limits) else None
+
+    async def walk(self, now: datetime) -> AsyncIterator[tuple[str, Session]]:
+        """Yield every live session with its key, in no order; those that come meanwhile may be missed."""
+        async for key in self._store.walk("session:"):
+            session = await self.read_session(key, now)
+            if session is not None:
+                yield key, session
+
+    async def walk_grants(self) -> AsyncIterator[StoredGrant]:
+        """Yield every grant, in no order."""
+        async for key in self._store.walk("grant:"):
+            stored = await self.read_grant(key)
+            if stored is not None:
+                yield stored
+
+    async def _seal_anew(self, key: str, record: Record, sealed: bytes, ttl: int) -> bytes:
+        """Seal what an older key has sealed under the newest; returns what is stored now, as far as we know."""
+        if self._keyring.sealed_by_newest(sealed):
+            return sealed
+        new = seal_record(self._keyring, key, record)
+        with contextlib.suppress(StoreUnavailable):  # the next one who reads it will
+            if await self._store.replace(key, old=sealed, new=new, ttl=ttl):
+                return new
+        return sealed
 
     async def _read_both(self, key: str, grant_key: str) -> tuple[bytes | None, bytes | None]:
         if not grant_key:
@@ -177,6 +219,12 @@ class Sessions:
         if len(self._grant_keys) >= MEMO_SIZE:
             self._grant_keys.clear()
         self._grant_keys[key] = grant_key
+
+    def _keeping(self, grant: Grant, now: datetime) -> int:
+        """Return how long a grant is kept, in seconds from now: as long as a session may lean on it, or be useful."""
+        if not self._keep_grants:
+            return _seconds(self._limits.absolute)
+        return _seconds(max(grant.tokens.refresh_expires_at - now, self._limits.absolute))
 
     def _time_to_live(self, session: Session, now: datetime) -> int:
         return _seconds(session.expires_at(self._limits) - now)

@@ -23,10 +23,12 @@ from gateway.flows.gate import Gate
 from gateway.flows.live import Live, Watch
 from gateway.flows.memory import Memory
 from gateway.flows.outbox import Outbox, Perform
+from gateway.flows.oversight import Oversight
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
+from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
@@ -40,6 +42,7 @@ from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
 from gateway.web.account_pages import AccountPages
+from gateway.web.admin_api import AdminApi
 from gateway.web.answers import Answers
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
@@ -77,6 +80,8 @@ class Generation:
     live: Live
     watch: Watch
     outbox: Outbox
+    oversight: Oversight
+    admin_api: AdminApi | None
     metrics: Metrics
     readiness: Readiness
     upstreams: tuple[ReverseProxy, ...]
@@ -183,7 +188,9 @@ def build(
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
     metrics, live, readiness = Metrics(boards.metrics, worker), Live(), Readiness(store)
 
-    sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
+    sessions = Sessions(
+        store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
+    )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
     gate = Gate(
@@ -207,6 +214,8 @@ def build(
     outbox = Outbox(store, keyring, _build_performers(settings, provider, find_door, gate, clock), clock=clock)
     disconnect = Disconnect(sessions, outbox, clock=clock)
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, disconnect, clock=clock)
+
+    oversight = Oversight(store, sessions, disconnect, limits, client_key=settings.tiktok.client_key, clock=clock)
 
     reader = build_reader(settings)
     answers = Answers(
@@ -280,6 +289,8 @@ def build(
         live=live,
         watch=watch,
         outbox=outbox,
+        oversight=oversight,
+        admin_api=_build_admin_api(settings, oversight, _build_desk(settings, store, sessions, refresh, clock)),
         metrics=metrics,
         readiness=readiness,
         upstreams=tuple(proxies.values()),
@@ -315,6 +326,19 @@ def _build_webhook(
         pass_on=EventQueue(outbox) if webhook.forward_to is not None else None,
         clock=clock,
     )
+
+
+def _build_desk(settings: Settings, store: Store, sessions: Sessions, refresh: Refresh, clock: Clock) -> TokenDesk:
+    clients = [
+        TokenClient(each.name, each.key.get_secret_value(), frozenset(each.scopes), each.per_minute)
+        for each in settings.tokens.clients
+    ]
+    return TokenDesk(store, sessions, refresh, clients, client_key=settings.tiktok.client_key, clock=clock)
+
+
+def _build_admin_api(settings: Settings, oversight: Oversight, desk: TokenDesk) -> AdminApi | None:
+    keys = [key.get_secret_value() for key in settings.admin.keys]
+    return AdminApi(oversight, desk, keys) if keys or settings.tokens.clients else None
 
 
 def _build_doors(

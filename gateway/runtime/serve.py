@@ -99,7 +99,9 @@ async def serve(
     """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
     servers, sockets = [server], [public]
     if admin is not None:
-        servers.append(build_server(Admin(generation.metrics, generation.readiness), generation.settings))
+        servers.append(
+            build_server(Admin(generation.metrics, generation.readiness, generation.admin_api), generation.settings)
+        )
         sockets.append(admin)
     tasks = [
         asyncio.create_task(each.serve(sockets=[listener]), name="server")

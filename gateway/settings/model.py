@@ -21,6 +21,7 @@ from gateway.settings.sections import (
     ReturnToSettings,
     SessionSettings,
     TikTokSettings,
+    TokensSettings,
 )
 from gateway.settings.upstream import NamedUpstream, UpstreamSettings, read_upstream
 
@@ -63,6 +64,8 @@ class Settings(Part):
     """What is too much."""
     admin: AdminSettings = AdminSettings()
     """The operator's listener."""
+    tokens: TokensSettings = TokensSettings()
+    """Access tokens outside a request."""
     log: LogSettings = LogSettings()
     """The log."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -48,6 +49,16 @@ _UNTOUCHABLE: Final = re.compile(
     r"(?i)host|cookie|set-cookie|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|"
     r"proxy-.*|sec-.*|forwarded|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id"
 )
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < SHORTEST_KEY:
+        raise ValueError(f"is shorter than {SHORTEST_KEY} characters: make one with `gateway keys new`")
+    return key
+
+
+SHORTEST_KEY: Final = 32
+StrongKey = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 class WebhookSettings(Part):
@@ -239,10 +250,45 @@ class LimitsSettings(Part):
 
 
 class AdminSettings(Part):
-    """The operator's listener: /livez, /readyz, /metrics."""
+    """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
     listen: OptionalListenOn = read_listen("127.0.0.1:9090")
     """Address of the admin listener, or off."""
+    keys: Annotated[tuple[StrongKey, ...], BeforeValidator(read_list)] = ()
+    """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
+
+
+class TokenClientSettings(Part):
+    """One of the app's own jobs, which asks the admin listener for access tokens."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name in the log."""
+    key: StrongKey
+    """Its key, sent as a bearer token to POST /tokens."""
+    scopes: Strings = ()
+    """Scopes it may ask for; a person who has not granted them has no token for it."""
+    per_minute: int = Field(default=60, ge=0)
+    """Most tokens in a minute; 0 for no limit."""
+
+
+class TokensSettings(Part):
+    """Access tokens outside a request."""
+
+    keep_grants: bool = False
+    """Keep a person's grant when their last session has ended, for jobs that run when nobody is signed in."""
+    clients: tuple[TokenClientSettings, ...] = ()
+    """Who may ask for tokens."""
+
+    @field_validator("clients")
+    @classmethod
+    def _check_names(cls, clients: tuple[TokenClientSettings, ...]) -> tuple[TokenClientSettings, ...]:
+        names = [client.name for client in clients]
+        if len(set(names)) < len(names):
+            raise ValueError("has the same name twice")
+        keys = [client.key.get_secret_value() for client in clients]
+        if len(set(keys)) < len(keys):
+            raise ValueError("has the same key twice: each client needs its own")
+        return clients
 
 
 class LogSettings(Part):

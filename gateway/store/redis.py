@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
@@ -186,6 +187,23 @@ class RedisStore:
             finally:
                 self._tell(key)
         return deleted
+
+    @_bounded
+    async def remove(self, key: str, *, old: bytes) -> bool:
+        """Delete only if the key still holds exactly `old`."""
+        try:
+            return bool(await self._release_lease(keys=[self._prefix + key], args=[old]))
+        finally:
+            self._tell(key)
+
+    async def walk(self, kind: str) -> AsyncIterator[str]:
+        """Yield every key that begins with `kind`."""
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix + kind) + "*"
+        try:
+            async for key in self._client.scan_iter(match=pattern, count=1000):
+                yield key.decode().removeprefix(self._prefix)
+        except (RedisError, OSError) as error:
+            raise StoreUnavailable(_explain(self.address, error)) from None
 
     @_bounded
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:

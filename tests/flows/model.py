@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -106,6 +106,12 @@ class ModelStore:
             self.values.pop(key, None)
             self._tell(key)
         return len(keys)
+
+    async def remove(self, key: str, *, old: bytes) -> bool:
+        raise NotImplementedError
+
+    def walk(self, kind: str) -> AsyncIterator[str]:
+        raise NotImplementedError
 
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
         await self._travel()

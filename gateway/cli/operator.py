@@ -1,0 +1,128 @@
+"""`gateway sessions` and `gateway grants`: the operator's view, straight on the store.
+
+No gateway has to run: whatever is changed, the replicas that do run hear of it from Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.runtime.oversight import Oversight, oversee
+from gateway.settings import find, load
+
+T = TypeVar("T")
+Environ = Mapping[str, str]
+
+
+def list_sessions(config: Path | None, environ: Environ, *, user: str, limit: int, as_json: bool) -> int:
+    """Print live sessions; returns the exit code."""
+    found = _do(config, environ, lambda oversight: _take(oversight.list_sessions(user or None), limit))
+    return _print(found, ("session_id", "open_id", "last_seen_at", "user_agent"), as_json=as_json)
+
+
+def show_session(config: Path | None, environ: Environ, session_id: str, *, user: str, as_json: bool) -> int:
+    """Print one session; returns the exit code."""
+    found = _do(config, environ, lambda oversight: oversight.find_session(session_id, user or None))
+    if found is None:
+        return _complain(f"there is no live session {session_id}")
+    return _print_one(found, as_json=as_json)
+
+
+def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, user: str, as_json: bool) -> int:
+    """End one session, or all of a person; returns the exit code."""
+    if not session_id and not user:
+        return _complain("which? Name a session, or a person with --user OPEN_ID", code=2)
+    if session_id:
+        ended = int(_do(config, environ, lambda oversight: oversight.end_session(session_id, user or None)))
+        if not ended:
+            return _complain(f"there is no live session {session_id}")
+    else:
+        ended = _do(config, environ, lambda oversight: oversight.end_sessions(user))
+    return _print_words({"ended": ended}, f"ended {ended} session{'' if ended == 1 else 's'}", as_json=as_json)
+
+
+def list_grants(config: Path | None, environ: Environ, *, limit: int, as_json: bool) -> int:
+    """Print grants; returns the exit code."""
+    found = _do(config, environ, lambda oversight: _take(oversight.list_grants(), limit))
+    return _print(found, ("open_id", "username", "scopes", "refresh_expires_at"), as_json=as_json)
+
+
+def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
+    """End a grant; returns the exit code."""
+    if not _do(config, environ, lambda oversight: oversight.revoke_grant(user)):
+        return _complain(f"there is no grant of {user}")
+    return _print_words({"ended": 1}, "ended the grant, here and at TikTok", as_json=as_json)
+
+
+def erase(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
+    """Erase what is known of a person; returns the exit code, 1 while TikTok has not confirmed."""
+    erased = _do(config, environ, lambda oversight: oversight.erase(user))
+    _print_one(erased, as_json=as_json)
+    if not erased.revoked:
+        return _complain("TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then")
+    return 0
+
+
+def _do(config: Path | None, environ: Environ, act: Callable[[Oversight], Coroutine[Any, Any, T]]) -> T:
+    settings = load(find(environ, config), environ)
+
+    async def within() -> T:
+        async with oversee(settings) as oversight:
+            return await act(oversight)
+
+    return asyncio.run(within())
+
+
+async def _take(items: AsyncIterator[T], limit: int) -> list[T]:
+    taken: list[T] = []
+    async for item in items:
+        taken.append(item)
+        if len(taken) == limit:
+            print(f"gateway: only the first {limit}: there may be more, see --limit", file=sys.stderr)
+            break
+    return taken
+
+
+def _print(found: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> int:
+    rows = [_plain(each) for each in found]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    table = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[number]) for line in table) for number in range(len(columns))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _print_one(found: msgspec.Struct, *, as_json: bool) -> int:
+    row = _plain(found)
+    return _print_words(row, "\n".join(f"{name}: {_cell(value)}" for name, value in row.items()), as_json=as_json)
+
+
+def _print_words(value: Mapping[str, object], words: str, *, as_json: bool) -> int:
+    print(json.dumps(value, indent=2) if as_json else words)
+    return 0
+
+
+def _complain(words: str, *, code: int = 1) -> int:
+    print(f"gateway: {words}", file=sys.stderr)
+    return code
+
+
+def _plain(found: msgspec.Struct) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    return plain
+
+
+def _cell(value: object) -> str:
+    text = ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    # whatever a browser or TikTok called itself: never a control character on a terminal
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,171 @@
+"""What an operator can see and end: sessions and grants, of one person or of all.
+
+Sessions are named by their public ids, which open nothing. What is ended here has ended on every replica, and so has
+what leans on it: they all hear of it from the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+import msgspec
+
+from gateway.core.grant import Grant, build_grant_key, build_lease_key
+from gateway.core.session import Session, SessionLimits, public_id
+from gateway.flows.disconnect import Disconnect
+from gateway.flows.ports import Store
+from gateway.flows.refresh_attempts import keys_beside
+from gateway.flows.sessions import Sessions
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A session as an operator sees it."""
+
+    session_id: str
+    open_id: str
+    signed_in_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    user_agent: str
+
+
+class GrantView(msgspec.Struct, frozen=True):
+    """A grant as an operator sees it: never a token."""
+
+    open_id: str
+    union_id: str | None
+    username: str | None
+    display_name: str | None
+    scopes: tuple[str, ...]
+    granted_at: datetime | None
+    token_expires_at: datetime
+    refresh_expires_at: datetime
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """What was known of a person, and is no longer."""
+
+    sessions: int
+    grant: bool
+    revoked: bool
+    """Whether TikTok has confirmed that the grant is dead there too; else it is still being asked."""
+
+
+class Oversight:
+    """The operator's view."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        disconnect: Disconnect,
+        limits: SessionLimits,
+        *,
+        client_key: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._disconnect = disconnect
+        self._limits = limits
+        self._client_key = client_key
+        self._clock = clock
+
+    async def list_sessions(self, subject: str | None = None) -> AsyncIterator[SessionView]:
+        """Yield live sessions, of a person or of everybody. Raises `StoreUnavailable`."""
+        async for key, session in self._walk(subject):
+            yield self._view(key, session)
+
+    async def find_session(self, session_id: str, subject: str | None = None) -> SessionView | None:
+        """Return the session of that public id; without knowing whose it is, all have to be looked at."""
+        found = await self._find(session_id, subject)
+        return self._view(*found) if found is not None else None
+
+    async def end_session(self, session_id: str, subject: str | None = None) -> bool:
+        """End one session; returns whether there was one."""
+        found = await self._find(session_id, subject)
+        if found is None:
+            return False
+        await self._sessions.end_session(*found)
+        return True
+
+    async def end_sessions(self, subject: str) -> int:
+        """End all sessions of a person, and drop the grant; returns how many there were."""
+        return len(await self._sessions.end_all(subject, self._clock()))
+
+    async def list_grants(self) -> AsyncIterator[GrantView]:
+        """Yield every grant."""
+        async for stored in self._sessions.walk_grants():
+            yield _view_grant(stored.grant)
+
+    async def find_grant(self, subject: str) -> GrantView | None:
+        """Return a person's grant."""
+        grant = await self._read_grant(subject)
+        return _view_grant(grant) if grant is not None else None
+
+    async def revoke_grant(self, subject: str) -> bool:
+        """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
+        grant = await self._read_grant(subject)
+        if grant is None:
+            await self.end_sessions(subject)
+            return False
+        await self._disconnect.disconnect(grant)
+        return True
+
+    async def erase(self, subject: str) -> Erased:
+        """End everything of a person, and leave nothing behind that could be told to be theirs.
+
+        While TikTok does not confirm the revocation, the sealed tokens stay in a job, until it does or is given up.
+        """
+        sessions = [key async for key, _ in self._walk(subject)]
+        had_grant = await self.revoke_grant(subject)
+        grant_key = build_grant_key(self._client_key, subject)
+        await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
+        return Erased(len(sessions), had_grant, not await self._disconnect.is_pending(subject))
+
+    def _view(self, key: str, session: Session) -> SessionView:
+        return SessionView(
+            session_id=public_id(key),
+            open_id=session.subject,
+            signed_in_at=_whole(session.signed_in_at),
+            last_seen_at=_whole(session.last_seen_at),
+            expires_at=_whole(session.expires_at(self._limits)),
+            user_agent=session.user_agent,
+        )
+
+    async def _find(self, session_id: str, subject: str | None) -> tuple[str, Session] | None:
+        async for key, session in self._walk(subject):
+            if public_id(key) == session_id:
+                return key, session
+        return None
+
+    async def _walk(self, subject: str | None) -> AsyncIterator[tuple[str, Session]]:
+        if subject is None:
+            async for found in self._sessions.walk(self._clock()):
+                yield found
+        else:
+            for found in await self._sessions.of_subject(subject, self._clock()):
+                yield found
+
+    async def _read_grant(self, subject: str) -> Grant | None:
+        stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
+        return stored.grant if stored is not None else None
+
+
+def _view_grant(grant: Grant) -> GrantView:
+    profile, tokens = grant.profile, grant.tokens
+    return GrantView(
+        open_id=grant.subject,
+        union_id=profile.union_id,
+        username=profile.username,
+        display_name=profile.display_name,
+        scopes=tokens.scopes,
+        granted_at=_whole(grant.granted_at) if grant.granted_at is not None else None,
+        token_expires_at=_whole(tokens.access_expires_at),
+        refresh_expires_at=_whole(tokens.refresh_expires_at),
+    )
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)

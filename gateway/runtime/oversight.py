@@ -1,0 +1,22 @@
+"""The operator's view without a gateway that serves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from gateway.flows.oversight import Oversight
+from gateway.runtime.build import build
+from gateway.settings import Settings
+
+__all__ = ["Oversight", "oversee"]
+
+
+@contextlib.asynccontextmanager
+async def oversee(settings: Settings) -> AsyncGenerator[Oversight]:
+    """Open the store that the settings name, for as long as the context lasts."""
+    generation = build(settings)
+    try:
+        yield generation.oversight
+    finally:
+        await generation.close()
