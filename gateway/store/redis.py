@@ -25,9 +25,11 @@ from redis.exceptions import (
     RedisError,
 )
 
+from gateway.core.finding import Finding
 from gateway.errors import StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.changes import ChangeFeed
+from gateway.store.inspection import ask_node, judge
 from gateway.store.reader import Reader
 
 P = ParamSpec("P")
@@ -100,6 +102,7 @@ class RedisStore:
         timeout: float,
         reader: Reader | None = None,
         feed: ChangeFeed | None = None,
+        encrypted: bool = False,
     ) -> None:
         """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
         self._client = client
@@ -108,6 +111,7 @@ class RedisStore:
         self.timeout = timeout
         self._reader = reader
         self._feed = feed
+        self._encrypted = encrypted
         self._changed: Callable[[str | None], None] | None = None
         self._reads = ReadBatch(self._fetch)
         self._replace = client.register_script(_REPLACE)
@@ -228,6 +232,11 @@ class RedisStore:
         """Return when Redis answers."""
         await self._client.ping()
 
+    @_bounded
+    async def inspect(self) -> list[Finding]:
+        """Return what an operator should know of how Redis is set up."""
+        return judge(await ask_node(self.address, self._client.execute_command), encrypted=self._encrypted)
+
     async def close(self) -> None:
         """Close all connections."""
         if self._feed is not None:
@@ -260,6 +269,7 @@ def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore
         timeout=timeout,
         reader=Reader(plain.connection_pool.make_connection),
         feed=ChangeFeed(plain, [key_prefix + kind for kind in FOLLOWED], timeout=timeout),
+        encrypted=not url.startswith("redis:"),
     )
 
 
