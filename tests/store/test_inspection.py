@@ -6,15 +6,14 @@ import pytest
 
 from gateway.core.finding import Finding
 from gateway.errors import StoreUnavailable
-from gateway.store import open_store
 from gateway.store.inspection import NodeState, judge
 from tests.redis_server import RedisServer, run_redis
+from tests.store.stores import LEAST_RIGHTS, open_at
 
 pytestmark = pytest.mark.anyio
 
 SOUND = {"redis_version": "7.0.15", "role": "master", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 USER = "redis://gateway:secret@127.0.0.1:{port}/0"
-LEAST_RIGHTS = "~test:* &__redis__:invalidate -@all +@read +@write +@scripting +@connection +client|tracking +info"
 
 
 def bad(findings: list[Finding]) -> dict[str, str]:
@@ -22,7 +21,7 @@ def bad(findings: list[Finding]) -> dict[str, str]:
 
 
 async def inspect(url: str) -> list[Finding]:
-    store = open_store(url, key_prefix="test:", timeout=2)
+    store = open_at(url, timeout=2)
     try:
         return await store.inspect()
     finally:
