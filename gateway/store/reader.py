@@ -44,6 +44,8 @@ class Reader:
     async def _ask(self, connection: Any, commands: bytes, answers: int) -> Any:
         closed = self._closed
         try:
+            if not connection.is_connected:  # sending would connect, too, but not where a Sentinel points
+                await connection.connect()
             await connection.send_packed_command(commands, check_health=False)
             values = await self.receive(connection, answers)
         except BaseException:

@@ -28,6 +28,18 @@ SentinelConnectionPool: Any = redis_sentinel.SentinelConnectionPool
 Sentinel: Any = redis_sentinel.Sentinel
 
 
+class SharedSentinel(Sentinel):  # type: ignore[misc]  # redis-py gives it no type
+    """Sentinels that are asked once for all who ask at the same time: after a failover every connection does."""
+
+    _asking: asyncio.Task[tuple[str, int]] | None = None
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return host and port. Raises what redis-py raises."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(super().discover_master(service_name), name="sentinel")
+        return await asyncio.shield(self._asking)
+
+
 class SentinelStore(RedisStore):
     """The store over the master of a service; closes the connections to the Sentinels, too."""
 
@@ -91,7 +103,7 @@ def _open_sentinel(settings: RedisSettings, watched: SentinelSettings) -> Any:
     options |= {"username": watched.sentinel_username, "ssl": settings.tls is not None}
     if watched.sentinel_password:
         options["password"] = watched.sentinel_password.get_secret_value()
-    return Sentinel([split_node(node) for node in watched.nodes], sentinel_kwargs=options)
+    return SharedSentinel([split_node(node) for node in watched.nodes], sentinel_kwargs=options)
 
 
 async def _close_sentinels(sentinel: Any) -> None:
