@@ -41,6 +41,9 @@ class Watched:
     def node(self) -> str:
         return f"127.0.0.1:{self.sentinel.port}"
 
+    def has_copied(self, key: str) -> bool:
+        return not self.replica.command("GET", key).startswith("$-1")
+
     def named_port(self) -> int:
         """Return the port of the master that Sentinel names."""
         return int(self.sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE).split("\r\n")[4])

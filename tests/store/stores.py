@@ -16,7 +16,8 @@ from gateway.store import open_store
 from gateway.store.redis import RedisStore
 
 LEAST_RIGHTS = (
-    "~test:* &__redis__:invalidate -@all +@read +@write +@scripting +@connection +client|tracking +info +role"
+    "~test:* &__redis__:invalidate -@all +@read +@write +@scripting +@connection "
+    "+client|tracking +subscribe +info +role"
 )
 """What README says a user of the gateway needs."""
 

@@ -53,7 +53,9 @@ async def test_the_next_master_is_followed(fault: str) -> None:
         keys: list[str | None] = []
         await follow(store, keys)
         await store.write("session:a", b"1", 60)
-        assert watched.master.command("WAIT", "1", "2000").startswith(":1")
+        await asyncio.to_thread(
+            wait_for, lambda: watched.replica.command("GET", "test:session:a")[0:2] == "$1", "a copy"
+        )
         strike, heal = {
             "kill": (watched.master.stop, watched.master.start),
             "pause": (watched.master.pause, watched.master.resume),
