@@ -22,6 +22,7 @@ class RedisServer:
     folder: str
     port: int
     process: subprocess.Popen[bytes]
+    words: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -33,8 +34,11 @@ class RedisServer:
             parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
             connection.sendall(f"*{len(words)}\r\n{parts}QUIT\r\n".replace("QUIT\r\n", "*1\r\n$4\r\nQUIT\r\n").encode())
             received = b""
-            while chunk := connection.recv(65536):
-                received += chunk
+            with contextlib.suppress(TimeoutError):
+                while chunk := connection.recv(65536):
+                    received += chunk
+                    if b"-ERR unknown command 'QUIT'" in received:  # a Sentinel
+                        break
         return received.decode("latin-1")
 
     def pause(self) -> None:
@@ -49,26 +53,26 @@ class RedisServer:
         self.process.wait(timeout=10)
 
     def start(self) -> None:
-        self.process = _start(self.program, self.folder, self.port)
+        self.process = _start(self.program, self.folder, self.port, self.words)
 
 
 @contextlib.contextmanager
-def run_redis() -> Generator[RedisServer]:
-    """Run a redis-server; the test skips when there is none."""
+def run_redis(*words: str) -> Generator[RedisServer]:
+    """Run a redis-server with these further words; the test skips when there is none."""
     program = need("redis-server")
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        server = RedisServer(program, folder, port, _start(program, folder, port))
+        server = RedisServer(program, folder, port, _start(program, folder, port, words), words)
         try:
             yield server
         finally:
             server.stop()
 
 
-def _start(program: str, folder: str, port: int) -> subprocess.Popen[bytes]:
+def _start(program: str, folder: str, port: int, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-    process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([program, *options, *words], stdout=subprocess.DEVNULL)
     for _ in range(200):
         assert process.poll() is None, "redis-server ended"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

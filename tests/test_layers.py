@@ -10,7 +10,7 @@
       upstream/     the forwarding client
       telemetry/    logs · metrics
     1 core/         sans-IO: values in, values out
-    0 settings/ · errors
+    0 settings/ · errors · tasks
 
 Imports only go down. `flows` never sees Redis or httpx; nothing but `runtime` sees `store` and `provider`, and
 nothing but `runtime` and `server` sees `upstream`; the simulator stands apart.
@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors"},
     "core": {"errors", "settings"},
     "telemetry": {"errors", "settings"},
-    "flows": {"core", "telemetry", "settings", "errors"},
-    "store": {"core", "telemetry", "settings", "errors"},
+    "flows": {"core", "telemetry", "settings", "errors", "tasks"},
+    "store": {"core", "telemetry", "settings", "errors", "tasks"},
+    "tasks": set(),
     "provider": {"core", "settings", "errors"},
     "upstream": {"core", "telemetry", "settings", "errors"},
     "web": {"flows", "core", "telemetry", "settings", "errors"},

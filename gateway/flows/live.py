@@ -22,8 +22,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
-from gateway.flows.background import stop
 from gateway.flows.gate import Gate, Passage
+from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
 SIGNED_OUT: Final = 4401

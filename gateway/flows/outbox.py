@@ -24,8 +24,8 @@ import msgspec
 from gateway.core.keyring import Keyring
 from gateway.core.record import Record, read_record, seal_record
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.flows.background import stop
 from gateway.flows.ports import Store
+from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
 MOST_JOBS: Final = 10_000

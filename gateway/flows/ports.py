@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
+from gateway.core.finding import Finding
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
+
+__all__ = ["Finding", "Provider", "Store"]
 
 
 class Store(Protocol):
@@ -77,6 +80,9 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return when the store answers."""
+
+    async def inspect(self) -> list[Finding]:
+        """Return what an operator should know of how the store is set up."""
 
     async def close(self) -> None:
         """Close all connections."""

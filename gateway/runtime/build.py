@@ -164,11 +164,7 @@ def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
 
 def build_store(settings: Settings) -> Store:
     """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
-    return open_store(
-        settings.redis.url.get_secret_value(),
-        key_prefix=settings.redis.key_prefix,
-        timeout=settings.redis.timeout.total_seconds(),
-    )
+    return open_store(settings.redis)
 
 
 def build(

@@ -62,7 +62,7 @@ def run(settings: Settings, workers: int = 1) -> None:
     """
     configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
     logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
-    if workers > 1 and settings.redis.url.get_secret_value().startswith("memory:"):
+    if workers > 1 and settings.redis.embedded:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
     boards = Boards(workers)
     with contextlib.ExitStack() as stack:

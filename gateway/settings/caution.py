@@ -44,13 +44,15 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
-    url = urlsplit(settings.redis.url.get_secret_value())
+    url = urlsplit(settings.redis.address)
     if url.scheme == "memory":
         yield "redis", "is the embedded store: sessions end with the process and are not shared"
     elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
         if not url.password:
             yield "redis", "has no password, on another host"
         yield "redis", "is not encrypted, on another host: use rediss://"
+    if settings.redis.tls is not None and not settings.redis.tls.verify:
+        yield "redis.tls.verify", "is off: anybody on the way can be Redis; name its authority in `redis.tls.ca`"
 
 
 def _find_in_routes(settings: Settings) -> Iterator[tuple[str, str]]:

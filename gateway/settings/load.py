@@ -22,7 +22,12 @@ from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
 PLACES: Final = ("gateway.yaml", "/etc/gateway/gateway.yaml")
-_SECRETS: Final = ("tiktok.client_secret", "secret_keys", "redis", "redis.url")
+_REDIS_PASSWORDS: Final = (
+    "redis.sentinel.password",
+    "redis.sentinel.sentinel_password",
+    "redis.cluster.password",
+)
+_SECRETS: Final = ("tiktok.client_secret", "secret_keys", "redis", "redis.url", *_REDIS_PASSWORDS)
 _EXAMPLES: Final = {
     "public_url": "public_url: https://app.example.com",
     "upstream": "upstream: http://127.0.0.1:3000 (the app to protect), or `upstream: none` to only answer forward-auth",
@@ -169,7 +174,7 @@ class _Reader:
 
 
 def _is_plain_secret(key: str, text: str) -> bool:
-    if key.startswith("redis"):
+    if key in {"redis", "redis.url"}:
         return "@" in text and not has_reference(text)
     return not has_reference(text)
 

@@ -11,13 +11,13 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_valid
 
 from gateway.settings.part import Part, read_list
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
 from gateway.settings.sections import (
     AdminSettings,
     IdentitySettings,
     LimitsSettings,
     LogSettings,
-    RedisSettings,
     ReturnToSettings,
     SessionSettings,
     TikTokSettings,

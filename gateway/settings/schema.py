@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.settings import route, sections, upstream
+from gateway.settings import redis, route, sections, upstream
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen, write_duration
 
-_MODULES: Final = (sections, upstream, route)
+_MODULES: Final = (sections, upstream, route, redis)
 
 
 def json_schema() -> dict[str, Any]:

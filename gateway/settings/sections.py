@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -115,33 +114,6 @@ class TikTokSettings(Part):
         if "user.info.basic" not in scopes:
             raise ValueError("must have user.info.basic, without which nobody can be told apart")
         return tuple(dict.fromkeys(scopes))
-
-
-class RedisSettings(Part):
-    """Where sessions live."""
-
-    url: SecretStr
-    """redis://, rediss:// or unix:// URL; memory:// is the embedded store, one process, for development."""
-    key_prefix: str = "gateway:"
-    """Prefix of every key, so that a Redis can be shared."""
-    timeout: Duration = timedelta(seconds=2)
-    """Longest time one call to Redis may take."""
-
-    @field_validator("key_prefix")
-    @classmethod
-    def _check_prefix(cls, prefix: str) -> str:
-        if not re.fullmatch(r"[\x21-\x7e]*", prefix):
-            raise ValueError("must be visible ASCII, like gateway:")
-        return prefix
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: SecretStr) -> SecretStr:
-        if urlsplit(url.get_secret_value()).scheme not in {"redis", "rediss", "unix", "memory"}:
-            raise ValueError(
-                "is no Redis URL: write it like redis://127.0.0.1:6379/0, rediss://…, unix://… or memory://"
-            )
-        return url
 
 
 class SessionSettings(Part):

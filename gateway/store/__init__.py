@@ -1,23 +1,36 @@
 """Where sessions live: Redis, or the embedded store for development. Bytes in, bytes out.
 
-redis     the store, over redis-py
-memory    the same store over fakeredis, within this process
+redis       the store, over redis-py
+server      one server: redis://, rediss://, unix://
+sentinel    the master that Sentinels name
+cluster     every master of a cluster
+memory      the same store over fakeredis, within this process
 """
 
 from __future__ import annotations
 
+from gateway.settings.redis import RedisSettings
 from gateway.store.redis import RedisStore
 
 
-def open_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore:
-    """Return the store that a URL names; makes no connection yet.
+def open_store(settings: RedisSettings) -> RedisStore:
+    """Return the store that the settings name; makes no connection yet.
 
-    `timeout` (seconds) bounds every call. Raises `SettingsError` when `memory://` is asked for and not installed.
+    Raises `SettingsError` when `memory://` is asked for and not installed.
     """
-    if url.startswith("memory:"):
+    # each is imported when it is asked for: redis-py is large
+    if settings.embedded:
         from gateway.store.memory import open_memory_store
 
-        return open_memory_store(key_prefix=key_prefix, timeout=timeout)
-    from gateway.store.redis import open_redis_store
+        return open_memory_store(key_prefix=settings.key_prefix, timeout=settings.timeout.total_seconds())
+    if settings.sentinel is not None:
+        from gateway.store.sentinel import open_sentinel_store
 
-    return open_redis_store(url, key_prefix=key_prefix, timeout=timeout)
+        return open_sentinel_store(settings, settings.sentinel)
+    if settings.cluster is not None:
+        from gateway.store.cluster import open_cluster_store
+
+        return open_cluster_store(settings, settings.cluster)
+    from gateway.store.server import open_server_store
+
+    return open_server_store(settings)

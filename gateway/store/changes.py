@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
 Changed = Callable[[str | None], None]
@@ -24,12 +25,24 @@ _CHANNEL: Final = "__redis__:invalidate"
 
 
 class ChangeFeed:
-    """Follows the keys under some prefixes. `client` is a redis-py client of its own."""
+    """Follows the keys under some prefixes. `client` is a redis-py client of its own.
 
-    def __init__(self, client: Any, prefixes: Sequence[str], *, timeout: float) -> None:
+    `confirm`, when given, is asked with every sign of life whether the connection still leads to the right server, and
+    raises when not.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        prefixes: Sequence[str],
+        *,
+        timeout: float,
+        confirm: Callable[[Any], Awaitable[None]] | None = None,
+    ) -> None:
         self._client = client
         self._prefixes = prefixes
         self._timeout = timeout
+        self._confirm = confirm
         self._task: asyncio.Task[None] | None = None
         self.up = False
 
@@ -41,9 +54,7 @@ class ChangeFeed:
     async def close(self) -> None:
         """Stop."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await stop(self._task)
         await self._client.aclose()
 
     async def _follow(self, changed: Changed) -> None:
@@ -52,6 +63,7 @@ class ChangeFeed:
             pubsub = self._client.pubsub()
             try:
                 await self._subscribe(pubsub)
+                await self._confirmed(pubsub)
                 changed(None)
                 self.up = True
                 if told:
@@ -80,18 +92,28 @@ class ChangeFeed:
             await connection.read_response()
             await pubsub.subscribe(_CHANNEL)
 
+    async def _confirmed(self, pubsub: Any) -> None:
+        if self._confirm is not None:
+            await self._confirm(pubsub.connection)
+
     async def _listen(self, pubsub: Any, changed: Changed) -> None:
         loop = asyncio.get_running_loop()
-        heard_at = loop.time()
+        heard_at = asked_at = loop.time()
         while True:
             message = await pubsub.get_message(timeout=PULSE)
-            if message is None:
-                if loop.time() > heard_at + PULSE + self._timeout:
-                    raise TimeoutError
+            if message is not None:
+                heard_at = loop.time()
+                _tell(message, changed)
+            elif loop.time() > heard_at + PULSE + self._timeout:
+                raise TimeoutError
+            if loop.time() >= asked_at + PULSE:  # however much is told meanwhile
+                asked_at = loop.time()
                 await pubsub.ping()
-                continue
-            heard_at = loop.time()
-            if message["type"] == "message":
-                keys = message["data"]
-                for key in keys if keys is not None else (None,):
-                    changed(key.decode() if key is not None else None)
+                await self._confirmed(pubsub)
+
+
+def _tell(message: dict[str, Any], changed: Changed) -> None:
+    if message["type"] == "message":
+        keys = message["data"]
+        for key in keys if keys is not None else (None,):
+            changed(key.decode() if key is not None else None)

@@ -5,8 +5,17 @@ It forgets everything when the process ends and cannot be shared between process
 
 from __future__ import annotations
 
+from gateway.core.finding import Finding
 from gateway.errors import SettingsError
 from gateway.store.redis import RedisStore
+
+
+class MemoryStore(RedisStore):
+    """The store over fakeredis."""
+
+    async def inspect(self) -> list[Finding]:
+        """Say what it is."""
+        return [Finding(ok=False, name="store", found=self.address, advice="use a real Redis but for development")]
 
 
 def open_memory_store(*, key_prefix: str, timeout: float) -> RedisStore:
@@ -18,4 +27,4 @@ def open_memory_store(*, key_prefix: str, timeout: float) -> RedisStore:
             "redis: `memory://` needs the extra: pip install 'tiktok-gateway[demo]', or use a real Redis"
         ) from None
     client = FakeAsyncRedis(server=FakeServer(version=(7, 0)))
-    return RedisStore(client, address="the embedded store", key_prefix=key_prefix, timeout=timeout)
+    return MemoryStore(client, address="the embedded store", key_prefix=key_prefix, timeout=timeout)

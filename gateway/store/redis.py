@@ -10,13 +10,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -26,10 +22,35 @@ from redis.exceptions import (
     RedisError,
 )
 
+from gateway.core.finding import Finding
 from gateway.errors import StoreUnavailable
 from gateway.store.batch import ReadBatch
-from gateway.store.changes import ChangeFeed
-from gateway.store.reader import Reader
+from gateway.store.inspection import Execute, ask_node, judge
+
+
+class QuickReader(Protocol):
+    """Reads many keys at once; raises what redis-py raises."""
+
+    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the values, in order."""
+
+    async def close(self) -> None:
+        """Close the connections that are not in use."""
+
+
+class Feed(Protocol):
+    """Tells what others change."""
+
+    @property
+    def up(self) -> bool:
+        """Whether every change is told now."""
+
+    def start(self, changed: Callable[[str | None], None]) -> None:
+        """Begin, within the event loop."""
+
+    async def close(self) -> None:
+        """Stop."""
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +100,8 @@ def _bounded(
     @functools.wraps(method)
     async def call(self: RedisStore, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            async with asyncio.timeout(self.timeout):
+            # waiting for one's turn is within the time: not every pool of redis-py lets one wait
+            async with asyncio.timeout(self.timeout), self._turns:
                 return await method(self, *args, **kwargs)
         except TimeoutError:
             raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
@@ -99,8 +121,10 @@ class RedisStore:
         address: str,
         key_prefix: str,
         timeout: float,
-        reader: Reader | None = None,
-        feed: ChangeFeed | None = None,
+        reader: QuickReader | None = None,
+        feed: Feed | None = None,
+        encrypted: bool = False,
+        masters: Callable[[], Awaitable[Mapping[str, Execute]]] | None = None,
     ) -> None:
         """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
         self._client = client
@@ -109,6 +133,9 @@ class RedisStore:
         self.timeout = timeout
         self._reader = reader
         self._feed = feed
+        self._encrypted = encrypted
+        self._masters = masters
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
         self._reads = ReadBatch(self._fetch)
         self._replace = client.register_script(_REPLACE)
@@ -246,6 +273,13 @@ class RedisStore:
         """Return when Redis answers."""
         await self._client.ping()
 
+    @_bounded
+    async def inspect(self) -> list[Finding]:
+        """Return what an operator should know of how Redis is set up."""
+        nodes = {self.address: self._client.execute_command} if self._masters is None else await self._masters()
+        asked = [await ask_node(name, execute) for name, execute in nodes.items()]
+        return [finding for state in asked for finding in judge(state, encrypted=self._encrypted)]
+
     async def close(self) -> None:
         """Close all connections."""
         if self._feed is not None:
@@ -253,38 +287,8 @@ class RedisStore:
         if self._reader is not None:
             await self._reader.close()
         await self._client.aclose()
-        await self._client.connection_pool.disconnect()
-
-
-def open_redis_store(url: str, *, key_prefix: str, timeout: float) -> RedisStore:
-    """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
-    options: dict[str, Any] = {"socket_connect_timeout": timeout, "health_check_interval": 0, "protocol": 2}
-    pool: Any = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=MAX_CONNECTIONS,
-        timeout=timeout,
-        socket_timeout=timeout,
-        # once more on a fresh connection: a pooled one may have died while Redis restarted. No call of ours does harm
-        # by running twice, but a lease or a taken attempt may then look as if somebody else had been quicker.
-        retry=Retry(NoBackoff(), 1),
-        **options,
-    )
-    # these never try again by themselves: what was missed meanwhile would go unnoticed
-    plain = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
-    return RedisStore(
-        redis.Redis(connection_pool=pool),
-        address=_describe(url),
-        key_prefix=key_prefix,
-        timeout=timeout,
-        reader=Reader(plain.connection_pool.make_connection),
-        feed=ChangeFeed(plain, [key_prefix + kind for kind in FOLLOWED], timeout=timeout),
-    )
-
-
-def _describe(url: str) -> str:
-    """Return the address without user and password."""
-    parts = urlsplit(url)
-    return f"Redis at {parts.path}" if parts.scheme == "unix" else f"Redis at {parts.hostname}:{parts.port or 6379}"
+        if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
+            await pool.disconnect()
 
 
 def _explain(address: str, error: Exception) -> str:

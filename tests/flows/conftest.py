@@ -16,6 +16,7 @@ from gateway.core.tiktok import Profile
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.provider import Endpoints, TikTok
+from gateway.settings.redis import RedisSettings
 from gateway.simulator import RunningSimulator, SimulatorSettings, consent
 from gateway.simulator import run_in_thread as run_simulator
 from gateway.store import open_store
@@ -59,7 +60,7 @@ class World:
     def __init__(self, simulator: RunningSimulator) -> None:
         self.simulator = simulator
         self.clock = Clock()
-        self.store = open_store("memory://", key_prefix="test:", timeout=2)
+        self.store = open_store(RedisSettings(url="memory://", key_prefix="test:"))
         self.keyring = Keyring([b"k" * 32])
         self.limits = SessionLimits(idle=timedelta(days=7), absolute=timedelta(days=30))
         self.processes: list[Process] = []

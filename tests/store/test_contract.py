@@ -3,29 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.store import open_store
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer, run_redis
+from tests.redis_topologies import SERVICE, Watched, run_cluster, run_sentinel
+from tests.store.stores import LEAST_RIGHTS, make_certificates, open_at, reserve_port
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncGenerator[RedisStore]:
-    url = "memory://"
-    if request.param == "redis":
-        server: RedisServer = request.getfixturevalue("redis_server")
-        server.command("FLUSHALL")
-        url = server.url
-    store = open_store(url, key_prefix="test:", timeout=2)
-    yield store
-    await store.close()
+@pytest.fixture(scope="module")
+def watched() -> Generator[Watched]:
+    with run_sentinel() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[list[RedisServer]]:
+    with run_cluster() as nodes:
+        yield nodes
+
+
+@pytest.fixture(params=["memory", "redis", "user", "unix", "tls", "sentinel", "cluster"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[RedisStore]:
+    with contextlib.ExitStack() as stack:
+        store = open_topology(request, stack, tmp_path)
+        yield store
+        await store.close()
+
+
+def open_topology(request: pytest.FixtureRequest, stack: contextlib.ExitStack, folder: Path) -> RedisStore:
+    match request.param:
+        case "memory":
+            return open_at("memory://")
+        case "sentinel":
+            watched: Watched = request.getfixturevalue("watched")
+            watched.master.command("FLUSHALL")
+            return open_at(sentinel={"nodes": [watched.node], "service": SERVICE})
+        case "cluster":
+            nodes: list[RedisServer] = request.getfixturevalue("cluster")
+            for node in nodes:
+                node.command("FLUSHALL")
+            return open_at(cluster={"nodes": [f"127.0.0.1:{node.port}" for node in nodes[:2]]})
+        case "unix":
+            socket_path = folder / "redis"
+            stack.enter_context(run_redis("--unixsocket", str(socket_path)))
+            return open_at(f"unix://{socket_path}")
+        case "tls":
+            certificates = make_certificates(folder)
+            port = stack.enter_context(reserve_port())
+            stack.enter_context(run_redis("--tls-port", str(port), *certificates.redis_words))
+            return open_at(f"rediss://127.0.0.1:{port}/0", tls=certificates.settings)
+        case _:
+            server: RedisServer = request.getfixturevalue("redis_server")
+            server.command("FLUSHALL")
+            if request.param == "redis":
+                return open_at(server.url)
+            server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret", *LEAST_RIGHTS.split())
+            return open_at(f"redis://gateway:secret@127.0.0.1:{server.port}/0")
 
 
 async def test_what_is_written_is_read(store: RedisStore) -> None:
@@ -103,7 +145,7 @@ async def test_a_lease_runs_out(store: RedisStore) -> None:
 
 async def test_every_key_ends_by_itself(redis_server: RedisServer) -> None:
     redis_server.command("FLUSHALL")
-    store = open_store(redis_server.url, key_prefix="test:", timeout=2)
+    store = open_at(redis_server.url, timeout=2)
     now = int(time.time())
     await store.write("w", b"1", 60)
     await store.replace("w", old=b"1", new=b"2", ttl=60)
@@ -119,7 +161,7 @@ async def test_every_key_ends_by_itself(redis_server: RedisServer) -> None:
 
 async def test_a_redis_that_is_away_is_told_apart_from_an_empty_one() -> None:
     with run_redis() as server:
-        store = open_store(server.url, key_prefix="test:", timeout=0.5)
+        store = open_at(server.url, timeout=0.5)
         await store.write("a", b"1", 60)
         server.stop()
         with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{server.port}"):
@@ -132,7 +174,7 @@ async def test_a_redis_that_is_away_is_told_apart_from_an_empty_one() -> None:
 
 async def test_a_redis_that_hangs_is_given_up_in_time() -> None:
     with run_redis() as server:
-        store = open_store(server.url, key_prefix="test:", timeout=0.5)
+        store = open_at(server.url, timeout=0.5)
         await store.ping()
         server.pause()
         async with asyncio.timeout(20):
@@ -155,14 +197,14 @@ async def test_a_redis_that_refuses_is_explained(commands: list[tuple[str, ...]]
     with run_redis() as server:
         for command in commands:
             server.command(*command)
-        store = open_store(server.url, key_prefix="test:", timeout=2)
+        store = open_at(server.url, timeout=2)
         with pytest.raises(StoreUnavailable, match=words):
             await store.write("a", b"1", 60)
         await store.close()
 
 
 async def test_a_password_is_never_told() -> None:
-    store = open_store("redis://user:hunter2@127.0.0.1:1/0", key_prefix="test:", timeout=0.5)
+    store = open_at("redis://user:hunter2@127.0.0.1:1/0", timeout=0.5)
     with pytest.raises(StoreUnavailable) as caught:
         await store.ping()
     assert "hunter2" not in str(caught.value)
@@ -183,7 +225,7 @@ async def test_every_change_of_ones_own_is_told_before_the_call_returns(store: R
 
 
 async def test_the_embedded_store_follows_from_the_start() -> None:
-    store = open_store("memory://", key_prefix="test:", timeout=2)
+    store = open_at("memory://", timeout=2)
     assert not store.following
     store.follow(lambda key: None)
     assert store.following
@@ -191,7 +233,7 @@ async def test_the_embedded_store_follows_from_the_start() -> None:
 
 
 async def follow(server: RedisServer, keys: list[str | None]) -> RedisStore:
-    store = open_store(server.url, key_prefix="test:", timeout=0.5)
+    store = open_at(server.url, timeout=0.5)
     store.follow(keys.append)
     assert not store.following
     await store.read("session:a")

@@ -1,0 +1,57 @@
+"""Opens stores from the words of the settings, and makes what Redis needs for them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from gateway.settings.redis import RedisSettings
+from gateway.store import open_store
+from gateway.store.redis import RedisStore
+
+LEAST_RIGHTS = (
+    "~test:* &__redis__:invalidate -@all +@read +@write +@scripting +@connection "
+    "+client|tracking +subscribe +info +role"
+)
+"""What README says a user of the gateway needs."""
+
+
+def open_at(url: str = "", *, timeout: float = 2, **words: Any) -> RedisStore:
+    """Return a store at a URL, or at `sentinel=` or `cluster=`; `timeout` in seconds."""
+    where = {"url": url} if url else {}
+    return open_store(RedisSettings.model_validate(where | words | {"key_prefix": "test:", "timeout": timeout}))
+
+
+@contextlib.contextmanager
+def reserve_port() -> Generator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+    yield port
+
+
+@dataclass
+class Certificates:
+    """Words for redis-server, and the section of the settings."""
+
+    redis_words: list[str]
+    settings: dict[str, str]
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make an authority, and certificates for the server and its client."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    for name, whose in (("server", "127.0.0.1"), ("client", "gateway")):
+        issued = ca.issue_cert(whose)
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
+    words = ["--tls-cert-file", f"{folder}/server.pem", "--tls-key-file", f"{folder}/server.key"]
+    words += ["--tls-ca-cert-file", f"{folder}/ca.pem", "--tls-auth-clients", "yes"]
+    client = {"ca": f"{folder}/ca.pem", "certificate": f"{folder}/client.pem", "key": f"{folder}/client.key"}
+    return Certificates(words, client)

@@ -1,0 +1,79 @@
+"""What `gateway doctor` is told of a Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.finding import Finding
+from gateway.errors import StoreUnavailable
+from gateway.store.inspection import NodeState, judge
+from tests.redis_server import RedisServer, run_redis
+from tests.store.stores import LEAST_RIGHTS, open_at
+
+pytestmark = pytest.mark.anyio
+
+SOUND = {"redis_version": "7.0.15", "role": "master", "maxmemory_policy": "noeviction", "aof_enabled": 1}
+USER = "redis://gateway:secret@127.0.0.1:{port}/0"
+
+
+def bad(findings: list[Finding]) -> dict[str, str]:
+    return {finding.name.rsplit(": ")[-1]: finding.advice for finding in findings if not finding.ok}
+
+
+async def inspect(url: str) -> list[Finding]:
+    store = open_at(url, timeout=2)
+    try:
+        return await store.inspect()
+    finally:
+        await store.close()
+
+
+def test_what_is_sound_needs_no_advice() -> None:
+    findings = judge(NodeState("Redis", SOUND, {"save": ""}, may_track=True), encrypted=True)
+    assert len(findings) == 6
+    assert bad(findings) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "advice"),
+    [
+        ({"redis_version": "5.0.9"}, "version", "Redis 6"),
+        ({"redis_version": "?"}, "version", "Redis 6"),
+        ({"role": "slave"}, "role", "read-only"),
+        ({"maxmemory_policy": "allkeys-lru"}, "maxmemory-policy", "noeviction"),
+        ({"aof_enabled": 0}, "persistence", "appendonly yes"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_would_be_right(change: dict[str, object], name: str, advice: str) -> None:
+    found = bad(judge(NodeState("Redis", SOUND | change, {}, may_track=True), encrypted=True))
+    assert list(found) == [name]
+    assert advice in found[name]
+
+
+async def test_a_real_redis_is_inspected(redis_server: RedisServer) -> None:
+    found = bad(await inspect(redis_server.url))
+    assert set(found) == {"persistence", "encryption"}
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        assert "noeviction" in bad(await inspect(redis_server.url))["maxmemory-policy"]
+    finally:
+        redis_server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+async def test_a_user_who_may_not_ask_for_settings_is_answered_all_the_same(redis_server: RedisServer) -> None:
+    redis_server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret", *LEAST_RIGHTS.split())
+    found = bad(await inspect(USER.format(port=redis_server.port)))
+    assert set(found) == {"persistence", "encryption"}
+    redis_server.command("ACL", "SETUSER", "gateway", "-client|tracking")
+    assert "+client|tracking" in bad(await inspect(USER.format(port=redis_server.port)))["CLIENT TRACKING"]
+
+
+async def test_the_embedded_store_says_what_it_is() -> None:
+    assert "real Redis" in bad(await inspect("memory://"))["store"]
+
+
+async def test_a_redis_that_is_away_is_told() -> None:
+    with run_redis() as server:
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            await inspect(server.url)
