@@ -139,7 +139,7 @@ def connect(generation: Generation, number: int) -> tuple[list[FastHttpProtocol]
         {"fast_path": generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
     clients, upstreams = [], []
-    pool = generation.upstreams[0].pool
+    pool = generation.upstreams["default"].pool
     place = pool.places.known[0]
     for _ in range(number):
         client = protocol(config, state, {})

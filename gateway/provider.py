@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -123,6 +124,20 @@ class TikTok:
 
         response = await _translated(exchange())
         return read_user_info(response.status_code, response.content)
+
+    async def tell_time(self) -> datetime | None:
+        """Return the `Date` of an answer of TikTok's (RFC 9110 §6.6.1), if it has one."""
+        request = httpx.Request("GET", self._endpoints.user_info_url, extensions={"timeout": _TIMEOUT.as_dict()})
+
+        async def exchange() -> str:
+            response = await self._shared_transport().handle_async_request(request)
+            await response.aread()
+            return str(response.headers.get("date", ""))
+
+        try:
+            return parsedate_to_datetime(await _translated(exchange()))
+        except ValueError:
+            return None
 
     async def close(self) -> None:
         """Close the connections to TikTok."""

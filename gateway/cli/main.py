@@ -94,6 +94,17 @@ def check(config: Config = None, json: Json = False) -> None:
 
 
 @app.command()
+def doctor(config: Config = None, json: Json = False) -> None:
+    """Look at everything the gateway leans on, and say what to register at TikTok. Example: gateway doctor
+
+    Nothing is changed. Exit code 0 when all is well, 1 when something must be mended.
+    """
+    from gateway.cli.doctor import doctor as examine
+
+    raise typer.Exit(examine(config, os.environ, as_json=json))
+
+
+@app.command()
 def explain(
     method: Annotated[str, typer.Argument(help="Request method, e.g. GET.", show_default=False)],
     url: Annotated[str, typer.Argument(help="Address as a browser types it, or a path.", show_default=False)],

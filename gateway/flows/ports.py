@@ -7,6 +7,7 @@ should; every method of `Provider` raises a `ProviderError`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from gateway.core.finding import Finding
@@ -99,6 +100,9 @@ class Provider(Protocol):
 
     async def revoke(self, access_token: str) -> None:
         """End the grant at TikTok."""
+
+    async def tell_time(self) -> datetime | None:
+        """Return what time it is at TikTok, if it says."""
 
     async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
         """Read the person's profile, with the fields that the granted scopes permit."""

@@ -84,7 +84,7 @@ class Generation:
     admin_api: AdminApi | None
     metrics: Metrics
     readiness: Readiness
-    upstreams: tuple[ReverseProxy, ...]
+    upstreams: Mapping[str, ReverseProxy]
     fast_path: FastPath | None
 
     async def close(self) -> None:
@@ -94,7 +94,7 @@ class Generation:
         await self.refresh.close()
         await self.provider.close()
         await self.store.close()
-        for upstream in self.upstreams:
+        for upstream in self.upstreams.values():
             await upstream.close()
 
 
@@ -289,7 +289,7 @@ def build(
         admin_api=_build_admin_api(settings, oversight, _build_desk(settings, store, sessions, refresh, clock)),
         metrics=metrics,
         readiness=readiness,
-        upstreams=tuple(proxies.values()),
+        upstreams=proxies,
         fast_path=FastPath(reader, shared) if app is None and doors else None,
     )
 

@@ -258,6 +258,9 @@ class ModelProvider:
     async def revoke(self, access_token: str) -> None:
         raise NotImplementedError
 
+    async def tell_time(self) -> datetime | None:
+        return self._clock()
+
     async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
         return Profile(open_id=SUBJECT)
 

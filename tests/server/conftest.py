@@ -88,7 +88,7 @@ class Dry:
 
     def connect_upstream(self) -> tuple[Connection, DryTransport]:
         """Make an idle upstream connection, which the next request takes."""
-        pool = self.generation.upstreams[0].pool
+        pool = self.generation.upstreams["default"].pool
         place = pool.places.known[0]
         upstream = Connection(pool.upstream, pool, asyncio.get_running_loop(), place)
         transport = DryTransport()

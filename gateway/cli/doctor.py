@@ -1,0 +1,45 @@
+"""`gateway doctor`: is everything there that the gateway leans on, and what is to be registered at TikTok?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from gateway.core.finding import Finding
+from gateway.runtime.doctor import describe_registration, examine
+from gateway.settings import Settings, find, load, warnings
+
+
+def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Print what is found; returns the exit code, 1 when something must be mended."""
+    settings = load(find(environ, config), environ)
+    findings = asyncio.run(_examine(settings, as_json=as_json))
+    registration = {name: value for name, value in describe_registration(settings).items() if value}
+    cautions = [str(each) for each in warnings(settings)]
+    if as_json:
+        told = {"findings": findings, "warnings": cautions, "registration": registration}
+        print(json.dumps(msgspec.to_builtins(told), indent=2))
+    else:
+        for caution in cautions:
+            print(f"warning  {caution}")
+        print("\nTo be registered at TikTok:")
+        for name, value in registration.items():
+            print(f"  {name.replace('_', ' ')}: {value}")
+        print("\nThe authorization url must show TikTok's consent page: what is wrong with key, address or scopes")
+        print("is told there, and nowhere else.")
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:
+    findings = []
+    async for finding in examine(settings):
+        findings.append(finding)
+        if not as_json:  # each as it comes: some take their time
+            mark = "ok     " if finding.ok else "PROBLEM"
+            advice = f" -> {finding.advice}" if finding.advice else ""
+            print(f"{mark}  {finding.name}: {finding.found}{advice}", flush=True)
+    return findings

@@ -1,0 +1,116 @@
+"""`gateway doctor`: what is well, what is not, and what to register."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from gateway.core.redirect_uri import find_faults
+from gateway.simulator import RunningSimulator, SimulatorSettings
+from gateway.simulator import run_in_thread as run_simulator
+from tests.redis_server import RedisServer
+from tests.runtime.conftest import free_port, gateway_environ
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Any:
+    with run_simulator(SimulatorSettings()) as running:
+        yield running
+
+
+def doctor(simulator: RunningSimulator, redis_server: RedisServer, app: str, **changes: str) -> tuple[int, Any]:
+    settings = {
+        "public_url": "https://app.example.com",
+        "upstream": app,
+        "redis": redis_server.url,
+        "secret_keys": '["a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"]',
+        "tiktok__client_key": simulator.settings.client_key,
+        "tiktok__client_secret": simulator.settings.client_secret,
+        "tiktok__token_url": simulator.token_url,
+        "tiktok__user_info_url": simulator.user_info_url,
+        "tiktok__webhook__enabled": "true",
+    } | changes
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "doctor", "--json"],
+        env=gateway_environ(**settings),
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.stdout, done.stderr
+    assert simulator.settings.client_secret not in done.stdout
+    return done.returncode, json.loads(done.stdout)
+
+
+def problems(told: Any) -> set[str]:
+    return {finding["name"] for finding in told["findings"] if not finding["ok"]}
+
+
+def test_what_to_register_is_told(simulator: RunningSimulator, redis_server: RedisServer, upstream: str) -> None:
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    _, told = doctor(simulator, redis_server, upstream)
+    assert told["registration"]["redirect_uri"] == "https://app.example.com/oauth2/callback"
+    assert told["registration"]["webhook_url"] == "https://app.example.com/oauth2/webhook"
+    assert "client_key=simulated-client-key" in told["registration"]["authorization_url"]
+    assert "secret" not in told["registration"]["authorization_url"]
+    assert not problems(told) & {"upstream", "client key and secret", "user info endpoint", "clock", "redirect URI"}
+    refreshes = simulator.refreshes
+    doctor(simulator, redis_server, upstream)
+    assert simulator.refreshes == refreshes + 1  # it was asked, and nothing was there to change
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"tiktok__client_secret": "wrong"}, "client key and secret"),
+        ({"tiktok__client_key": "wrong"}, "client key and secret"),
+        ({"tiktok__token_url": "http://127.0.0.1:1/v2/oauth/token/"}, "client key and secret"),
+        ({"tiktok__user_info_url": "http://127.0.0.1:1/v2/user/info/"}, "user info endpoint"),
+        ({"upstream": "http://127.0.0.1:1"}, "upstream"),
+        ({"public_url": "http://127.0.0.1:8080"}, "redirect URI"),
+        ({"public_url": "http://app.example.com"}, "redirect URI"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str, changes: dict[str, str], name: str
+) -> None:
+    code, told = doctor(simulator, redis_server, upstream, **changes)
+    assert code == 1
+    assert name in problems(told)
+    assert all(finding["advice"] for finding in told["findings"] if not finding["ok"])
+
+
+def test_a_redis_that_would_evict_sessions_is_found(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    code, told = doctor(simulator, redis_server, upstream)
+    redis_server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert code == 1
+    assert "noeviction" in json.dumps(told)
+
+
+def test_a_redis_that_is_away_is_found(simulator: RunningSimulator, redis_server: RedisServer, upstream: str) -> None:
+    code, told = doctor(simulator, redis_server, upstream, redis=f"redis://127.0.0.1:{free_port()}/0")
+    assert (code, "Redis" in problems(told)) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "faults"),
+    [
+        ("https://app.example.com/oauth2/callback", 0),
+        ("http://app.example.com/oauth2/callback", 1),
+        ("http://127.0.0.1:8080/oauth2/callback", 1),
+        ("https://localhost/oauth2/callback", 1),
+        ("https://app.example.com/callback?x=1", 1),
+        ("https://app.example.com/callback#x", 1),
+        ("https://app.example.com/" + "x" * 500, 1),
+        ("https://exämple.com/callback", 1),
+    ],
+)
+def test_redirect_uris(uri: str, faults: int) -> None:
+    assert len(list(find_faults(uri))) == faults
