@@ -68,11 +68,16 @@ class Answers:
             case ChallengeKind.REDIRECT:
                 return await self.begin(here, head)
             case ChallengeKind.PAGE:
-                return page(401, self.pages.sign_in(self.start_url(here), "session_ended"))
+                return self.sign_in_page(401, here, "session_ended")
             case ChallengeKind.UNAUTHORIZED:
                 return self.unauthenticated(request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
                 assert_never(never)
+
+    def sign_in_page(self, status: int, return_to: str, reason: str | None) -> Answer:
+        """Show the button that begins a sign-in for `return_to`."""
+        html = self.pages.sign_in(self.start_url(return_to), reason)
+        return page(status, html, script=self.pages.script_source)
 
     async def begin(self, rd: str | None, head: RequestHead) -> Answer:
         """Begin a sign-in and send the visitor to TikTok."""

@@ -1,4 +1,4 @@
-"""The table of the gateway's own paths, under its prefix. Every answer is `no-store`, but for the stylesheet."""
+"""The table of the gateway's own paths, under its prefix. Every answer is `no-store`, but for the static files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Endpoints:
         return text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
 
     async def static(self, request: Request) -> Answer:
-        """Serve the stylesheet."""
+        """Serve the stylesheet and the script."""
         found = self._pages.static_file(request.path_params["name"])
         if found is None:
             raise NoSuchPage("no such static file")

@@ -1,4 +1,7 @@
-"""The pages that people see: templates, filled with plain values. No script, no inline style, no foreign asset."""
+"""The pages that people see: templates, filled with plain values. No inline script or style, no foreign asset.
+
+The one script (`carry.js`) carries the fragment of an address through a sign-in; every page works without it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,11 @@ SCOPE_WORDS: Final = {
     "video.upload": "Upload videos as drafts",
     "video.publish": "Publish videos",
 }
-_CONTENT_TYPES: Final = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_CONTENT_TYPES: Final = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _BROWSERS: Final = (
     ("TikTok", r"musical_ly|BytedanceWebview|TikTok"),
     ("Instagram", r"Instagram"),
@@ -88,10 +95,14 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        stylesheet = self._static["gateway.css"][2].strip('"')
         self._environment.globals.update(
-            prefix=prefix, site=site, stylesheet=f"{prefix}/static/gateway.css?v={stylesheet}"
+            prefix=prefix,
+            site=site,
+            stylesheet=self._address(prefix, "gateway.css"),
+            carry_script=self._address(prefix, "carry.js"),
         )
+        self.script_source = f"{site}{prefix}/static/carry.js".encode()
+        """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
     def sign_in(self, start_url: str, reason: str | None) -> bytes:
@@ -136,6 +147,10 @@ class Pages:
     def static_file(self, name: str) -> tuple[bytes, str, str] | None:
         """Return body, content type and etag of a file of ours, or None."""
         return self._static.get(name)
+
+    def _address(self, prefix: str, name: str) -> str:
+        version = self._static[name][2].strip('"')
+        return f"{prefix}/static/{name}?v={version}"
 
     def _render(self, template: str, **values: Any) -> bytes:
         return self._environment.get_template(template).render(**values).encode("utf-8", "replace")

@@ -16,7 +16,7 @@ from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.live import LiveSockets
 from gateway.web.reading import head_of, read_rd, request_id_of
-from gateway.web.responses import Answer, page, redirect
+from gateway.web.responses import Answer, redirect
 
 
 class SignInPages:
@@ -44,7 +44,7 @@ class SignInPages:
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button. Somebody who is signed in already sees it too, and may switch."""
         return_to = self._answers.check_return_to(read_rd(request))
-        return page(200, self._answers.pages.sign_in(self._answers.start_url(return_to.url), None))
+        return self._answers.sign_in_page(200, return_to.url, None)
 
     async def start(self, request: Request) -> Answer:
         """Begin a sign-in; only for a person's own navigation."""
