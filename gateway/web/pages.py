@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.core.in_app import APPS
+
 MAX_NAME: Final = 80
 """Longest display name shown, in characters."""
 
@@ -32,8 +34,7 @@ _CONTENT_TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _BROWSERS: Final = (
-    ("TikTok", r"musical_ly|BytedanceWebview|TikTok"),
-    ("Instagram", r"Instagram"),
+    *APPS,
     ("Edge", r"Edg(?:e|A|iOS)?/"),
     ("Opera", r"OPR/|Opera"),
     ("Samsung Internet", r"SamsungBrowser/"),
@@ -109,8 +110,18 @@ class Pages:
         """The button; `reason` "session_ended" says why it is shown instead of what was asked for."""
         return self._render("sign_in.html", start_url=start_url, reason=reason)
 
-    def error(self, *, code: str, title: str, advice: str, request_id: str, log_id: str, action: Link | None) -> bytes:
-        """Something went wrong; `log_id` is TikTok's reference."""
+    def error(
+        self,
+        *,
+        code: str,
+        title: str,
+        advice: str,
+        request_id: str,
+        log_id: str,
+        action: Link | None,
+        within: str | None = None,
+    ) -> bytes:
+        """Something went wrong; `log_id` is TikTok's reference, `within` the app whose browser this is."""
         return self._render(
             "error.html",
             code=code,
@@ -119,6 +130,7 @@ class Pages:
             request_id=request_id,
             log_id=log_id,
             action=action or Link("/", "Back to the start page"),
+            within=within,
         )
 
     def sign_out_question(self) -> bytes:

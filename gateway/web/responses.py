@@ -103,9 +103,18 @@ def text_answer(status: int, text: str) -> Answer:
 
 
 def error_answer(
-    error: GatewayError, *, navigation: bool, pages: Pages, request_id: str, action: Link | None = None
+    error: GatewayError,
+    *,
+    navigation: bool,
+    pages: Pages,
+    request_id: str,
+    action: Link | None = None,
+    within: str | None = None,
 ) -> Answer:
-    """Answer an error: a page for a person, a problem for a program."""
+    """Answer an error: a page for a person, a problem for a program.
+
+    `within` is the app whose browser the person uses, where that may be the cause.
+    """
     extra: Headers = ()
     if error.retry_after is not None:
         extra = ((b"retry-after", str(error.retry_after).encode()),)
@@ -120,6 +129,7 @@ def error_answer(
             request_id=request_id,
             log_id=log_id,
             action=action,
+            within=within,
         )
         return page(error.status, html, extra=extra)
     members = {"log_id": log_id} if log_id else {}

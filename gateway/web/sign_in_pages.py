@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from gateway.core.binding import Binding
 from gateway.core.challenge import is_navigation, is_prefetch
 from gateway.core.session import SessionLimits
 from gateway.core.sign_in import Callback, read_callback
@@ -54,8 +55,10 @@ class SignInPages:
             return await self._forward_auth.challenge(original, request_id_of(request))
         if not is_navigation(head):
             return self._answers.unauthenticated(request_id_of(request))
+        signed_in = await self._authentication.peek(head) is not None
+        answer = await self._answers.begin(read_rd(request), head, signed_in=signed_in)
         self._metrics.count_sign_in("begun")
-        return await self._answers.begin(read_rd(request), head)
+        return answer
 
     async def callback(self, request: Request) -> Answer:
         """Complete a sign-in, and return to where it began."""
@@ -83,9 +86,10 @@ class SignInPages:
         if presented is not None:
             self._live.close_session(presented.session_key)
         cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
-        return redirect(302, completed.return_to, extra=((b"set-cookie", cookie),))
+        extra = ((b"set-cookie", cookie), self._answers.binding_header(completed.binding))
+        return redirect(302, completed.return_to, extra=extra)
 
-    async def _reloaded(self, callback: Callback, binding: str | None, presented: SignedIn | None) -> Answer:
+    async def _reloaded(self, callback: Callback, binding: Binding | None, presented: SignedIn | None) -> Answer:
         """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
         return_to = await self._sign_in.read_finished(callback, binding=binding) if presented else None
         if return_to is None:
