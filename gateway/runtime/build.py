@@ -113,6 +113,7 @@ def build_policy(settings: Settings) -> Policy:
                 access=Access(route.access),
                 on_unauthenticated=route.on_unauthenticated,
                 upstream=route.upstream,
+                preflight=route.preflight,
                 body_limit=route.limits.body if route.limits is not None else settings.limits.body,
             )
             for route in settings.routes
@@ -197,6 +198,7 @@ def build(
         sign_in=sign_in,
         pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
         ask_first=settings.sign_in == "page",
+        cors_origins=frozenset(settings.cors.allowed_origins),
     )
     forward_auth = ForwardAuth(gate=gate, authentication=authentication, reader=reader, answers=answers)
     own_pages = Endpoints(
@@ -221,7 +223,7 @@ def build(
             clock=clock,
         ),
         forward_auth=forward_auth,
-        pages=answers.pages,
+        answers=answers,
         readiness=readiness,
     )
     proxies = {

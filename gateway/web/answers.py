@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final, assert_never
 from urllib.parse import quote
 
+import msgspec
+
 from gateway.core import cookies
 from gateway.core.binding import BINDING_LASTS, Binding, find_cause, read_binding
 from gateway.core.challenge import shows_page
 from gateway.core.cookies import CookieSpec
+from gateway.core.cors import permit_reading, permit_request, read_preflight
 from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.headers import first
 from gateway.core.in_app import find_app
@@ -25,7 +28,7 @@ from gateway.errors import (
 )
 from gateway.flows.sign_in import SignIn
 from gateway.web.pages import Link, Pages
-from gateway.web.responses import Answer, error_answer, page, problem, redirect
+from gateway.web.responses import NO_STORE, Answer, error_answer, page, problem, redirect
 
 _NEEDS_A_REST: Final = (AttemptWithoutCookie, SignInLoop)
 """Where going back to the start page would only begin the same again."""
@@ -45,6 +48,7 @@ class Answers:
         sign_in: SignIn,
         pages: Pages,
         ask_first: bool,
+        cors_origins: frozenset[str],
     ) -> None:
         self.public_url = public_url
         self.prefix = prefix
@@ -56,6 +60,7 @@ class Answers:
         self._allowed_hosts = allowed_hosts
         self._sign_in = sign_in
         self._ask_first = ask_first
+        self._cors_origins = cors_origins
 
     def is_own_path(self, path: CanonicalPath) -> bool:
         """Whether the path is one of the gateway's own; nothing outside the prefix ever is."""
@@ -121,6 +126,18 @@ class Answers:
             request_id,
             sign_in_url=self.start_url(return_to),
         )
+
+    def share(self, answer: Answer, head: RequestHead | None) -> Answer:
+        """Let scripts of allowed origins read an answer for programs; pages and redirects are not for them."""
+        if head is None or not any(name == b"content-type" and b"json" in value for name, value in answer.headers):
+            return answer
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *permit_reading(head, self._cors_origins)))
+
+    def answer_preflight(self, head: RequestHead) -> Answer | None:
+        """Say yes to a preflight of an allowed origin; None where there is nothing to say yes to."""
+        preflight = read_preflight(head)
+        fields = permit_request(preflight, self._cors_origins) if preflight is not None else None
+        return Answer(204, (NO_STORE, *fields), b"") if fields is not None else None
 
     def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
         """Answer what a route denies; the reason stays in the log."""

@@ -14,7 +14,7 @@ import msgspec
 from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, Deny
 from gateway.core.path import CanonicalPath
-from gateway.core.policy import Match
+from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
@@ -42,14 +42,15 @@ class Pipeline:
         exchange.client_address = head.client_address
         if self._answers.is_own_path(head.path):
             exchange.decision = "own"
-            return OwnPage()
+            return self._answers.answer_preflight(head) or OwnPage()
         match await self._gate.check(head):
             case Passage() as passage:
                 exchange.note_passage(passage)
                 return self._answer_cross_site(head, exchange) or passage
             case Refusal(decision=decision, match=match):
                 exchange.note_refusal(decision, match)
-                return await self._answer_refusal(decision, head, exchange.request_id)
+                answer = self._answer_preflight(head) or await self._answer_refusal(decision, head, exchange.request_id)
+                return self._answers.share(answer, head)
             case _ as never:
                 assert_never(never)
 
@@ -61,6 +62,12 @@ class Pipeline:
                 return self._answers.deny(deny, head, request_id)
             case _ as never:
                 assert_never(never)
+
+    def _answer_preflight(self, head: RequestHead) -> Answer | None:
+        match = self._gate.match_preflight(head)
+        if match is None or match.route.access == Access.DENY or match.route.preflight != "answer":
+            return None
+        return self._answers.answer_preflight(head)
 
     def _answer_cross_site(self, head: RequestHead, exchange: Exchange) -> Answer | None:
         """Return the refusal of a WebSocket that another site's page opens."""
@@ -95,4 +102,4 @@ class Pipeline:
             log.error("bug", request_id=exchange.request_id, exc_info=error)
             error = GatewayError("an exception nobody expected; its traceback is above")
         exchange.error = error
-        return self._answers.error(error, head, exchange.request_id)
+        return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
