@@ -13,6 +13,7 @@
     │   └── CrossSite                 403   another site made the browser send it
     ├── Forbidden                     403   a route denies, or none matches
     ├── NoSuchPage                    404   the gateway has no such page of its own
+    ├── PostGone                      404   a kept form was shown already, or has expired
     ├── NothingHere                   404   no app stands behind this gateway
     ├── SignInRefused                 blame: client; the callback does not belong to a sign-in of this browser
     │   ├── AttemptUnknown            400   expired, used, tampered or never begun
@@ -173,6 +174,16 @@ class NoSuchPage(GatewayError):
     blame = Blame.CLIENT
     title = "There is no such page"
     advice = "Check the address."
+
+
+class PostGone(GatewayError):
+    """A form that was kept for after the sign-in is no longer there, or belongs to another browser."""
+
+    code = "post_gone"
+    status = 404
+    blame = Blame.CLIENT
+    title = "What you sent is no longer kept"
+    advice = "It was not delivered. Go back to the form and send it again."
 
 
 class NothingHere(GatewayError):

@@ -57,6 +57,7 @@ class Route(msgspec.Struct, frozen=True):
     on_unauthenticated: OnUnauthenticated = "auto"
     upstream: str = "default"
     body_limit: int | None = None  # bytes
+    keep_post: bool = False  # forms sent without a session are kept for after the sign-in
     preflight: OnPreflight = "refuse"  # what becomes of one that the route does not let in anyway
 
     @property

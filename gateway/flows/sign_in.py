@@ -100,7 +100,7 @@ class SignIn:
         `binding` is that of `next_turn`: all tabs of a browser share it.
         Raises `TooManyAttempts` beyond the limit for one address.
         """
-        await self._count_attempt(client_address)
+        await self.count_attempt(client_address)
         plan, state = self._plan, new_state()
         verifier = new_verifier() if plan.pkce != "off" else None
         attempt = begin_attempt(
@@ -165,7 +165,8 @@ class SignIn:
             return None
         return finished.return_to
 
-    async def _count_attempt(self, client_address: str) -> None:
+    async def count_attempt(self, client_address: str) -> None:
+        """Count what an anonymous visitor makes us write. Raises `TooManyAttempts` beyond the limit."""
         limit = self._plan.attempts_per_minute
         if limit == 0 or not client_address:
             return  # without an address everybody would share one limit

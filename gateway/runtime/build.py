@@ -19,6 +19,7 @@ from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.gate import Gate
+from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.memory import Memory
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
@@ -40,6 +41,7 @@ from gateway.web.answers import Answers
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
 from gateway.web.forward_auth import ForwardAuth
+from gateway.web.kept_post_pages import KeptPostPages
 from gateway.web.live import LiveSockets
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
@@ -113,6 +115,7 @@ def build_policy(settings: Settings) -> Policy:
                 access=Access(route.access),
                 on_unauthenticated=route.on_unauthenticated,
                 upstream=route.upstream,
+                keep_post=route.keep_post,
                 preflight=route.preflight,
                 body_limit=route.limits.body if route.limits is not None else settings.limits.body,
             )
@@ -187,6 +190,7 @@ def build(
         clock=clock,
     )
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
+    kept_posts = KeptPosts(store, keyring, sign_in.count_attempt)
 
     reader = build_reader(settings)
     answers = Answers(
@@ -196,6 +200,7 @@ def build(
         session_cookie=session_cookie,
         binding_cookie=binding_cookie,
         sign_in=sign_in,
+        kept_posts=kept_posts,
         pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
@@ -222,6 +227,7 @@ def build(
             live=live,
             clock=clock,
         ),
+        kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
         answers=answers,
         readiness=readiness,

@@ -8,13 +8,14 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.core import cookies
-from gateway.core.binding import BINDING_LASTS, Binding, find_cause, read_binding
+from gateway.core.binding import BINDING_LASTS, Binding, find_cause, new_binding, read_binding
 from gateway.core.challenge import shows_page
 from gateway.core.cookies import CookieSpec
 from gateway.core.cors import permit_reading, permit_request, read_preflight
 from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.headers import first
 from gateway.core.in_app import find_app
+from gateway.core.kept_post import may_be_kept
 from gateway.core.path import CanonicalPath
 from gateway.core.request import Headers, RequestHead
 from gateway.core.urls import ReturnTo, check_return_to
@@ -26,6 +27,7 @@ from gateway.errors import (
     SignInLoop,
     SignInRefused,
 )
+from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
 from gateway.web.pages import Link, Pages
 from gateway.web.responses import NO_STORE, Answer, error_answer, page, problem, redirect
@@ -46,6 +48,7 @@ class Answers:
         session_cookie: CookieSpec,
         binding_cookie: CookieSpec,
         sign_in: SignIn,
+        kept_posts: KeptPosts,
         pages: Pages,
         ask_first: bool,
         cors_origins: frozenset[str],
@@ -59,6 +62,7 @@ class Answers:
         self.pages = pages
         self._allowed_hosts = allowed_hosts
         self._sign_in = sign_in
+        self._kept_posts = kept_posts
         self._ask_first = ask_first
         self._cors_origins = cors_origins
 
@@ -94,6 +98,20 @@ class Answers:
                 return self.unauthenticated(request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
                 assert_never(never)
+
+    async def keep_post(self, head: RequestHead, read_body: ReadBody) -> Answer | None:
+        """Keep the form that somebody sent who is not signed in, and show the button; None where there is no form.
+
+        Raises `TooManyAttempts` or `StoreUnavailable`.
+        """
+        if not may_be_kept(head, self.public_origins):
+            return None
+        binding = self.read_binding(head) or new_binding()
+        post_id = await self._kept_posts.keep(head, read_body, binding)
+        if post_id is None:
+            return self.sign_in_page(401, head.raw_target.decode("ascii", "replace"), "not_kept")
+        answer = self.sign_in_page(401, f"{self.prefix}/kept_post?id={post_id}", "kept")
+        return msgspec.structs.replace(answer, headers=(*answer.headers, self.binding_header(binding)))
 
     def sign_in_page(self, status: int, return_to: str, reason: str | None) -> Answer:
         """Show the button that begins a sign-in for `return_to`."""

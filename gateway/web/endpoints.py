@@ -12,6 +12,7 @@ from gateway.errors import MethodRefused, NoSuchPage
 from gateway.web.account_pages import AccountPages
 from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
+from gateway.web.kept_post_pages import KeptPostPages
 from gateway.web.reading import head_of
 from gateway.web.responses import Answer, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
@@ -28,6 +29,7 @@ class Endpoints:
         prefix: str,
         sign_in: SignInPages,
         account: AccountPages,
+        kept_posts: KeptPostPages,
         forward_auth: ForwardAuth,
         answers: Answers,
         readiness: Callable[[], Awaitable[str | None]],
@@ -42,6 +44,7 @@ class Endpoints:
             "disconnect": {"POST": account.disconnect},
             "userinfo": {"GET": account.userinfo},
             "account": {"GET": account.account},
+            "kept_post": {"GET": kept_posts.show},
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
             "livez": {"GET": self.livez},

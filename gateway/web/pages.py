@@ -16,6 +16,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.core.in_app import APPS
+from gateway.core.kept_post import KeptPost
 
 MAX_NAME: Final = 80
 """Longest display name shown, in characters."""
@@ -107,7 +108,11 @@ class Pages:
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
     def sign_in(self, start_url: str, reason: str | None) -> bytes:
-        """The button; `reason` "session_ended" says why it is shown instead of what was asked for."""
+        """The button; `reason` says why it is shown instead of what was asked for.
+
+        It is "session_ended" for what was sent without a session, "kept" where that was kept, "not_kept" where it
+        could not be.
+        """
         return self._render("sign_in.html", start_url=start_url, reason=reason)
 
     def error(
@@ -132,6 +137,10 @@ class Pages:
             action=action or Link("/", "Back to the start page"),
             within=within,
         )
+
+    def kept_post(self, action: str, post: KeptPost, name: str) -> bytes:
+        """Offer to send a form again, to `action`; `name` is who is signed in."""
+        return self._render("kept_post.html", action=action, post=post, name=shorten(name))
 
     def sign_out_question(self) -> bytes:
         """Ask before signing out."""

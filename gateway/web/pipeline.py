@@ -18,6 +18,7 @@ from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
+from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import Known
 from gateway.telemetry.logs import log
 from gateway.web.answers import Answers
@@ -37,8 +38,13 @@ class Pipeline:
         self._answers = answers
         self.reserved = gate.identity_headers.reserved  # names that no client may send in
 
-    async def judge(self, head: RequestHead, exchange: Exchange) -> OwnPage | Passage | Answer:
-        """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer."""
+    async def judge(
+        self, head: RequestHead, exchange: Exchange, read_body: ReadBody | None = None
+    ) -> OwnPage | Passage | Answer:
+        """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer.
+
+        `read_body` reads the request's body, where the door can: only for a form that is to be kept.
+        """
         exchange.client_address = head.client_address
         if self._answers.is_own_path(head.path):
             exchange.decision = "own"
@@ -49,6 +55,10 @@ class Pipeline:
                 return self._answer_cross_site(head, exchange) or passage
             case Refusal(decision=decision, match=match):
                 exchange.note_refusal(decision, match)
+                if read_body is not None and isinstance(decision, Challenge) and match and match.route.keep_post:
+                    kept = await self._answers.keep_post(head, read_body)
+                    if kept is not None:
+                        return kept
                 answer = self._answer_preflight(head) or await self._answer_refusal(decision, head, exchange.request_id)
                 return self._answers.share(answer, head)
             case _ as never:
