@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gateway.asgi import protect
+from gateway.runtime.build import build
 from gateway.runtime.sample_app import run_in_thread as run_sample_app
 from gateway.simulator import RunningSimulator, consent
 from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.core.test_in_app import PHONE
 from tests.harness import Browser as Visitor
-from tests.harness import Running, echo, listener, read_settings, serve_app, serve_gateway, url_of
+from tests.harness import Closing, Running, echo, listener, read_settings, serve_app, serve_gateway, url_of
 from tests.programs import need
+from tests.redis_server import RedisServer
 
 IN_TIKTOK = PHONE + "Mobile/22B83 musical_ly_36.5.0 JsSdk/2.0 BytedanceWebview/d8a21c6"
 IN_INSTAGRAM = PHONE + "Mobile/22B83 Instagram 402.0.0.21"
@@ -134,6 +137,27 @@ def test_a_session_that_is_not_found_again(gateway: Running) -> None:
         assert answer.status_code == 500
         assert "session_not_kept" in answer.text
         assert answer.text.count("clocks differ") == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "turns", "code"), [(40, [302, 302, 302, 500], "session_not_kept"), (-40, [400], "sign_in_expired")]
+)
+def test_replicas_whose_clocks_differ(
+    simulator: RunningSimulator, redis_server: RedisServer, days: int, turns: list[int], code: str
+) -> None:
+    """One replica is right and gets the callbacks; the other gets everything else, and finds the sessions expired."""
+    far = timedelta(days=days)
+    with listener() as bound, listener() as other:
+        settings = read_settings(simulator, url_of(bound), redis=redis_server.url)
+        right = build(settings, app=echo)
+        wrong = build(settings, app=echo, clock=lambda: datetime.now(UTC) + far)
+        with serve_app(Closing(right), bound), serve_app(Closing(wrong), other) as url, Visitor(url) as visitor:
+            visitor.client.headers["host"] = url_of(bound).removeprefix("http://")
+            statuses = [turn(visitor) for _ in turns]
+            begun = visitor.navigate("/private/x")
+            answer = begun if begun.status_code != 302 else visitor.navigate(visitor.consent(begun.headers["location"]))
+    assert statuses == turns
+    assert code in answer.text
 
 
 def test_signing_out_and_in_again_and_again_is_no_loop(gateway: Running) -> None:

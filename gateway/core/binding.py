@@ -50,8 +50,15 @@ class Binding(msgspec.Struct, frozen=True):
         return self.turns >= MOST_TURNS
 
     def begin(self, now: datetime) -> Binding:
-        """Return the binding of a sign-in that begins."""
-        if self.completed_at is None or not 0 <= now.timestamp() - self.completed_at < TURN_LASTS.total_seconds():
+        """Return the binding of a sign-in that begins.
+
+        The cookie lasts an hour from its completion: one that seems older, or of the future, was written by a replica
+        with another clock, which is a cause of loops.
+        """
+        if self.completed_at is None:
+            return self.forget()
+        elapsed = now.timestamp() - self.completed_at
+        if TURN_LASTS.total_seconds() <= elapsed <= BINDING_LASTS.total_seconds():
             return self.forget()
         return msgspec.structs.replace(self, turns=self.turns + 1)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.binding import MOST_TURNS, TURN_LASTS, Binding, find_cause, new_binding, read_binding
+from gateway.core.binding import BINDING_LASTS, MOST_TURNS, TURN_LASTS, Binding, find_cause, new_binding, read_binding
 from gateway.errors import AppSendsBack, SessionCookieLost, SessionNotKept, SignInLoop, SignInOfOtherHost
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -36,7 +36,15 @@ def test_tabs_that_begin_together_are_no_loop() -> None:
     assert not come_back(binding).begin(SOON).loops
 
 
-@pytest.mark.parametrize("pause", [TURN_LASTS, timedelta(days=1), timedelta(seconds=-1)])
+@pytest.mark.parametrize(
+    "pause", [timedelta(0), TURN_LASTS - timedelta(seconds=1), timedelta(days=40), -timedelta(days=40)]
+)
+def test_who_comes_at_once_or_by_another_clock_takes_a_turn(pause: timedelta) -> None:
+    binding = Binding("x" * 43, turns=1, completed_at=int(NOW.timestamp()))
+    assert binding.begin(NOW + pause).turns == 2
+
+
+@pytest.mark.parametrize("pause", [TURN_LASTS, timedelta(minutes=30), BINDING_LASTS])
 def test_who_comes_later_begins_anew(pause: timedelta) -> None:
     binding = Binding("x" * 43, turns=MOST_TURNS, completed_at=int(NOW.timestamp()))
     assert binding.begin(NOW + pause) == Binding("x" * 43)

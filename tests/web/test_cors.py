@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from gateway.errors import GatewayError, SettingsError
+from gateway.settings.caution import warnings
 from gateway.simulator import RunningSimulator
 from gateway.web.pages import Pages
 from gateway.web.responses import error_answer
@@ -193,3 +194,24 @@ def test_every_error_is_a_whole_problem_and_a_page(kind: type[GatewayError]) -> 
 def test_codes_are_told_apart() -> None:
     plain = [kind.code for kind in every_error() if not kind.__subclasses__()]
     assert sorted(set(plain)) == sorted(plain)
+
+
+def test_a_front_that_asks_about_a_preflight_is_told_as_much(
+    simulator: RunningSimulator, upstream: str, friend: str
+) -> None:
+    changes = {"routes": ROUTES, "trusted_proxies": '["127.0.0.1"]', "cors__allowed_origins": json.dumps([friend])}
+    asked = {"Origin": friend, "Access-Control-Request-Method": "PUT", "X-Forwarded-Method": "OPTIONS"}
+    with WAYS["fast"](simulator, upstream, **changes) as running:
+        for path, status in (("/passed/x", 202), ("/x", 401), ("/answered/x", 401), ("/closed/x", 403)):
+            headers = asked | {"X-Forwarded-Uri": path}
+            answer = httpx.get(running.url + "/oauth2/auth", headers=headers, trust_env=False)
+            assert answer.status_code == status, path
+            assert not [name for name in answer.headers if name.startswith("x-tiktok")]
+
+
+def test_an_origin_that_anybody_may_pose_as_is_warned_of(simulator: RunningSimulator) -> None:
+    origins = json.dumps(["http://www.example.com", "https://www.example.com", "http://localhost:5173"])
+    settings = read_settings(simulator, "https://app.example.com", cors__allowed_origins=origins)
+    told = [problem.message for problem in warnings(settings) if problem.key == "cors.allowed_origins"]
+    assert len(told) == 1
+    assert "http://www.example.com" in told[0]
