@@ -104,7 +104,7 @@ class Answers:
 
         Raises `TooManyAttempts` or `StoreUnavailable`.
         """
-        if not may_be_kept(head, self.public_origins):
+        if not may_be_kept(head, self.public_origins) or self._is_abroad(head):
             return None
         binding = self.read_binding(head) or new_binding()
         post_id = await self._kept_posts.keep(head, read_body, binding)

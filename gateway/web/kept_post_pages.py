@@ -1,4 +1,8 @@
-"""The page `kept_post`: what was sent before the sign-in, with a button that sends it again."""
+"""The page `kept_post`: what was sent before the sign-in, with a button that sends it again.
+
+The page's policy lets the form go to this site only. Chromium applies that to redirects too (CSP 3 §6.4.2), so an app
+that answers such a form by a redirect to another origin is better left without `keep_post`.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import assert_never
 import msgspec
 
 from gateway.core.challenge import is_cross_site_websocket
-from gateway.core.decision import Challenge, Deny
+from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
@@ -55,11 +55,12 @@ class Pipeline:
                 return self._answer_cross_site(head, exchange) or passage
             case Refusal(decision=decision, match=match):
                 exchange.note_refusal(decision, match)
-                if read_body is not None and isinstance(decision, Challenge) and match and match.route.keep_post:
-                    kept = await self._answers.keep_post(head, read_body)
-                    if kept is not None:
-                        return kept
-                answer = self._answer_preflight(head) or await self._answer_refusal(decision, head, exchange.request_id)
+                keeps = match is not None and match.route.keep_post and _is_page(decision)
+                answer = (
+                    (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
+                    or self._answer_preflight(head)
+                    or await self._answer_refusal(decision, head, exchange.request_id)
+                )
                 return self._answers.share(answer, head)
             case _ as never:
                 assert_never(never)
@@ -113,3 +114,7 @@ class Pipeline:
             error = GatewayError("an exception nobody expected; its traceback is above")
         exchange.error = error
         return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
+
+
+def _is_page(decision: Challenge | Deny) -> bool:
+    return isinstance(decision, Challenge) and decision.kind is ChallengeKind.PAGE

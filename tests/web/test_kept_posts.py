@@ -16,8 +16,14 @@ from gateway.simulator import RunningSimulator
 from tests.doors.conftest import wsgi
 from tests.harness import NAVIGATION, WAYS, Running, echo, serve_app
 from tests.harness import Browser as Visitor
+from tests.redis_server import RedisServer
 
-ROUTES = "[{path: /form, methods: [GET], access: public}, {path: /lost/**}, {path: /**, keep_post: true}]"
+ROUTES = """[
+  {path: /form, methods: [GET], access: public},
+  {path: /lost/**},
+  {path: /never/**, keep_post: true, on_unauthenticated: unauthorized},
+  {path: /**, keep_post: true},
+]"""
 NOT_DELIVERED = "was not delivered: sign in"
 CROSS_SITE = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 SENT = NAVIGATION | {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
@@ -171,6 +177,17 @@ def test_programs_are_told_401(gateway: Running) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
 
+def test_a_route_that_shows_no_page_keeps_nothing(gateway: Running) -> None:
+    with Visitor(gateway.url) as visitor:
+        answer = send(visitor, "/never/x")
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_at_another_host_the_browser_could_not_be_known_again(gateway: Running) -> None:
+    with Visitor(gateway.url) as visitor:
+        assert NOT_DELIVERED in send(visitor, host="other.example").text
+
+
 def test_who_is_signed_in_sends_as_ever(gateway: Running) -> None:
     with Visitor(gateway.url) as visitor:
         visitor.sign_in("/book")
@@ -191,3 +208,18 @@ def test_within_a_wsgi_app(simulator: RunningSimulator) -> None:
         assert 'name="a" value="x y"' in shown.text
         assert 'name="a" value="🦊"' in shown.text
         assert "could not be kept" in send(Visitor(running.url), content=b"a=" + b"x" * 65_536).text
+
+
+def test_what_is_kept_is_sealed_and_ends(simulator: RunningSimulator, upstream: str, redis_server: RedisServer) -> None:
+    changes = {"routes": ROUTES, "redis": redis_server.url}
+    with WAYS["fast"](simulator, upstream, **changes) as running, Visitor(running.url) as visitor:
+        sent = send(visitor, content=b"secret=very-secret-words")
+        (key,) = re.findall(r"gateway:kept-post:[0-9a-f]{64}", redis_server.command("KEYS", "*"))
+        post_id = start_of(sent).partition("id%3D")[2]
+        assert len(post_id) == 43
+        assert post_id not in key
+        assert "secret" not in redis_server.command("GET", key)
+        (lasts,) = re.findall(r":(\d+)", redis_server.command("TTL", key))
+        assert 880 < int(lasts) <= 900
+        visitor.navigate(kept_page(visitor, sent))
+        assert "kept-post" not in redis_server.command("KEYS", "*")
