@@ -10,6 +10,7 @@
     │   ├── TargetTooLong             414
     │   ├── HeadersTooLarge           431
     │   ├── TooManyAttempts           429
+    │   ├── WebhookRefused            403   it is not TikTok's, or too old
     │   └── CrossSite                 403   another site made the browser send it
     ├── Forbidden                     403   a route denies, or none matches
     ├── NoSuchPage                    404   the gateway has no such page of its own
@@ -25,7 +26,9 @@
     │       ├── SignInOfOtherHost     400
     │       ├── SessionNotKept        500   blame: operator
     │       └── AppSendsBack          502   blame: upstream
+    ├── SignInsBusy                   503   too many sign-ins at once
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
+    ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     ├── ProviderError                 blame: provider
     │   ├── ProviderUnavailable       503   passing: keep everything, try again later
@@ -145,6 +148,15 @@ class TooManyAttempts(RequestRefused):
     title = "Too many sign-ins from your address"
     advice = "Wait a minute, then try again."
     retry_after = 60
+
+
+class WebhookRefused(RequestRefused):
+    """A webhook that is not signed by TikTok for this app, or too old."""
+
+    code = "webhook_refused"
+    status = 403
+    title = "This is no webhook for this app"
+    advice = "Only TikTok sends webhooks here."
 
 
 class CrossSite(RequestRefused):
@@ -284,6 +296,17 @@ class AppSendsBack(SignInLoop):
     advice = "The app does not see that you are signed in. Please tell the people who run this site."
 
 
+class SignInsBusy(GatewayError):
+    """More sign-ins begin than the limit for all together allows."""
+
+    code = "sign_ins_busy"
+    status = 503
+    blame = Blame.CLIENT
+    title = "Very many people are signing in"
+    advice = "Please try again in a minute."
+    retry_after = 60
+
+
 class StoreUnavailable(GatewayError):
     """Redis did not answer in time, or not as it should. Nobody is signed out by this."""
 
@@ -292,6 +315,16 @@ class StoreUnavailable(GatewayError):
     title = "The service is briefly unavailable"
     advice = "You are still signed in. Please try again in a few seconds."
     retry_after = 5
+
+
+class SessionEnded(GatewayError):
+    """The session ended while the request was under way."""
+
+    code = "session_ended"
+    status = 401
+    blame = Blame.CLIENT
+    title = "You have been signed out"
+    advice = "Please sign in again."
 
 
 class SealBroken(GatewayError):

@@ -31,6 +31,11 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
                 f"routes[{index}].upstream: WSGI middleware leads to its app only: take `{route.upstream}` away, or "
                 "run the gateway as a proxy or as ASGI middleware"
             )
+    if settings.tiktok.webhook.forward_to is not None:
+        raise SettingsError(
+            "tiktok.webhook.forward_to: WSGI middleware cannot pass events on: take it away, or run the gateway as a "
+            "proxy"
+        )
     generation = build(settings, app=app)
     return WsgiGateway(
         app,
@@ -38,6 +43,7 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
         reader=generation.reader,
         own_pages=generation.own_pages,
         own_cookies=generation.own_cookies,
+        live=generation.live,
         metrics=generation.metrics,
         close=generation.close,
     )

@@ -4,7 +4,7 @@
     5 runtime/      build (Settings → Generation) · upstreams · serve · lifespan · sample_app
     4 server/       uvicorn's HTTP protocol made strict, and the short way of a request from socket to socket
     3 web/          scope · pipeline · middleware · wsgi · endpoints · forward_auth · answers · pages · admin
-    2 flows/        ports · gate · authentication · sign_in · sessions · refresh · disconnect
+    2 flows/        ports · gate · authentication · sign_in · sessions · refresh · disconnect · live
       store/        bytes in, bytes out: Redis, embedded
       provider      the HTTP shell round core.tiktok
       upstream/     the forwarding client

@@ -43,6 +43,19 @@ class Origin(msgspec.Struct, frozen=True):
     host: str
 
 
+def find_network(address: str) -> str:
+    """Return whom an address counts for: itself, or its /64 with IPv6, which one customer has whole (RFC 6177 §2)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+
+
 class TrustedProxies:
     """The peers whose forwarding headers are believed: CIDRs, addresses, and `unix` for unix sockets."""
 

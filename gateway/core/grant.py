@@ -34,6 +34,8 @@ class Grant(Record, frozen=True):
     tokens: TokenSet
     profile: Profile
     profile_read_at: datetime
+    granted_at: datetime | None = None  # when the person signed in, by our clock
+    refresh_lost: bool = False  # the refresh token was rotated, and TikTok's answer never came
 
     @property
     def subject(self) -> str:
@@ -43,9 +45,14 @@ class Grant(Record, frozen=True):
     def is_refresh_due(self, now: datetime) -> bool:
         """Whether the access token has used up most of its lifetime and can be renewed."""
         tokens = self.tokens
-        if not tokens.refresh_token or now >= tokens.refresh_expires_at:
+        if not self.is_renewable or now >= tokens.refresh_expires_at:
             return False
         return now >= self._due_at()
+
+    @property
+    def is_renewable(self) -> bool:
+        """Whether there is a refresh token that may still be good."""
+        return bool(self.tokens.refresh_token) and not self.refresh_lost
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the access token may still be handed on: never an expired one."""
@@ -53,7 +60,7 @@ class Grant(Record, frozen=True):
 
     def settled_until(self) -> datetime:
         """Return the moment before which the access token serves and is not due for a refresh."""
-        return min(self._due_at(), self._usable_until()) if self.tokens.refresh_token else self._usable_until()
+        return min(self._due_at(), self._usable_until()) if self.is_renewable else self._usable_until()
 
     def is_profile_stale(self, now: datetime) -> bool:
         """Whether the profile should be read again at the next occasion."""
@@ -70,7 +77,11 @@ class Grant(Record, frozen=True):
 
     def with_tokens(self, tokens: TokenSet) -> Grant:
         """Return the grant after a refresh."""
-        return msgspec.structs.replace(self, tokens=tokens)
+        return msgspec.structs.replace(self, tokens=tokens, refresh_lost=False)
+
+    def without_refresh(self) -> Grant:
+        """Return the grant once its refresh token is known to be dead; the access token may live on."""
+        return msgspec.structs.replace(self, refresh_lost=True)
 
     def with_profile(self, profile: Profile, now: datetime) -> Grant:
         """Return the grant with a profile read at `now`."""

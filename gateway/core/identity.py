@@ -101,6 +101,8 @@ _ALSO_RESERVED: Final = (
     "X-WEBAUTH-ROLE",
     "X-Remote-User",
     "X-Gateway-Assertion",
+    "X-Gateway-Event",
+    "X-Gateway-Event-Id",
 )
 """Names that apps read as identity though no preset sets them."""
 
@@ -117,7 +119,7 @@ def _encode(text: str, safe: str = "") -> str:
     return quote(text.encode("utf-8", "replace"), safe=safe)
 
 
-def _opaque(text: str | None) -> str | None:
+def encode_opaque(text: str | None) -> str | None:
     """An id or token: as it is, byte for byte."""
     return text if not text or _is_plain(text) else _encode(text)
 
@@ -150,15 +152,15 @@ def _moment(moment: datetime) -> str:
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "open_id": lambda who: _opaque(who.open_id),
-    "union_id": lambda who: _opaque(who.union_id),
+    "open_id": lambda who: encode_opaque(who.open_id),
+    "union_id": lambda who: encode_opaque(who.union_id),
     "username": lambda who: _username(who.username),
     "display_name": lambda who: _display_name(who.display_name),
     "avatar_url": lambda who: _url(who.avatar_url),
     "scopes": lambda who: _scopes(who.scopes),
-    "access_token": lambda who: _opaque(who.access_token),
+    "access_token": lambda who: encode_opaque(who.access_token),
     "token_expires_at": lambda who: _moment(who.token_expires_at),
-    "session_id": lambda who: _opaque(who.session_id),
+    "session_id": lambda who: encode_opaque(who.session_id),
     "signed_in_at": lambda who: _moment(who.signed_in_at),
 }
 """The fields a template may use, each as it stands in a header; None or "" where there is none."""

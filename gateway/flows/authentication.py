@@ -32,7 +32,12 @@ class Authentication:
         Raises `StoreUnavailable`, and `ProviderError` when the token has expired and cannot be renewed now: neither
         means that the person is signed out.
         """
-        signed_in = await self.peek(head)
+        key = self.read_session_key(head.headers)
+        return await self.read_session(key) if key is not None else None
+
+    async def read_session(self, key: str) -> SignedIn | None:
+        """Return who a session's store key stands for; otherwise as `read`."""
+        signed_in = await self._sessions.read(key, self._clock())
         if signed_in is None:
             return None
         grant = await self._refresh.fresh(signed_in.session.grant_key, signed_in.grant)

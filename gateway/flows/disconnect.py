@@ -1,36 +1,93 @@
 """Disconnect: end the app's grant at TikTok, and every session that leans on it.
 
 Not the same as sign-out, which ends one session and leaves TikTok alone.
+
+Here everything ends at once. TikTok is told at once too, if it answers; else again and again, by a job that survives
+restarts. Revoking needs a live access token, so an expired one is refreshed first, and the rotated tokens are kept in
+the job before they are used. A new sign-in withdraws the job: revoking ends whatever the person has granted, and they
+have just granted it anew.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
+import msgspec
+
+from gateway.core.grant import Grant
+from gateway.core.tiktok import TokenSet
+from gateway.errors import AccessTokenDead, GrantDead, StoreUnavailable
+from gateway.flows.outbox import Outbox, Save
 from gateway.flows.ports import Provider
-from gateway.flows.refresh import Refresh
-from gateway.flows.sessions import Sessions, SignedIn
+from gateway.flows.sessions import Sessions
+from gateway.telemetry.logs import log
+
+REVOCATION: Final = "revocation"
+"""Kind of the jobs."""
+PATIENCE: Final = 5.0
+"""Seconds in which TikTok may answer while the person waits."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(TokenSet)
 
 
 class Disconnect:
-    """Ends grants at TikTok."""
+    """Ends grants."""
 
-    def __init__(
-        self, sessions: Sessions, refresh: Refresh, provider: Provider, *, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
         self._sessions = sessions
-        self._refresh = refresh
+        self._outbox = outbox
+        self._clock = clock
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def disconnect(self, grant: Grant) -> tuple[str, ...]:
+        """End all the person's sessions here, and the grant at TikTok, now or later; returns the sessions' keys.
+
+        Raises `StoreUnavailable`: then it may not have happened, and can be tried again.
+        """
+        job_id = _job_id(grant.subject)
+        await self._outbox.add(job_id, REVOCATION, _encoder.encode(grant.tokens))
+        ended = await self._sessions.end_all(grant.subject, self._clock())
+        # never cancelled: it may hold the only copy of a rotated token
+        task = asyncio.create_task(self._perform(job_id), name="revocation")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.wait((task,), timeout=PATIENCE)
+        return ended
+
+    async def _perform(self, job_id: str) -> None:
+        try:
+            await self._outbox.perform(job_id)
+        except StoreUnavailable as error:
+            log.info("revocation_goes_on", reason=str(error))
+
+    async def withdraw(self, subject: str) -> None:
+        """Leave the grant at TikTok alone, if it still is: the person has signed in again."""
+        await self._outbox.withdraw(_job_id(subject))
+
+
+class Revocation:
+    """Does the jobs."""
+
+    def __init__(self, provider: Provider, *, clock: Callable[[], datetime]) -> None:
         self._provider = provider
         self._clock = clock
 
-    async def disconnect(self, signed_in: SignedIn) -> tuple[str, ...]:
-        """Revoke at TikTok first, then end all of the person's sessions; returns their keys.
+    async def __call__(self, data: bytes, save: Save) -> None:
+        """Revoke at TikTok; a grant that is dead already is fine. Raises `ProviderError` to be asked again."""
+        tokens = _decoder.decode(data)
+        try:
+            if self._clock() >= tokens.access_expires_at:
+                tokens = await self._provider.refresh(tokens)
+                await save(_encoder.encode(tokens))
+            await self._provider.revoke(tokens.access_token)
+        except (GrantDead, AccessTokenDead):
+            return
 
-        Revoking needs a live access token, so an expired one is refreshed before. Raises `ProviderError` when TikTok
-        does not answer: then nothing has changed, and the person can try again.
-        """
-        grant = await self._refresh.fresh(signed_in.session.grant_key, signed_in.grant)
-        if grant is not None:
-            await self._provider.revoke(grant.tokens.access_token)
-        return await self._sessions.end_all(signed_in.session.subject, self._clock())
+
+def _job_id(subject: str) -> str:
+    return "revocation-" + hashlib.sha256(subject.encode()).hexdigest()[:32]

@@ -77,8 +77,8 @@ class Gate:
         session_key = self.read_session_key(head.headers)
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
-            known = await self._confirm_or_read(head, session_key or "")
-        return self._admit(match, known) or self._pass_preflight(head) or Refusal(refuse(match, head), match)
+            known = await self._confirm_or_read(session_key or "")
+        return self.admit(match, known) or self._pass_preflight(head) or Refusal(refuse(match, head), match)
 
     def read_session_key(self, headers: Headers) -> str | None:
         """Return the store key of the session that a request names."""
@@ -96,7 +96,7 @@ class Gate:
     def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Decide from memory whether a request may pass; None when it may not, for reasons that `check` tells."""
         known = self._recall(match, session_key)
-        return known if isinstance(known, Unknown) else self._admit(match, known)
+        return known if isinstance(known, Unknown) else self.admit(match, known)
 
     def seconds_left(self, known: Known) -> float:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
@@ -126,7 +126,8 @@ class Gate:
             return None
         return self._memory.recall(session_key, self._clock()) or _UNKNOWN
 
-    def _admit(self, match: Match | None, known: Known | None) -> Passage | None:
+    def admit(self, match: Match | None, known: Known | None) -> Passage | None:
+        """Let a caller in by a route; None when it does not let them."""
         allow = admits(match, known.allow if known is not None else None, self._anonymous)
         return Passage(allow, match, known) if allow is not None and match is not None else None
 
@@ -137,11 +138,11 @@ class Gate:
             return None
         return Passage(self._anonymous, match, None)
 
-    async def _confirm_or_read(self, head: RequestHead, session_key: str) -> Known | None:
+    async def _confirm_or_read(self, session_key: str) -> Known | None:
         known = self._memory.find(session_key, self._clock())
         if known is not None and await self._is_confirmed(known):
             return known
-        return await self._read(head)
+        return await self.read_caller(session_key)
 
     async def _is_confirmed(self, known: Known) -> bool:
         confirmed: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
@@ -151,9 +152,13 @@ class Gate:
             raise told
         return told
 
-    async def _read(self, head: RequestHead) -> Known | None:
+    async def read_caller(self, session_key: str) -> Known | None:
+        """Ask the store who a session key stands for; None when it stands for nobody (any more).
+
+        Raises `StoreUnavailable`, or `ProviderError` when the access token has expired and cannot be renewed now.
+        """
         mark = self._memory.begin_read()
-        signed_in = await self._authentication.read(head)
+        signed_in = await self._authentication.read_session(session_key)
         if signed_in is None:
             return None
         now = self._clock()

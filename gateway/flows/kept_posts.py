@@ -26,7 +26,7 @@ class KeptPosts:
     async def keep(self, head: RequestHead, read_body: ReadBody, binding: Binding) -> str | None:
         """Keep the form of a request that `may_be_kept`; returns its id, or None when it cannot be kept.
 
-        Raises `TooManyAttempts` before anything is read, and `StoreUnavailable`.
+        Raises `TooManyAttempts` or `SignInsBusy` before anything is read, and `StoreUnavailable`.
         """
         await self._count_attempt(head.client_address)
         body = await read_body(MOST_BYTES)

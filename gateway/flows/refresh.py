@@ -5,13 +5,22 @@ The protocol:
    the refresh runs beside them; once it no longer serves, requests wait for the refresh.
 2. In one process there is at most one refresh per grant: everybody waits for the same task. The task belongs to
    nobody, so a client that hangs up cancels nothing.
-3. Across processes a lease decides who refreshes. Whoever does not get it waits until the stored grant has changed.
-   Whoever gets it reads the grant again first: it may have been refreshed just before.
-4. The new tokens are written, in place of exactly the grant that was read, before anybody uses them: a holder whose
-   lease ran out cannot overwrite what its successor wrote. Writing is retried while the store is away, because the
-   old refresh token may be dead by now.
-5. Only `invalid_grant` ends the grant, and only if nobody has replaced it meanwhile. Any other failure is
-   remembered for a few seconds, so that a crowd does not storm TikTok, and leaves everything as it is.
+3. Across processes a lease decides who refreshes. It is short, so that a holder that died is soon followed, and the
+   holder prolongs it while TikTok is slow. Whoever does not get it waits until the stored grant has changed, which the
+   store tells; a look now and then is for when it does not. Whoever gets it reads the grant again first: it may have
+   been refreshed just before.
+4. The fence is the grant itself. New tokens are written in place of exactly the record they were made from, or of one
+   that still has the same refresh token, before anybody uses them: a holder whose lease ran out cannot overwrite what
+   a successor or a new sign-in wrote, and nobody can overwrite what it has got. Writing is retried while the store is
+   away, because the old refresh token may be dead by now.
+5. Before TikTok is asked, it is written down that this refresh token is on its way, and taken back once TikTok's word
+   is known. If the word never comes (a holder dies, an answer is lost), TikTok may have rotated the token, and the new
+   one is lost. The next holder sees that note. It tries the same token all the same, as it may not have been rotated;
+   if that is dead, the access token serves for as long as it lives, and only then are people asked to sign in.
+6. Without such a note, `invalid_grant` ends the grant, as does an answer about somebody else. Any other failure leaves
+   everything as it is, and is remembered for a few seconds by all processes, so that no crowd storms TikTok.
+
+Times are compared within a process, or with generous margins: clocks may differ by minutes.
 """
 
 from __future__ import annotations
@@ -20,22 +29,26 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import GrantDead, ProviderError, ProviderUnavailable, StoreUnavailable
 from gateway.flows.ports import Provider, Store
+from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, RefreshAttempts
 from gateway.flows.sessions import Sessions, StoredGrant
 from gateway.telemetry.logs import log
 
-LEASE: Final = timedelta(seconds=45)
-"""Longer than one exchange with TikTok may take, so that a slow TikTok does not bring a second refresher."""
+LEASE: Final = timedelta(seconds=6)
+"""How soon a holder that died is followed."""
+RENEW: Final = LEASE / 3
+"""How often a holder prolongs its lease."""
 WAIT: Final = timedelta(seconds=30)
 """Longest time a request waits for a refresh."""
-POLL: Final = timedelta(milliseconds=150)
+POLL: Final = timedelta(milliseconds=500)
 """How often a process looks whether another one has finished (one look a grant, not one a request)."""
-REMEMBER_FAILURE: Final = timedelta(seconds=5)
+KEEP_TRYING: Final = timedelta(seconds=45)
+"""How long new tokens are tried to be written to a store that is away."""
 
 
 class Refresh:
@@ -48,6 +61,9 @@ class Refresh:
         self._clock = clock
         self._running: dict[str, asyncio.Task[Grant | None]] = {}
         self._failed: dict[str, tuple[datetime, ProviderError]] = {}
+        self._attempts = RefreshAttempts(store)
+        self._changed = KeyChanges()
+        store.follow(self._changed.note)
         self._profiles: set[asyncio.Task[None]] = set()
 
     async def fresh(self, key: str, grant: Grant) -> Grant | None:
@@ -62,7 +78,8 @@ class Refresh:
             if not self._has_failed(key, now):
                 self._start(key)
             return grant
-        return await self.renew(key)
+        renewed = await self.renew(key)
+        return renewed if renewed is not None and renewed.is_usable(self._clock()) else None
 
     async def renew(self, key: str, *, force: bool = False) -> Grant | None:
         """Refresh if it is due, or wait for the refresh that runs; returns and raises as `fresh` does.
@@ -77,13 +94,21 @@ class Refresh:
                 # shielded: the refresh goes on when this request is cancelled
                 return await asyncio.shield(self._start(key, force=force))
         except TimeoutError:
+            stored = await self._sessions.read_grant(key)
+            if stored is not None and stored.grant.is_usable(self._clock()):
+                return stored.grant
             raise ProviderUnavailable("the refresh of the access token takes too long") from None
+
+    @property
+    def under_way(self) -> set[asyncio.Task[Any]]:
+        """The tasks that run now."""
+        return {*self._running.values(), *self._profiles}
 
     async def close(self) -> None:
         """Let the refreshes under way finish: each may hold the only copy of a rotated token."""
-        under_way = {*self._running.values(), *self._profiles}
+        under_way = self.under_way
         if under_way:
-            await asyncio.wait(under_way, timeout=LEASE.total_seconds())
+            await asyncio.wait(under_way, timeout=KEEP_TRYING.total_seconds())
 
     def _has_failed(self, key: str, now: datetime) -> ProviderError | None:
         until, error = self._failed.get(key, (now, None))
@@ -105,57 +130,85 @@ class Refresh:
         self._running.pop(key, None)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ProviderError):
-            self._failed[key] = (self._clock() + REMEMBER_FAILURE, error)
+            self._failed[key] = (self._clock() + FAILURE_LASTS, error)
         if error is not None:
             log.warning("refresh_failed", reason=str(error), code=getattr(error, "code", "internal_error"))
 
     def _is_wanted(self, grant: Grant, forced_at: datetime | None) -> bool:
         """Whether this grant still needs what was asked for; somebody else may have done it meanwhile."""
-        if forced_at is not None and grant.tokens.refresh_token:
+        if forced_at is not None and grant.is_renewable:
             return grant.tokens.obtained_at < forced_at
         return grant.is_refresh_due(self._clock())
 
     async def _refresh(self, key: str, forced_at: datetime | None) -> Grant | None:
         holder, lease = secrets.token_hex(8), build_lease_key(key)
-        while not await self._store.acquire_lease(lease, holder, int(LEASE.total_seconds() * 1000)):
-            await asyncio.sleep(POLL.total_seconds())
+        while not await self._store.acquire_lease(lease, holder, _milliseconds(LEASE)):
+            await self._changed.wait(key, POLL.total_seconds())
             stored = await self._sessions.read_grant(key)
             if stored is None or not self._is_wanted(stored.grant, forced_at):
                 return stored.grant if stored is not None else None
+        holding = asyncio.create_task(self._hold(lease, holder), name="lease")
         try:
             return await self._refresh_as_holder(key, forced_at)
         finally:
+            holding.cancel()
             await _quietly(self._store.release_lease(lease, holder))
+
+    async def _hold(self, lease: str, holder: str) -> None:
+        """Prolong the lease; if it was lost all the same, the fence holds."""
+        while True:
+            await asyncio.sleep(RENEW.total_seconds())
+            await _quietly(self._store.renew_lease(lease, holder, _milliseconds(LEASE)))
 
     async def _refresh_as_holder(self, key: str, forced_at: datetime | None) -> Grant | None:
         stored = await self._sessions.read_grant(key)
         if stored is None or not self._is_wanted(stored.grant, forced_at):
             return stored.grant if stored is not None else None
+        attempts = self._attempts
+        await attempts.raise_recent_failure(key)
+        unsure = await attempts.begin(key, stored.grant.tokens.refresh_token)
         try:
             tokens = await self._provider.refresh(stored.grant.tokens)
         except GrantDead:
-            return await self._end(stored)
+            ended = await (self._lose(stored) if unsure else self._end(stored))
+            await _quietly(attempts.forget(key))
+            return ended
+        except ProviderError as error:
+            await _quietly(attempts.note_failure(key, error))
+            raise
         if tokens.open_id != stored.grant.subject:
             log.error("refresh_answered_other_subject", advice="the grant was ended; tell TikTok's support")
             return await self._end(stored)
-        return await self._save(stored, tokens)
+        grant = await self._save(stored, tokens)
+        await _quietly(attempts.forget(key))
+        return grant
 
     async def _save(self, stored: StoredGrant, tokens: TokenSet) -> Grant | None:
-        grant = stored.grant.with_tokens(tokens)
-        give_up_at = self._clock() + LEASE
+        """Write new tokens down, whatever it takes; returns what is stored then."""
+        spent, give_up_at = stored.grant.tokens.refresh_token, self._clock() + KEEP_TRYING
         while True:
             try:
-                replaced = await self._sessions.replace_grant(stored, grant)
-                break
+                replaced = await self._sessions.replace_grant(stored, stored.grant.with_tokens(tokens))
+                current = await self._sessions.read_grant(stored.key)
             except StoreUnavailable:
                 if self._clock() >= give_up_at:
                     raise
                 await asyncio.sleep(POLL.total_seconds())
-        current = await self._sessions.read_grant(stored.key)
-        if replaced and current is not None and grant.is_profile_stale(self._clock()):
+                continue
+            if replaced or current is None or current.grant.tokens.refresh_token != spent:
+                break
+            stored = current  # something else of the grant has changed
+        if replaced and current is not None and current.grant.is_profile_stale(self._clock()):
             task = asyncio.create_task(self._renew_profile(current), name="profile")
             self._profiles.add(task)
             task.add_done_callback(self._profiles.discard)
+        return current.grant if current is not None else None
+
+    async def _lose(self, stored: StoredGrant) -> Grant | None:
+        """The refresh token is dead, and its successor was lost: the access token serves for as long as it lives."""
+        log.warning("refresh_token_lost", advice="TikTok's answer to an earlier refresh never came")
+        await self._sessions.replace_grant(stored, stored.grant.without_refresh())
+        current = await self._sessions.read_grant(stored.key)
         return current.grant if current is not None else None
 
     async def _renew_profile(self, stored: StoredGrant) -> None:
@@ -177,9 +230,13 @@ class Refresh:
         return None
 
 
-async def _quietly(call: Awaitable[None]) -> None:
-    """A lease that cannot be given back runs out by itself."""
+def _milliseconds(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)
+
+
+async def _quietly(call: Awaitable[object]) -> None:
+    """Do what is not needed for the result: a lease runs out by itself, and so does a note."""
     try:
         await call
     except StoreUnavailable as error:
-        log.info("lease_not_given_back", reason=str(error))
+        log.info("refresh_not_tidied_up", reason=str(error))

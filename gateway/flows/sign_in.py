@@ -6,9 +6,8 @@ it is, the attempt is taken (once, atomically), and only then is the code redeem
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -33,12 +32,13 @@ from gateway.core.sign_in import (
 )
 from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
 from gateway.core.urls import ReturnTo
-from gateway.errors import AttemptUnknown, AttemptWithoutCookie, ProviderError, ProviderUnavailable, TooManyAttempts
+from gateway.errors import AttemptUnknown, AttemptWithoutCookie, ProviderError, ProviderUnavailable
+from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Store
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
 
-ATTEMPTS_WINDOW: Final = timedelta(minutes=1)
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -51,7 +51,6 @@ class AuthorizationPlan(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     pkce: ChallengeForm
     always_ask: bool
-    attempts_per_minute: int  # for one client address; 0 = unlimited
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -80,6 +79,8 @@ class SignIn:
         provider: Provider,
         keyring: Keyring,
         plan: AuthorizationPlan,
+        limit: AttemptLimit,
+        disconnect: Disconnect,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -88,6 +89,8 @@ class SignIn:
         self._provider = provider
         self._keyring = keyring
         self._plan = plan
+        self._limit = limit
+        self._disconnect = disconnect
         self._clock = clock
 
     def next_turn(self, binding: Binding | None) -> Binding:
@@ -98,9 +101,9 @@ class SignIn:
         """Write an attempt and return TikTok's address for it.
 
         `binding` is that of `next_turn`: all tabs of a browser share it.
-        Raises `TooManyAttempts` beyond the limit for one address.
+        Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
         """
-        await self.count_attempt(client_address)
+        await self._limit.count(client_address)
         plan, state = self._plan, new_state()
         verifier = new_verifier() if plan.pkce != "off" else None
         attempt = begin_attempt(
@@ -144,6 +147,7 @@ class SignIn:
         await self._remember_finished(callback, attempt)
         tokens = await self._provider.redeem(code)
         grant = await self._read_grant(tokens)
+        await self._disconnect.withdraw(grant.subject)
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
         if presented is not None:
             await self._sessions.end(presented)
@@ -164,19 +168,6 @@ class SignIn:
         if finished is None or finished.binding != hash_binding(binding.value):
             return None
         return finished.return_to
-
-    async def count_attempt(self, client_address: str) -> None:
-        """Count what an anonymous visitor makes us write. Raises `TooManyAttempts` beyond the limit."""
-        limit = self._plan.attempts_per_minute
-        if limit == 0 or not client_address:
-            return  # without an address everybody would share one limit
-        window = int(self._clock().timestamp() // ATTEMPTS_WINDOW.total_seconds())
-        address = hashlib.sha256(client_address.encode()).hexdigest()[:32]
-        count = await self._store.increment(
-            f"attempts-from:{address}:{window}", ttl=int(ATTEMPTS_WINDOW.total_seconds())
-        )
-        if count > limit:
-            raise TooManyAttempts(f"more than {limit} sign-ins a minute from one address")
 
     async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
         if callback.state is None:
@@ -204,7 +195,9 @@ class SignIn:
         except ProviderError as error:
             log.warning("profile_not_read", reason=str(error), code=error.code)
             known = await self._sessions.read_profile(tokens.open_id)
-            return Grant(tokens=tokens, profile=known or Profile(open_id=tokens.open_id), profile_read_at=_NEVER)
+            profile = known or Profile(open_id=tokens.open_id)
+            return Grant(tokens=tokens, profile=profile, profile_read_at=_NEVER, granted_at=self._clock())
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")
-        return Grant(tokens=tokens, profile=profile, profile_read_at=self._clock())
+        now = self._clock()
+        return Grant(tokens=tokens, profile=profile, profile_read_at=now, granted_at=now)

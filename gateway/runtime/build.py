@@ -15,16 +15,20 @@ from gateway.core.keyring import Keyring, read_secret_key
 from gateway.core.policy import Access, Policy, Route
 from gateway.core.request import Limits
 from gateway.core.session import SessionLimits
-from gateway.errors import StoreUnavailable
+from gateway.errors import SettingsError, StoreUnavailable
+from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.authentication import Authentication
-from gateway.flows.disconnect import Disconnect
+from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.gate import Gate
 from gateway.flows.kept_posts import KeptPosts
+from gateway.flows.live import Live, Watch
 from gateway.flows.memory import Memory
+from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in import AuthorizationPlan, SignIn
+from gateway.flows.webhook import Webhook
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
 from gateway.runtime.boards import Boards
@@ -40,15 +44,16 @@ from gateway.web.account_pages import AccountPages
 from gateway.web.answers import Answers
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
+from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.kept_post_pages import KeptPostPages
-from gateway.web.live import LiveSockets
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
 from gateway.web.pipeline import Pipeline
 from gateway.web.proxy_door import ReverseProxyDoor
 from gateway.web.scope import HeadReader
 from gateway.web.sign_in_pages import SignInPages
+from gateway.web.webhook_page import WebhookPage
 
 Clock = Callable[[], datetime]
 
@@ -71,7 +76,9 @@ class Generation:
     provider: Provider
     sessions: Sessions
     refresh: Refresh
-    live: LiveSockets
+    live: Live
+    watch: Watch
+    outbox: Outbox
     metrics: Metrics
     readiness: Readiness
     upstreams: tuple[ReverseProxy, ...]
@@ -79,6 +86,8 @@ class Generation:
 
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
+        await self.watch.close()
+        await self.outbox.close()
         await self.refresh.close()
         await self.provider.close()
         await self.store.close()
@@ -176,7 +185,7 @@ def build(
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
     session_cookie, binding_cookie = build_cookies(settings)
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
-    metrics, live, readiness = Metrics(boards.metrics, worker), LiveSockets(), Readiness(store)
+    metrics, live, readiness = Metrics(boards.metrics, worker), Live(), Readiness(store)
 
     sessions = Sessions(store, keyring, limits, client_key=settings.tiktok.client_key)
     refresh = Refresh(store, sessions, provider, clock=clock)
@@ -189,8 +198,20 @@ def build(
         Memory(store, settings.session.cache_for),
         clock=clock,
     )
-    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), clock=clock)
-    kept_posts = KeptPosts(store, keyring, sign_in.count_attempt)
+    watch = Watch(live, gate, clock=clock)
+    store.follow(watch.note)
+    store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
+    attempt_limit = AttemptLimit(
+        store,
+        of_network=settings.limits.sign_in_attempts,
+        of_all=settings.limits.sign_in_attempts_of_all,
+        clock=clock,
+    )
+    find_door = lambda: everything["default"]  # noqa: E731 -- the doors are made below
+    outbox = Outbox(store, keyring, _build_performers(settings, provider, find_door, gate, clock), clock=clock)
+    disconnect = Disconnect(sessions, outbox, clock=clock)
+    sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, disconnect, clock=clock)
+    kept_posts = KeptPosts(store, keyring, attempt_limit.count)
 
     reader = build_reader(settings)
     answers = Answers(
@@ -214,7 +235,6 @@ def build(
             sign_in=sign_in,
             forward_auth=forward_auth,
             session_limits=limits,
-            live=live,
             metrics=metrics,
         ),
         account=AccountPages(
@@ -222,13 +242,13 @@ def build(
             authentication=authentication,
             sessions=sessions,
             refresh=refresh,
-            disconnect=Disconnect(sessions, refresh, provider, clock=clock),
+            disconnect=disconnect,
             session_limits=limits,
-            live=live,
             clock=clock,
         ),
         kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
+        webhook=WebhookPage(_build_webhook(settings, store, sessions, outbox, clock)),
         answers=answers,
         readiness=readiness,
     )
@@ -240,6 +260,8 @@ def build(
     everything: dict[str, Door] = {**doors}
     if app is not None:
         everything["default"] = InProcessDoor(app, own_cookies=own_cookies)
+    if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
+        raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
         Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
     )
@@ -264,10 +286,42 @@ def build(
         sessions=sessions,
         refresh=refresh,
         live=live,
+        watch=watch,
+        outbox=outbox,
         metrics=metrics,
         readiness=readiness,
         upstreams=tuple(proxies.values()),
         fast_path=FastPath(reader, shared) if app is None and doors else None,
+    )
+
+
+def _build_performers(
+    settings: Settings, provider: Provider, find_door: Callable[[], Door], gate: Gate, clock: Clock
+) -> dict[str, Perform]:
+    performers: dict[str, Perform] = {REVOCATION: Revocation(provider, clock=clock)}
+    path, public = settings.tiktok.webhook.forward_to, urlsplit(settings.public_url)
+    if path is not None:
+        reserved = gate.identity_headers.reserved
+        performers[EVENT] = EventDelivery(
+            find_door, path=path, host=public.netloc, scheme=public.scheme, reserved=reserved
+        )
+    return performers
+
+
+def _build_webhook(
+    settings: Settings, store: Store, sessions: Sessions, outbox: Outbox, clock: Clock
+) -> Webhook | None:
+    webhook = settings.tiktok.webhook
+    if not webhook.enabled:
+        return None
+    return Webhook(
+        store,
+        sessions,
+        client_key=settings.tiktok.client_key,
+        client_secret=settings.tiktok.client_secret.get_secret_value(),
+        tolerance=webhook.tolerance,
+        pass_on=EventQueue(outbox) if webhook.forward_to is not None else None,
+        clock=clock,
     )
 
 
@@ -311,5 +365,4 @@ def _build_plan(settings: Settings) -> AuthorizationPlan:
         scopes=tuple(tiktok.scopes),
         pkce=tiktok.pkce,
         always_ask=tiktok.always_ask,
-        attempts_per_minute=settings.limits.sign_in_attempts,
     )

@@ -105,6 +105,7 @@ async def serve(
         asyncio.create_task(each.serve(sockets=[listener]), name="server")
         for each, listener in zip(servers, sockets, strict=True)
     ]
+    generation.outbox.start()
     _settle_memory()
     with _signals(generation, servers) as stop:
         if parent is not None:
@@ -265,8 +266,8 @@ def _signals(generation: Generation, servers: list[uvicorn.Server]) -> Generator
         if generation.readiness.draining:
             servers[0].force_exit = True
         generation.readiness.draining = True
-        log.info("stopping", websockets=len(generation.live))
-        generation.live.close_all()
+        log.info("stopping", websockets=generation.live.count_websockets())
+        generation.live.close_websockets()
         servers[0].should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -23,6 +23,7 @@ from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
 from gateway.errors import GatewayError, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
+from gateway.flows.live import GRACE, why
 from gateway.server.client import Client
 from gateway.server.known import Destination, KnownBlock, Permit
 from gateway.server.lane import Shared
@@ -46,6 +47,7 @@ class FastExchange(Exchange):
     done = False
     is_websocket = False
     _head: RequestHead | None = None
+    passage: Passage | None = None  # what let it in
     _permit: Permit | None = None
     _request = b""  # its head, as the upstream is sent it
     _body: RequestBody | None = None  # of the request
@@ -153,6 +155,7 @@ class FastExchange(Exchange):
     def enter(self, permit: Permit) -> None:
         """Let the request in; it is sent with the next `flush`."""
         self._permit = permit
+        self.passage = permit.passage
         destination = self.destination
         known = self.known
         sender = known.sender
@@ -302,7 +305,7 @@ class FastExchange(Exchange):
         self.client_address = self.known.sender.origin.client_address
         join(self, self._client, self._connection, passage, self._shared, rest)
         # it may last for days, and there may be thousands
-        for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known"):
+        for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known", "passage"):
             self.__dict__.pop(name, None)
 
     def on_tick(self) -> None:
@@ -335,6 +338,11 @@ class FastExchange(Exchange):
             self.report()
 
     # Ends
+
+    def end(self, code: int) -> None:
+        """End the request, unless it ends by itself in time: whom it was for is no longer let in."""
+        left = self.began_at + GRACE - perf_counter()
+        asyncio.get_running_loop().call_later(max(0.0, left), self._fail, why(code))
 
     def _retry_or_fail(self, error: UpstreamError) -> None:
         connection = self._connection

@@ -17,6 +17,7 @@ from typing import Final
 from gateway.core.headers import Fields
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
+from gateway.flows.live import Live
 from gateway.server.block import BlockReader
 from gateway.server.client import Client
 from gateway.server.fast_exchange import FastExchange
@@ -39,6 +40,11 @@ class FastPath:
         self._shared = shared
         self._blocks = BlockReader(reader, shared.pipeline, shared.own_cookies)
         self._destinations: Memo[tuple[bytes, str], Destination] = Memo(MOST_DESTINATIONS)
+
+    @property
+    def live(self) -> Live:
+        """What is under way, for those who are signed in."""
+        return self._shared.live
 
     def read_block(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
         """Return what is known of a header block; None leaves the request to the parser."""

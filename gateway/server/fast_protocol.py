@@ -6,6 +6,7 @@ hand at a time: what is pipelined behind it queues as uvicorn's pipeline does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
@@ -90,12 +91,28 @@ class FastHttpProtocol(StrictHttpProtocol):
         if len(data) > left:
             self.data_received(data[left:])
 
+    @property
+    def under_way(self) -> FastExchange | None:
+        """The request in hand, if it is on the short way."""
+        return self._exchange
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; whoever ends requests finds the one in hand."""
+        super().connection_made(transport)
+        self.fast_path.live.carriers.add(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is in hand."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
+        self.fast_path.live.carriers.discard(self)
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol."""
+        self.fast_path.live.carriers.discard(self)
+        super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
         """The client is slow: so must the upstream be."""
@@ -248,6 +265,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def leave_to(self, tunnel: Tunnel) -> bytes:
         """Hand the connection over for good; returns what has been received since the request."""
         self.connections.discard(self)
+        self.fast_path.live.carriers.discard(self)
         self.guard.replace(self, tunnel)
         self._exchange = None
         self.parser = None  # type: ignore[assignment]  # it refers back to this object

@@ -8,10 +8,10 @@ import msgspec
 
 from gateway.core.decision import Allow
 from gateway.core.response import Head
+from gateway.flows.live import Live
 from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
-from gateway.web.live import LiveSockets
 from gateway.web.pipeline import Pipeline
 from gateway.web.proxy_door import ReverseProxyDoor
 
@@ -49,6 +49,6 @@ class Shared(msgspec.Struct, frozen=True):
     lanes: dict[str, Lane]  # by the name of the upstream
     metrics: Metrics
     lines: RequestLines | None  # the short way to the log
-    live: LiveSockets
+    live: Live
     own_cookies: frozenset[bytes]
     websocket_idle: float  # seconds; 0: no limit

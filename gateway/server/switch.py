@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.response import Field
 from gateway.errors import UpstreamBroken
 from gateway.flows.gate import Passage
+from gateway.flows.live import OpenSocket
 from gateway.server.lane import Shared
 from gateway.upstream.connection import Connection
 from gateway.upstream.tunnel import Tunnel
@@ -41,7 +42,7 @@ def join(
 
     def ended() -> None:
         shared.metrics.add_websockets(-1)
-        shared.live.discard(socket)
+        shared.live.opened.discard(socket)
         guard.discard(tunnel)
         connection.connection_lost(None)
         exchange.report()
@@ -55,5 +56,6 @@ def join(
         ended=ended,
     )
     shared.metrics.add_websockets(1)
-    socket = shared.live.add(passage.session_key, tunnel.close)
+    socket = OpenSocket(passage, tunnel.close)
+    shared.live.opened.add(socket)
     tunnel.start(client.leave_to(tunnel), rest)

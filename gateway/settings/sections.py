@@ -51,6 +51,24 @@ _UNTOUCHABLE: Final = re.compile(
 )
 
 
+class WebhookSettings(Part):
+    """TikTok's webhooks: {public_url}{prefix}/webhook is the address to register."""
+
+    enabled: bool = True
+    """Take webhooks."""
+    tolerance: Duration = timedelta(hours=73)
+    """Oldest signature taken; TikTok tries for 72 hours."""
+    forward_to: str | None = None
+    """Path of the app to which every event is passed on, by a POST with X-Gateway-Event."""
+
+    @field_validator("forward_to")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path like /tiktok/events")
+        return path
+
+
 Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
@@ -67,6 +85,8 @@ class TikTokSettings(Part):
     """Form of the PKCE challenge: hex (TikTok's), base64url (RFC 7636) or off."""
     always_ask: bool = False
     """Always show TikTok's consent page, so that people can switch accounts."""
+    webhook: WebhookSettings = WebhookSettings(enabled=False)
+    """TikTok's webhooks; off unless given."""
     authorize_url: Endpoint = "https://www.tiktok.com/v2/auth/authorize/"
     """Authorization endpoint; another one for simulators."""
     token_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/token/"  # noqa: S105
@@ -221,7 +241,9 @@ class LimitsSettings(Part):
     connections_per_address: int = Field(default=1000, ge=0)
     """Most connections of one client address at once, trusted proxies aside; 0 for no limit."""
     sign_in_attempts: int = Field(default=30, ge=0)
-    """Most sign-ins begun from one address in a minute; 0 for no limit."""
+    """Most sign-ins begun from one address (IPv6: one /64) in a minute; 0 for no limit."""
+    sign_in_attempts_of_all: int = Field(default=6000, ge=0)
+    """Most sign-ins begun by all together in a minute; 0 for no limit. It bounds what strangers can fill Redis with."""
 
 
 class AdminSettings(Part):

@@ -36,7 +36,7 @@ async def user_info(request: Request) -> Response:
     """Tell about the person whose token this is."""
     simulator: Simulator = request.app.state.simulator
     simulator.calls["user_info"] += 1
-    trouble = await outage(simulator.troubles, simulator.troubles.user_info_delay)
+    trouble = await outage(request, simulator.troubles, simulator.troubles.user_info_delay)
     if trouble is not None:
         return trouble
     if simulator.troubles.user_info_error:

@@ -32,7 +32,7 @@ async def token(request: Request) -> Response:
     simulator: Simulator = request.app.state.simulator
     form, refusal = await _read_form(request)
     simulator.calls[f"token:{form.get('grant_type', '?')}"] += 1
-    trouble = await outage(simulator.troubles, simulator.troubles.token_delay)
+    trouble = await outage(request, simulator.troubles, simulator.troubles.token_delay)
     if trouble is not None or refusal is not None:
         return trouble or refusal or Response()
     try:
@@ -59,7 +59,7 @@ async def revoke(request: Request) -> Response:
     simulator: Simulator = request.app.state.simulator
     simulator.calls["revoke"] += 1
     form, refusal = await _read_form(request)
-    trouble = await outage(simulator.troubles, simulator.troubles.token_delay)
+    trouble = await outage(request, simulator.troubles, simulator.troubles.token_delay)
     if trouble is not None or refusal is not None:
         return trouble or refusal or Response()
     try:

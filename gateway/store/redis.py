@@ -108,7 +108,7 @@ class RedisStore:
         self.timeout = timeout
         self._reader = reader
         self._feed = feed
-        self._changed: Callable[[str | None], None] | None = None
+        self._followers: list[Callable[[str | None], None]] = []
         self._reads = ReadBatch(self._fetch)
         self._replace = client.register_script(_REPLACE)
         self._add_member = client.register_script(_ADD_MEMBER)
@@ -120,20 +120,20 @@ class RedisStore:
     @property
     def following(self) -> bool:
         """Whether every change is being told now."""
-        return self._changed is not None and (self._feed is None or self._feed.up)
+        return bool(self._followers) and (self._feed is None or self._feed.up)
 
     def follow(self, changed: Callable[[str | None], None]) -> None:
         """Have each change told. The feed of others' changes starts with the first read: it needs an event loop."""
-        self._changed = changed
+        self._followers.append(changed)
 
     def _tell(self, key: str) -> None:
         """Tell a change of our own at once: the feed's word takes its way through Redis."""
-        if self._changed is not None:
-            self._changed(key)
+        for changed in self._followers:
+            changed(key)
 
     def _tell_fed(self, key: str | None) -> None:
-        if self._changed is not None:
-            self._changed(key.removeprefix(self._prefix) if key is not None else None)
+        for changed in self._followers:
+            changed(key.removeprefix(self._prefix) if key is not None else None)
 
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
@@ -149,7 +149,7 @@ class RedisStore:
 
     @_bounded
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
-        if self._feed is not None and self._changed is not None:
+        if self._feed is not None and self._followers:
             self._feed.start(self._tell_fed)
         full = [self._prefix + key for key in keys]
         return list(await (self._client.mget(full) if self._reader is None else self._reader.read(full)))

@@ -20,7 +20,6 @@ from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.web.answers import Answers
-from gateway.web.live import LiveSockets
 from gateway.web.pages import AccountView, Device, describe_user_agent
 from gateway.web.reading import head_of, read_form, request_id_of, rfc3339
 from gateway.web.responses import Answer, json_answer, page, redirect
@@ -41,7 +40,6 @@ class AccountPages:
         refresh: Refresh,
         disconnect: Disconnect,
         session_limits: SessionLimits,
-        live: LiveSockets,
         clock: Callable[[], datetime],
     ) -> None:
         self._answers = answers
@@ -50,7 +48,6 @@ class AccountPages:
         self._refresh = refresh
         self._disconnect = disconnect
         self._limits = session_limits
-        self._live = live
         self._clock = clock
 
     async def sign_out_page(self, request: Request) -> Answer:
@@ -75,8 +72,7 @@ class AccountPages:
         signed_in = await self._authentication.peek(head_of(request))
         if signed_in is None:
             return self._answers.unauthenticated(request_id_of(request))
-        for session_key in await self._disconnect.disconnect(signed_in):
-            self._live.close_session(session_key)
+        await self._disconnect.disconnect(signed_in.grant)
         if not shows_page(head_of(request)):
             return self._ended(request, "")
         html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")
@@ -147,12 +143,9 @@ class AccountPages:
 
     async def _end(self, signed_in: SignedIn, *, everywhere: bool) -> None:
         if everywhere:
-            keys = await self._sessions.end_all(signed_in.session.subject, self._clock())
+            await self._sessions.end_all(signed_in.session.subject, self._clock())
         else:
             await self._sessions.end(signed_in)
-            keys = (signed_in.session_key,)
-        for key in keys:
-            self._live.close_session(key)
 
     def _ended(self, request: Request, location: str) -> Answer:
         extra = (*self._forget_cookie(), *self._answers.forget_turns(head_of(request)), CLEAR_CACHE)

@@ -16,6 +16,7 @@ from gateway.web.kept_post_pages import KeptPostPages
 from gateway.web.reading import head_of
 from gateway.web.responses import Answer, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
+from gateway.web.webhook_page import WebhookPage
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -31,6 +32,7 @@ class Endpoints:
         account: AccountPages,
         kept_posts: KeptPostPages,
         forward_auth: ForwardAuth,
+        webhook: WebhookPage,
         answers: Answers,
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
@@ -47,6 +49,7 @@ class Endpoints:
             "kept_post": {"GET": kept_posts.show},
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
+            "webhook": {"POST": webhook},
             "livez": {"GET": self.livez},
             "readyz": {"GET": self.readyz},
             "static/{name}": {"GET": self.static},

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
+from gateway.flows.live import GRACE, Live, OpenSocket, why
 from gateway.telemetry.metrics import Metrics
 from gateway.web.doors import Doors
 from gateway.web.exchange import Exchange, Receive, Send
-from gateway.web.live import LiveSockets
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, read_from
 from gateway.web.responses import Answer, refuse_websocket, send_answer
@@ -32,7 +33,7 @@ class GatewayMiddleware:
         pipeline: Pipeline,
         reader: HeadReader,
         own_pages: Any,
-        live: LiveSockets,
+        live: Live,
         metrics: Metrics,
     ) -> None:
         self._doors = doors
@@ -66,16 +67,34 @@ class GatewayMiddleware:
             case Passage() as passage if head.websocket:
                 await self._hold_websocket(head, passage, exchange, scope, receive, send)
             case Passage() as passage:
-                await self._doors.open(head, passage, exchange.request_id, scope, receive, send)
+                await self._hold_request(head, passage, exchange, scope, receive, send)
             case Answer() as answer:
                 await _send(answer, send, scope)
+
+    async def _hold_request(
+        self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request that ends when its session does. Raises the error for that."""
+        request = _OpenRequest(passage, exchange)
+        self._live.opened.add(request)
+        try:
+            await self._doors.open(head, passage, exchange.request_id, scope, receive, send)
+        except asyncio.CancelledError:
+            if request.code is None:
+                raise
+            request.task.uncancel()
+            raise why(request.code) from None
+        finally:
+            request.over = True
+            self._live.opened.discard(request)
 
     async def _hold_websocket(
         self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
         task = asyncio.ensure_future(self._doors.open(head, passage, exchange.request_id, scope, receive, send))
-        socket = self._live.add(passage.session_key, lambda _: _cancel(task))
+        socket = OpenSocket(passage, lambda _: _cancel(task))
+        self._live.opened.add(socket)
         self._metrics.add_websockets(1)
         try:
             await task
@@ -87,7 +106,30 @@ class GatewayMiddleware:
                 await send({"type": "websocket.close", "code": socket.close_code, "reason": ""})
         finally:
             self._metrics.add_websockets(-1)
-            self._live.discard(socket)
+            self._live.opened.discard(socket)
+
+
+class _OpenRequest:
+    """A request under way; the current task serves it."""
+
+    def __init__(self, passage: Passage, exchange: Exchange) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 -- an ASGI app runs in one
+        self.passage: Passage | None = passage
+        self.code: int | None = None  # once it was ended
+        self.over = False
+        self.task = task
+        self._exchange = exchange
+
+    def end(self, code: int) -> None:
+        """End it, unless it ends by itself in time."""
+        left = self._exchange.began_at + GRACE - time.perf_counter()
+        asyncio.get_running_loop().call_later(max(0.0, left), self._cut, code)
+
+    def _cut(self, code: int) -> None:
+        if self.code is None and not self.over:
+            self.code = code
+            self.task.cancel()
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

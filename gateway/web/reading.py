@@ -20,6 +20,8 @@ HEAD_KEY: Final = "gateway.head"
 EXCHANGE_KEY: Final = "gateway.exchange"
 MAX_FORM: Final = 4096
 """Largest form taken by the gateway's own pages, in bytes."""
+MAX_OWN_BODY: Final = 64 * 1024
+"""Largest body of any request to the gateway itself, in bytes: a webhook."""
 
 
 def head_of(request: Request) -> RequestHead:

@@ -15,7 +15,6 @@ from gateway.flows.sign_in import SignIn
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
-from gateway.web.live import LiveSockets
 from gateway.web.reading import head_of, read_rd, request_id_of
 from gateway.web.responses import Answer, redirect
 
@@ -31,7 +30,6 @@ class SignInPages:
         sign_in: SignIn,
         forward_auth: ForwardAuth,
         session_limits: SessionLimits,
-        live: LiveSockets,
         metrics: Metrics,
     ) -> None:
         self._answers = answers
@@ -39,7 +37,6 @@ class SignInPages:
         self._sign_in = sign_in
         self._forward_auth = forward_auth
         self._limits = session_limits
-        self._live = live
         self._metrics = metrics
 
     async def sign_in_page(self, request: Request) -> Answer:
@@ -83,8 +80,6 @@ class SignInPages:
             self._metrics.count_sign_in(error.code)
             raise
         self._metrics.count_sign_in("completed")
-        if presented is not None:
-            self._live.close_session(presented.session_key)
         cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
         extra = ((b"set-cookie", cookie), self._answers.binding_header(completed.binding))
         return redirect(302, completed.return_to, extra=extra)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -23,16 +23,18 @@ from gateway.core.headers import in_process_headers
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead, read_head
 from gateway.core.response import client_headers
-from gateway.errors import ContentTooLarge, GatewayError
+from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.kept_posts import ReadBody
+from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, Message
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_FORM
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY
 from gateway.web.responses import Answer
 from gateway.web.scope import HeadReader
+from gateway.web.wsgi_body import LimitedInput, LiveBody
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -82,6 +84,7 @@ class WsgiGateway:
         reader: HeadReader,
         own_pages: Any,
         own_cookies: frozenset[bytes],
+        live: Live,
         metrics: Metrics,
         close: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -91,6 +94,7 @@ class WsgiGateway:
         self._reader = reader
         self._own_pages = own_pages
         self._own_cookies = own_cookies
+        self._live = live
         self._metrics = metrics
         self.loop = LoopThread()
 
@@ -128,7 +132,7 @@ class WsgiGateway:
     async def _own_page(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Answer:
         """Run a page of the gateway's own, whose requests and answers are small and whole."""
         sent: list[Message] = []
-        body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MAX_FORM + 1))
+        body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MAX_OWN_BODY + 1))
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -174,7 +178,7 @@ class WsgiGateway:
 
         try:
             body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
-            return body
+            return body if passage.caller is None else LiveBody(body, passage, self._live)
         except GatewayError as error:
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.status:
@@ -211,38 +215,6 @@ class WsgiGateway:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
         return inner
-
-
-class LimitedInput:
-    """A request body that ends in `ContentTooLarge` beyond its limit (PEP 3333, "Input and Error Streams").
-
-    Where a length was announced it has been checked; this is for bodies that come in chunks.
-    """
-
-    def __init__(self, body: Any, limit: int) -> None:
-        self._body = body
-        self._left = limit
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to so many bytes; a negative number reads all."""
-        return self._count(self._body.read(self._left + 1 if size < 0 else size))
-
-    def readline(self, size: int = -1) -> bytes:
-        """Read a line, or as much of it."""
-        return self._count(self._body.readline(self._left + 1 if size < 0 else size))
-
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        """Read all lines."""
-        return list(self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def _count(self, data: bytes) -> bytes:
-        self._left -= len(data)
-        if self._left < 0:
-            raise ContentTooLarge("a request body of more bytes than the route allows")
-        return data
 
 
 def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:

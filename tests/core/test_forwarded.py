@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.forwarded import Origin, TrustedProxies, is_host, read_forwarded
+from gateway.core.forwarded import Origin, TrustedProxies, find_network, is_host, read_forwarded
 from gateway.core.request import Headers
 from gateway.errors import MalformedRequest
 
@@ -175,6 +175,21 @@ def test_hosts(host: bytes) -> None:
 )
 def test_what_is_no_host(host: bytes) -> None:
     assert not is_host(host)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("no address", "no address"),
+    ],
+)
+def test_the_network_that_an_address_counts_for(address: str, network: str) -> None:
+    assert find_network(address) == network
 
 
 parts = st.sampled_from(

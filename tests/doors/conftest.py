@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -75,12 +76,16 @@ class _QuietHandler(WSGIRequestHandler):
         return environ
 
 
+class _ThreadedServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
 @contextlib.contextmanager
-def wsgi(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
-    server = WSGIServer(("127.0.0.1", 0), _QuietHandler)
+def wsgi(simulator: RunningSimulator, app: Flask | None = None, **changes: str) -> Generator[Running]:
+    server = _ThreadedServer(("127.0.0.1", 0), _QuietHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     settings = read_settings(simulator, url, **changes)
-    protected = protect_wsgi(flask_echo(), settings)
+    protected = protect_wsgi(app or flask_echo(), settings)
     server.set_app(protected)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -125,7 +125,86 @@ async def test_any_other_failure_keeps_everything_and_is_remembered(
     assert await process.read(session_id) is not None
     world.simulator.troubles.reset()
     world.clock.forward(timedelta(seconds=6))
+    await world.store.delete("refresh-failed:" + key)  # the store keeps time by itself
     assert await process.refresh.fresh(key, grant) is not None
+
+
+async def test_a_failure_is_remembered_by_the_other_processes_too(world: World, process: Process) -> None:
+    key, grant, _ = await world.signed_in(process)
+    world.simulator.troubles.html = True
+    world.clock.forward(EXPIRED)
+    for each in (process, world.process(), world.process()):
+        with pytest.raises(ProviderUnavailable):
+            await each.refresh.fresh(key, grant)
+    assert world.simulator.refreshes == 1
+
+
+async def test_an_answer_that_was_lost_ends_nobody_while_the_access_token_lives(world: World, process: Process) -> None:
+    key, grant, session_id = await world.signed_in(process)
+    world.clock.forward(DUE)
+    world.simulator.troubles.lose_token_answers = 1
+    assert await process.refresh.fresh(key, grant) is grant
+    await process.refresh.close()
+    world.clock.forward(timedelta(seconds=6))
+    await world.store.delete("refresh-failed:" + key)
+    assert await process.refresh.fresh(key, grant) is grant  # now TikTok says that the refresh token is dead
+    await process.refresh.close()
+    assert world.simulator.refreshes == 2
+    stored = await process.sessions.read_grant(key)
+    assert stored is not None
+    assert await process.refresh.fresh(key, stored.grant) is stored.grant
+    assert await process.read(session_id) is not None
+    world.clock.forward(EXPIRED - DUE)
+    assert await process.refresh.fresh(key, stored.grant) is None  # never an expired one
+    assert world.simulator.refreshes == 2  # and nobody asks in vain
+
+
+async def test_an_answer_that_was_lost_costs_nothing_where_tokens_do_not_rotate(world: World, process: Process) -> None:
+    key, grant, _ = await world.signed_in(process)
+    world.simulator.troubles.update({"rotate": "never", "lose_token_answers": 1})
+    world.clock.forward(EXPIRED)
+    with pytest.raises(ProviderUnavailable):
+        await process.refresh.fresh(key, grant)
+    world.clock.forward(timedelta(seconds=6))
+    await world.store.delete("refresh-failed:" + key)
+    found = await process.refresh.fresh(key, grant)
+    assert found is not None
+    assert found.tokens.access_token != grant.tokens.access_token
+
+
+async def test_a_holder_that_was_away_still_saves_what_it_got(world: World, process: Process) -> None:
+    """Its lease ran out, and its successor found the refresh token dead: the tokens it has are the only ones."""
+    key, grant, session_id = await world.signed_in(process)
+    late = await process.sessions.read_grant(key)
+    assert late is not None
+    world.clock.forward(DUE)
+    tokens = await process.provider.refresh(grant.tokens)
+    await process.refresh._attempts.begin(key, grant.tokens.refresh_token)
+    successor = world.process()
+    assert await successor.refresh.fresh(key, grant) is grant
+    await successor.refresh.close()
+    stored = await process.sessions.read_grant(key)
+    assert stored is not None
+    assert stored.grant.refresh_lost
+    saved = await process.refresh._save(late, tokens)
+    assert saved is not None
+    assert saved.tokens == tokens
+    assert not saved.refresh_lost
+    assert await process.read(session_id) is not None
+
+
+async def test_the_lease_is_kept_while_tiktok_is_slow(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.flows.refresh.LEASE", timedelta(milliseconds=300))
+    monkeypatch.setattr("gateway.flows.refresh.RENEW", timedelta(milliseconds=100))
+    key, grant, _ = await world.signed_in(process)
+    world.clock.forward(EXPIRED)
+    world.simulator.troubles.token_delay = 1
+    other = world.process()
+    found = await asyncio.gather(process.refresh.fresh(key, grant), other.refresh.fresh(key, grant))
+    assert len({each.tokens.access_token for each in found if each}) == 1
+    assert world.simulator.refreshes == 1
 
 
 async def test_a_refresh_that_answers_for_somebody_else_ends_it(world: World, process: Process) -> None:

@@ -58,7 +58,7 @@ def test_the_example_shows_the_defaults() -> None:
         },
     )
     different = {name for name in Settings.model_fields if getattr(example, name) != getattr(plain, name)}
-    assert different == {"routes", "identity", "session", "upstreams"}  # these show what can be written
+    assert different == {"routes", "identity", "session", "tiktok", "upstreams"}  # these show what can be written
     assert example.cookie_name == plain.cookie_name
 
 

@@ -1,0 +1,191 @@
+"""What is under way for people who are signed in, and its end when they no longer are.
+
+Rules
+1. Whoever lets a request or a WebSocket in keeps it in `Live` until it is over.
+2. When the store tells that a session or a grant has changed, wherever that was done, what leans on it is judged
+   again, by the same gate that let it in. So sign-out, revocation, an event of TikTok's, a lost scope and expiry all
+   end alike, on every replica. A token refresh is a change, too, and ends nothing.
+3. While changes are not told, the store says `None` about once a second, and everything is judged again.
+4. A WebSocket ends at once. A request has `GRACE` to end by itself: most do, and a page that signs somebody out may be
+   the one that asked for it.
+5. A store that does not answer ends nothing.
+
+Application close codes (RFC 6455 §7.4.2): 4401 the session ended, 4403 access was taken away. 1001 is "going away".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Final, Protocol
+
+from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
+from gateway.flows.gate import Gate, Passage
+from gateway.telemetry.logs import log
+
+SIGNED_OUT: Final = 4401
+FORBIDDEN: Final = 4403
+GOING_AWAY: Final = 1001
+
+TICK: Final = 1.0
+"""Seconds between two looks for what is due."""
+GATHER: Final = 0.2
+"""Seconds in which changes are gathered, so that many cost one look."""
+GRACE: Final = 1.0
+"""Seconds that a request has to end by itself."""
+_AT_ONCE: Final = 500
+"""Most sessions that are judged at the same time."""
+
+
+class Open(Protocol):
+    """A request under way, or a WebSocket."""
+
+    passage: Passage | None
+    """What let it in; None: nothing yet."""
+
+    def end(self, code: int) -> None:
+        """End it: with that close code, or with the error for it (see `why`)."""
+
+
+class Carrier(Protocol):
+    """A connection, on which one request is under way at a time."""
+
+    @property
+    def under_way(self) -> Open | None:
+        """That request."""
+
+
+class Live:
+    """What is under way in this process: some by itself, some on a connection that is always here.
+
+    So the short way of a request need not pass by here at all.
+    """
+
+    def __init__(self) -> None:
+        self.opened: set[Open] = set()
+        self.carriers: set[Carrier] = set()
+
+    def count_websockets(self) -> int:
+        """Return how many WebSockets are open."""
+        return sum(isinstance(each, OpenSocket) for each in tuple(self.opened))
+
+    def close_websockets(self) -> None:
+        """Close every WebSocket, since the process is about to end. Requests may finish."""
+        for each in tuple(self.opened):
+            if isinstance(each, OpenSocket):
+                each.end(GOING_AWAY)
+
+    def of_sessions(self) -> Iterator[tuple[Open, Passage]]:
+        """Yield what leans on a session."""
+        carried = [carrier.under_way for carrier in self.carriers]
+        for each in (*self.opened, *carried):  # a copy: other threads may add to it
+            passage = each.passage if each is not None else None
+            if each is not None and passage is not None and passage.caller is not None:
+                yield each, passage
+
+
+class OpenSocket:
+    """A WebSocket; `close` closes it with a code."""
+
+    __slots__ = ("_close", "close_code", "passage")
+
+    def __init__(self, passage: Passage, close: Callable[[int], None]) -> None:
+        self.passage: Passage | None = passage
+        self.close_code: int | None = None  # once we have decided to end it
+        self._close = close
+
+    def end(self, code: int) -> None:
+        """Close it from our side."""
+        if self.close_code is None:
+            self.close_code = code
+            self._close(code)
+
+
+class Watch:
+    """Ends what may no longer go on. `note` is to be called with each change that the store tells."""
+
+    def __init__(self, live: Live, gate: Gate, *, clock: Callable[[], datetime]) -> None:
+        self._live = live
+        self._gate = gate
+        self._clock = clock
+        self._changed: set[str] = set()
+        self._everything = False
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def note(self, key: str | None) -> None:
+        """Note that a session or grant has changed; None: anything may have."""
+        if key is None:
+            self._everything = True
+        else:
+            self._changed.add(key)
+        self._wake.set()
+        if self._task is None and not self._closed:  # whatever tells a change runs in the event loop
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="live")
+
+    async def close(self) -> None:
+        """Stop watching."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(TICK):
+                    await self._wake.wait()
+                    await asyncio.sleep(GATHER)
+            except TimeoutError:
+                pass
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
+                log.error("bug", exc_info=error)
+
+    async def look(self) -> None:
+        """Judge again what leans on a change, or whose time has come, and end what is not admitted any more."""
+        self._wake.clear()
+        changed, self._changed = self._changed, set()
+        everything, self._everything = self._everything, False
+        now, due = self._clock(), defaultdict[str, list[tuple[Open, Passage]]](list)
+        for each, passage in self._live.of_sessions():
+            if everything or _is_due(passage, changed, now):
+                due[passage.session_key].append((each, passage))
+        groups = list(due.items())
+        for start in range(0, len(groups), _AT_ONCE):
+            batch = groups[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._judge(session_key, group) for session_key, group in batch))
+
+    async def _judge(self, session_key: str, group: list[tuple[Open, Passage]]) -> None:
+        """Judge all that leans on one session."""
+        try:
+            caller = await self._gate.read_caller(session_key)
+        except (StoreUnavailable, ProviderError):
+            self._changed.add(session_key)  # with the next look
+            return
+        for each, passage in group:
+            if caller is None:
+                each.end(SIGNED_OUT)
+            elif (again := self._gate.admit(passage.match, caller)) is None:
+                each.end(FORBIDDEN)
+            else:
+                each.passage = again
+
+
+def why(code: int) -> GatewayError:
+    """Return the error for what ends with a close code."""
+    if code == SIGNED_OUT:
+        return SessionEnded("the session ended while the request was under way")
+    return Forbidden("what the request needs was taken away while it was under way")
+
+
+def _is_due(passage: Passage, changed: set[str], now: datetime) -> bool:
+    caller = passage.caller
+    if caller is None:
+        return False
+    signed_in = caller.signed_in
+    return now >= caller.settled_until or signed_in.session_key in changed or signed_in.session.grant_key in changed

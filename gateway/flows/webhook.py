@@ -1,0 +1,82 @@
+"""Webhooks: TikTok tells that a person has ended the grant, and whatever else the app wants to know.
+
+Rules
+1. Nothing is read before the signature is verified; what is not TikTok's is refused (4xx), and changes nothing.
+2. TikTok delivers at least once, in any order, for up to 72 hours. An event that was taken is known by its body and is
+   not acted on again. When taking it fails, it is not known, and TikTok is told to try again (503).
+3. `authorization.removed` ends every session of the person and drops the grant. The tokens are dead already: nothing is
+   revoked or refreshed. An event older than the grant is about an earlier one and ends nothing. Both times are whole
+   seconds; the same second counts as after, since ending a session too many is mended by signing in.
+4. Any event, known or not, is passed on to the app if the operator asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gateway.core.grant import build_grant_key
+from gateway.core.webhook import REMOVED, WebhookEvent, read_event, verify_signature
+from gateway.flows.ports import Store
+from gateway.flows.sessions import Sessions
+from gateway.telemetry.logs import log
+
+
+class PassOn(Protocol):
+    """Keeps an event until the app has got it."""
+
+    async def __call__(self, event: WebhookEvent, body: bytes) -> None:
+        """Take the event. Raises `StoreUnavailable`."""
+
+
+class Webhook:
+    """Takes webhooks. `pass_on` is None when the app does not want them."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        *,
+        client_key: str,
+        client_secret: str,
+        tolerance: timedelta,
+        pass_on: PassOn | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._client_key = client_key
+        self._client_secret = client_secret
+        self._tolerance = tolerance
+        self._pass_on = pass_on
+        self._clock = clock
+
+    async def take(self, signature: str, body: bytes) -> None:
+        """Take one delivery. Raises `WebhookRefused`, or `StoreUnavailable` when it must be delivered again."""
+        now = self._clock()
+        verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
+        event = read_event(body, client_key=self._client_key)
+        key = f"webhook:{event.event_id}"
+        if await self._store.read(key) is not None:
+            log.info("webhook_repeated", event_name=event.name, event_id=event.event_id)
+            return
+        await self._act(event, body, now)
+        # last: a mark that was set before, by a call whose answer was lost, would swallow the event
+        await self._store.write(key, b"taken", int(self._tolerance.total_seconds()))
+        log.info("webhook_taken", event_name=event.name, event_id=event.event_id)
+
+    async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> None:
+        if self._pass_on is not None:
+            await self._pass_on(event, body)
+        if event.name == REMOVED and event.subject is not None:
+            await self._remove(event, event.subject, now)
+
+    async def _remove(self, event: WebhookEvent, subject: str, now: datetime) -> None:
+        stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
+        granted_at = stored.grant.granted_at if stored is not None else None
+        if granted_at is not None and event.created_at < granted_at.replace(microsecond=0):
+            log.info("webhook_late", event_id=event.event_id, advice="the person has signed in again since")
+            return
+        ended = await self._sessions.end_all(subject, now)
+        log.info("grant_removed", event_id=event.event_id, sessions=len(ended))

@@ -1,0 +1,79 @@
+"""Bodies under WSGI (PEP 3333): of a request, counted; of an answer, ended when its session ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gateway.errors import ContentTooLarge
+from gateway.flows.gate import Passage
+from gateway.flows.live import GRACE, Live, why
+
+
+class LimitedInput:
+    """A request body that ends in `ContentTooLarge` beyond its limit (PEP 3333, "Input and Error Streams").
+
+    Where a length was announced it has been checked; this is for bodies that come in chunks.
+    """
+
+    def __init__(self, body: Any, limit: int) -> None:
+        self._body = body
+        self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes; a negative number reads all."""
+        return self._count(self._body.read(self._left + 1 if size < 0 else size))
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read a line, or as much of it."""
+        return self._count(self._body.readline(self._left + 1 if size < 0 else size))
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        """Read all lines."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _count(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ContentTooLarge("a request body of more bytes than the route allows")
+        return data
+
+
+class LiveBody:
+    """The body of an answer, given out as long as its session lives; then it breaks off, and the server with it.
+
+    A thread that waits for the app's next chunk cannot be interrupted: the chunk is made, and not given out.
+    """
+
+    def __init__(self, body: Iterable[bytes], passage: Passage, live: Live) -> None:
+        self.passage: Passage | None = passage
+        self._body = body
+        self._chunks = iter(body)
+        self._live = live
+        self._begun_at = time.monotonic()
+        self._code: int | None = None
+        live.opened.add(self)
+
+    def end(self, code: int) -> None:
+        """Give out nothing more, once the grace is over."""
+        self._code = code
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = next(self._chunks)
+        if self._code is not None and time.monotonic() > self._begun_at + GRACE:
+            raise why(self._code)
+        return chunk
+
+    def close(self) -> None:
+        """Close the app's body; servers always call this."""
+        self._live.opened.discard(self)
+        close: Callable[[], None] | None = getattr(self._body, "close", None)
+        if close is not None:
+            close()
