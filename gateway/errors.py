@@ -19,11 +19,18 @@
     ├── TooManyTokens                 429   a client of the admin listener asks too often
     ├── Unauthenticated               401   the admin listener wants a key
     ├── NoSuchPage                    404   the gateway has no such page of its own
+    ├── PostGone                      404   a kept form was shown already, or has expired
     ├── NothingHere                   404   no app stands behind this gateway
     ├── SignInRefused                 blame: client; the callback does not belong to a sign-in of this browser
     │   ├── AttemptUnknown            400   expired, used, tampered or never begun
     │   ├── AttemptOfOtherBrowser     400
-    │   └── AccessDenied              403   the person said no at TikTok
+    │   ├── AttemptWithoutCookie      400   the cookie that binds it to the browser did not come back
+    │   ├── AccessDenied              403   the person said no at TikTok
+    │   └── SignInLoop                      completed, and begun again at once, several times; by likely cause
+    │       ├── SessionCookieLost     400
+    │       ├── SignInOfOtherHost     400
+    │       ├── SessionNotKept        500   blame: operator
+    │       └── AppSendsBack          502   blame: upstream
     ├── SignInsBusy                   503   too many sign-ins at once
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
     ├── SessionEnded                  401   while the request was under way
@@ -239,6 +246,16 @@ class NoSuchPage(GatewayError):
     advice = "Check the address."
 
 
+class PostGone(GatewayError):
+    """A form that was kept for after the sign-in is no longer there, or belongs to another browser."""
+
+    code = "post_gone"
+    status = 404
+    blame = Blame.CLIENT
+    title = "What you sent is no longer kept"
+    advice = "It was not delivered. Go back to the form and send it again."
+
+
 class NothingHere(GatewayError):
     """There is no app behind this gateway: it only answers forward-auth."""
 
@@ -281,6 +298,60 @@ class AccessDenied(SignInRefused):
     status = 403
     title = "You did not allow the sign-in"
     advice = "Nothing was shared. You can start again whenever you like."
+
+
+class AttemptWithoutCookie(SignInRefused):
+    """The state is real, but no cookie came: blocked, or set for another host or scheme than the callback's."""
+
+    code = "sign_in_cookie_missing"
+    title = "Your browser did not keep this site's cookie"
+    advice = "Signing in needs one cookie. Allow cookies for this site, then start the sign-in again."
+
+
+class SignInLoop(SignInRefused):
+    """Sign-ins are completed and begun again at once; the subclasses name the likely cause."""
+
+    code = "sign_in_loop"
+
+
+class SessionCookieLost(SignInLoop):
+    """The session cookie does not come back."""
+
+    code = "session_cookie_lost"
+    title = "You signed in, but your browser did not keep it"
+    advice = (
+        "The cookie that remembers you did not come back. Allow cookies for this site, wait a minute and try again."
+    )
+
+
+class SignInOfOtherHost(SignInLoop):
+    """Sign-ins return to a host that the session cookie is not for."""
+
+    code = "sign_in_other_host"
+    title = "You are signed in at another address of this site"
+    advice = "Your sign-in holds at the address above only. If you need another one, tell the people who run this site."
+
+
+class SessionNotKept(SignInLoop):
+    """The session cookie comes back, but names no live session."""
+
+    code = "session_not_kept"
+    status = 500
+    blame = Blame.OPERATOR
+    title = "This site forgets your sign-in at once"
+    advice = (
+        "Its servers do not share their sessions, or their clocks differ. Please tell the people who run this site."
+    )
+
+
+class AppSendsBack(SignInLoop):
+    """The session is live, but the app begins a sign-in."""
+
+    code = "app_sends_back"
+    status = 502
+    blame = Blame.UPSTREAM
+    title = "You are signed in, but the app keeps asking you to"
+    advice = "The app does not see that you are signed in. Please tell the people who run this site."
 
 
 class SignInsBusy(GatewayError):

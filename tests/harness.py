@@ -123,7 +123,7 @@ def serve_app(
             yield url_of(bound)
 
 
-class _Closing:
+class Closing:
     """An ASGI app that closes its generation within the server's own loop."""
 
     def __init__(self, generation: Generation) -> None:
@@ -169,7 +169,7 @@ WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
 def _serve_generation(
     generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None
 ) -> Generator[Running]:
-    server = build_server(_Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
+    server = build_server(Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
     with serve_in_thread(server, bound):
         yield Running(url_of(bound), generation.settings, simulator, generation)
 

@@ -9,6 +9,7 @@ A sign-in begins by a redirect, which only the top-level navigation of a person 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -17,6 +18,7 @@ from gateway.core.headers import every
 from gateway.core.request import RequestHead
 
 _METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})
+_WEIGHT: Final = re.compile(rb"[01](?:\.[0-9]{0,3})?")
 _PREFETCH: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
@@ -95,7 +97,18 @@ def _is_document(head: RequestHead, fields: Mapping[bytes, bytes]) -> bool:
         # Chromium before 80 sent no destination
         destination = fields.get(b"sec-fetch-dest", b"document")
         return fields.get(b"sec-fetch-mode") == b"navigate" and destination == b"document"
-    return b"text/html" in fields.get(b"accept", b"").lower() and not _is_script(fields)
+    return _wants_html(fields.get(b"accept", b"")) and not _is_script(fields)
+
+
+def _wants_html(accept: bytes) -> bool:
+    """Whether HTML is named, and not after JSON (RFC 9110 §12.5.1); `*/*` is what programs send."""
+    weights = {}
+    for part in accept.lower().split(b","):
+        kind, *parameters = (piece.strip() for piece in part.split(b";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith(b"q=")), b"1")
+        weights[kind] = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
+    html = weights.get(b"text/html", 0.0)
+    return html > 0 and html >= weights.get(b"application/json", 0.0)
 
 
 def _may_follow(fields: Mapping[bytes, bytes]) -> bool:

@@ -32,6 +32,7 @@ from gateway.core.spelling import PathPattern, Readings
 from gateway.errors import SettingsError
 
 OnUnauthenticated = Literal["auto", "redirect", "unauthorized"]
+OnPreflight = Literal["refuse", "pass", "answer"]
 
 
 class Access(StrEnum):
@@ -56,6 +57,8 @@ class Route(msgspec.Struct, frozen=True):
     on_unauthenticated: OnUnauthenticated = "auto"
     upstream: str = "default"
     body_limit: int | None = None  # bytes
+    keep_post: bool = False  # forms sent without a session are kept for after the sign-in
+    preflight: OnPreflight = "refuse"  # what becomes of one that the route does not let in anyway
 
     @property
     def opens(self) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -34,9 +33,7 @@ ATTEMPT_LASTS: Final = timedelta(minutes=15)
 """Time a person has on TikTok's pages."""
 FINISHED_LASTS: Final = timedelta(minutes=2)
 """Time in which a reloaded callback still finds its way."""
-BINDING_LASTS: Final = timedelta(hours=1)
 
-_OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _PARAMETERS: Final = ("code", "state", "scopes", "error", "error_type", "error_description")
 MAX_PARAMETER: Final = 4096
 
@@ -138,19 +135,9 @@ def new_state() -> str:
     return secrets.token_urlsafe(32)
 
 
-def new_binding() -> str:
-    """Make a fresh value for the cookie that binds attempts to a browser."""
-    return secrets.token_urlsafe(32)
-
-
 def hash_binding(binding_cookie: str) -> bytes:
     """Return what is kept of a binding cookie."""
     return hashlib.sha256(binding_cookie.encode()).digest()
-
-
-def is_opaque(text: str) -> bool:
-    """Whether `text` has the shape of a state or binding that we made."""
-    return _OPAQUE.fullmatch(text) is not None
 
 
 def build_attempt_key(state: str) -> str:

@@ -17,6 +17,7 @@ from ada_url import URL
 MAX_LENGTH: Final = 8 * 1024
 """Longest return address, in characters."""
 
+_SHOWN: Final = frozenset({"/account", "/kept_post"})
 _SUSPECT: Final = re.compile(r"[^?#]*\\|.*[^\x21-\x7e]", re.DOTALL)
 """What browsers rewrite: control characters, white space, all beyond ASCII, and backslashes before the query."""
 
@@ -31,7 +32,8 @@ def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], 
     """Return the checked address, or None when it leads elsewhere or to a page that acts.
 
     `public_url` is our origin without a final slash; `allowed_hosts` are other hosts (with port, if any) that share
-    its scheme; under `prefix` only the account page may be returned to.
+    its scheme; under `prefix` only the account page and a
+    kept form may be returned to.
     """
     if not rd or len(rd) > MAX_LENGTH or _SUSPECT.match(rd):
         return None
@@ -59,9 +61,9 @@ def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], 
 
 
 def _is_acting(path: str, prefix: str) -> bool:
-    """Whether the path is one of the gateway's own but the account page."""
+    """Whether the path is one of the gateway's own, but for pages that are only shown."""
     plain = re.sub(r"/{2,}", "/", unquote(path)).rstrip("/")
-    return plain == prefix or (plain.startswith(prefix + "/") and plain != f"{prefix}/account")
+    return plain == prefix or (plain.startswith(prefix + "/") and plain.removeprefix(prefix) not in _SHOWN)
 
 
 def _parse(url: str) -> URL | None:

@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.cors import read_preflight
 from gateway.core.decision import Allow, Challenge, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import CanonicalPath
-from gateway.core.policy import Match, Policy, admits, needs_caller, refuse
+from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
@@ -77,7 +78,7 @@ class Gate:
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
             known = await self._confirm_or_read(session_key or "")
-        return self.admit(match, known) or Refusal(refuse(match, head), match)
+        return self.admit(match, known) or self._pass_preflight(head) or Refusal(refuse(match, head), match)
 
     def read_session_key(self, headers: Headers) -> str | None:
         """Return the store key of the session that a request names."""
@@ -86,6 +87,11 @@ class Gate:
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides on such requests; it may be kept."""
         return self._policy.match(method, host, path)
+
+    def match_preflight(self, head: RequestHead) -> Match | None:
+        """Return the route that decides on the request which a preflight asks about; None when this is none."""
+        preflight = read_preflight(head)
+        return self._policy.match(preflight.method, head.host, head.path) if preflight is not None else None
 
     def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Decide from memory whether a request may pass; None when it may not, for reasons that `check` tells."""
@@ -124,6 +130,13 @@ class Gate:
         """Let a caller in by a route; None when it does not let them."""
         allow = admits(match, known.allow if known is not None else None, self._anonymous)
         return Passage(allow, match, known) if allow is not None and match is not None else None
+
+    def _pass_preflight(self, head: RequestHead) -> Passage | None:
+        """Let a preflight in, as nobody, where the route of the request that it asks about says so."""
+        match = self.match_preflight(head)
+        if match is None or match.route.access == Access.DENY or match.route.preflight != "pass":
+            return None
+        return Passage(self._anonymous, match, None)
 
     async def _confirm_or_read(self, session_key: str) -> Known | None:
         known = self._memory.find(session_key, self._clock())

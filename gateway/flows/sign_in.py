@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.binding import Binding, is_opaque, new_binding
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
 from gateway.core.pkce import ChallengeForm, build_challenge, new_verifier
@@ -26,14 +27,12 @@ from gateway.core.sign_in import (
     build_attempt_key,
     build_finished_key,
     hash_binding,
-    is_opaque,
-    new_binding,
     new_state,
     read_callback_error,
 )
 from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
 from gateway.core.urls import ReturnTo
-from gateway.errors import AttemptUnknown, ProviderError, ProviderUnavailable
+from gateway.errors import AttemptUnknown, AttemptWithoutCookie, ProviderError, ProviderUnavailable
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Store
@@ -55,18 +54,19 @@ class AuthorizationPlan(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A sign-in that has begun: where to send the visitor, and the value of the binding cookie."""
+    """A sign-in that has begun: where to send the visitor, and the binding cookie."""
 
     location: str
-    binding: str
+    binding: Binding
 
 
 class Completed(msgspec.Struct, frozen=True):
-    """A sign-in that is complete: the new session's id, and where the visitor wanted to go."""
+    """A sign-in that is complete: the new session's id, where the visitor wanted to go, and the binding cookie."""
 
     session_id: str
     subject: str
     return_to: str
+    binding: Binding
 
 
 class SignIn:
@@ -93,18 +93,21 @@ class SignIn:
         self._disconnect = disconnect
         self._clock = clock
 
-    async def begin(self, return_to: ReturnTo, *, binding: str | None, client_address: str) -> Begun:
+    def next_turn(self, binding: Binding | None) -> Binding:
+        """Return the binding of a sign-in that would begin now; one that `loops` should not."""
+        return binding.begin(self._clock()) if binding is not None else new_binding()
+
+    async def begin(self, return_to: ReturnTo, *, binding: Binding, client_address: str) -> Begun:
         """Write an attempt and return TikTok's address for it.
 
-        `binding` is the binding cookie the browser already has: all its tabs share it.
+        `binding` is that of `next_turn`: all tabs of a browser share it.
         Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
         """
         await self._limit.count(client_address)
         plan, state = self._plan, new_state()
-        binding = binding if binding is not None and is_opaque(binding) else new_binding()
         verifier = new_verifier() if plan.pkce != "off" else None
         attempt = begin_attempt(
-            binding_cookie=binding,
+            binding_cookie=binding.value,
             code_verifier=verifier,
             return_to=return_to.url,
             scopes=plan.scopes,
@@ -124,7 +127,7 @@ class SignIn:
         return Begun(location=location, binding=binding)
 
     async def complete(
-        self, callback: Callback, *, binding: str | None, presented: SignedIn | None, user_agent: str
+        self, callback: Callback, *, binding: Binding | None, presented: SignedIn | None, user_agent: str
     ) -> Completed:
         """Finish the attempt that the callback names.
 
@@ -133,12 +136,14 @@ class SignIn:
         """
         attempt, key, sealed = await self._read_attempt(callback)
         now = self._clock()
-        if binding is None or not attempt.belongs_to(binding):
+        if binding is None:
+            raise AttemptWithoutCookie("the binding cookie did not come back to the callback's address")
+        if not attempt.belongs_to(binding.value):
             # not consumed: it is the other browser's, and that one may still finish
-            attempt.verify(callback, binding or "", now)
+            attempt.verify(callback, binding.value, now)
         if await self._store.take(key) != sealed:
             raise AttemptUnknown("the sign-in attempt was used a moment ago")
-        code = attempt.verify(callback, binding or "", now)
+        code = attempt.verify(callback, binding.value, now)
         await self._remember_finished(callback, attempt)
         tokens = await self._provider.redeem(code)
         grant = await self._read_grant(tokens)
@@ -146,16 +151,21 @@ class SignIn:
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
         if presented is not None:
             await self._sessions.end(presented)
-        return Completed(session_id=session_id, subject=tokens.open_id, return_to=attempt.return_to)
+        return Completed(
+            session_id=session_id,
+            subject=tokens.open_id,
+            return_to=attempt.return_to,
+            binding=binding.complete(self._clock()),
+        )
 
-    async def read_finished(self, callback: Callback, *, binding: str | None) -> str | None:
+    async def read_finished(self, callback: Callback, *, binding: Binding | None) -> str | None:
         """Return where a callback that is reloaded led, if this browser did finish it; redeems nothing."""
         if callback.state is None or binding is None:
             return None
         key = build_finished_key(callback.state)
         sealed = await self._store.read(key)
         finished = read_record(self._keyring, key, sealed, FinishedSignIn)
-        if finished is None or finished.binding != hash_binding(binding):
+        if finished is None or finished.binding != hash_binding(binding.value):
             return None
         return finished.return_to
 

@@ -20,6 +20,7 @@ from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.gate import Gate
+from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.live import Live, Watch
 from gateway.flows.memory import Memory
 from gateway.flows.outbox import Outbox, Perform
@@ -48,6 +49,7 @@ from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
 from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 from gateway.web.forward_auth import ForwardAuth
+from gateway.web.kept_post_pages import KeptPostPages
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pages import Pages
 from gateway.web.pipeline import Pipeline
@@ -127,6 +129,8 @@ def build_policy(settings: Settings) -> Policy:
                 access=Access(route.access),
                 on_unauthenticated=route.on_unauthenticated,
                 upstream=route.upstream,
+                keep_post=route.keep_post,
+                preflight=route.preflight,
                 body_limit=route.limits.body if route.limits is not None else settings.limits.body,
             )
             for route in settings.routes
@@ -210,6 +214,7 @@ def build(
     outbox = Outbox(store, keyring, _build_performers(settings, provider, find_door, gate, clock), clock=clock)
     disconnect = Disconnect(sessions, outbox, clock=clock)
     sign_in = SignIn(store, sessions, provider, keyring, _build_plan(settings), attempt_limit, disconnect, clock=clock)
+    kept_posts = KeptPosts(store, keyring, attempt_limit.count)
 
     oversight = Oversight(store, sessions, disconnect, limits, client_key=settings.tiktok.client_key, clock=clock)
 
@@ -221,8 +226,10 @@ def build(
         session_cookie=session_cookie,
         binding_cookie=binding_cookie,
         sign_in=sign_in,
+        kept_posts=kept_posts,
         pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
         ask_first=settings.sign_in == "page",
+        cors_origins=frozenset(settings.cors.allowed_origins),
     )
     forward_auth = ForwardAuth(gate=gate, authentication=authentication, reader=reader, answers=answers)
     own_pages = Endpoints(
@@ -244,9 +251,10 @@ def build(
             session_limits=limits,
             clock=clock,
         ),
+        kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
         webhook=WebhookPage(_build_webhook(settings, store, sessions, outbox, clock)),
-        pages=answers.pages,
+        answers=answers,
         readiness=readiness,
     )
     proxies = {

@@ -112,6 +112,8 @@ class FastPath:
         if passage is None:
             return False
         if not isinstance(passage, Passage):
+            if exchange.destination.match.route.keep_post:
+                return False  # the app may have to read the body
             exchange.ask()
             return True
         try:

@@ -40,6 +40,9 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "secret_keys", "has the same key twice"
     if any(len(set(key)) < 12 for key in keys):
         yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
+    for origin in settings.cors.allowed_origins:
+        if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+            yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     yield from _find_in_routes(settings)
 
 

@@ -15,6 +15,7 @@ from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
 from gateway.settings.sections import (
     AdminSettings,
+    CorsSettings,
     IdentitySettings,
     LimitsSettings,
     LogSettings,
@@ -58,6 +59,8 @@ class Settings(Part):
     """Who may go where; first match wins, what matches nothing is denied."""
     return_to: ReturnToSettings = ReturnToSettings()
     """Where a sign-in may lead."""
+    cors: CorsSettings = CorsSettings()
+    """Scripts of other origins."""
     sign_in: Literal["redirect", "page"] = "redirect"
     """redirect straight to TikTok, or a page with a button first."""
     limits: LimitsSettings = LimitsSettings()
@@ -151,6 +154,10 @@ class Settings(Part):
                 known = ", ".join(dict.fromkeys(["default", *self.upstreams]))
                 raise ValueError(
                     f"routes[{index}].upstream: there is no upstream `{route.upstream}`; there are {known}"
+                )
+            if route.preflight == "answer" and not self.cors.allowed_origins:
+                raise ValueError(
+                    f"routes[{index}].preflight: answers to nobody; list the origins in cors.allowed_origins"
                 )
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")

@@ -34,6 +34,11 @@ class RouteSettings(Part):
     that do not say what they do."""
     upstream: str = "default"
     """Name of the upstream that gets the request, one of `upstreams`."""
+    keep_post: bool = False
+    """Keep small forms that arrive without a live session, and offer to send them after the sign-in."""
+    preflight: Literal["refuse", "pass", "answer"] = "refuse"
+    """CORS preflights, which never carry a cookie: pass hands them to the app, anonymously; answer says yes to
+    cors.allowed_origins; refuse treats them like any request."""
     limits: RouteLimitsSettings | None = None
     """Limits of this route, in place of the general ones."""
 

@@ -24,6 +24,7 @@ from gateway.settings.parts import (
     Endpoint,
     OptionalListenOn,
     OptionalSize,
+    PublicUrl,
     Size,
     Span,
     read_listen,
@@ -190,6 +191,13 @@ class ReturnToSettings(Part):
                     f"has `{host}`, which is no host: write it like other.example.com or other.example.com:8443"
                 )
         return tuple(host.lower() for host in hosts)
+
+
+class CorsSettings(Part):
+    """Scripts of other origins. The app's own answers are its own affair."""
+
+    allowed_origins: Annotated[tuple[PublicUrl, ...], BeforeValidator(read_list)] = ()
+    """Origins whose scripts may read the gateway's own JSON answers, with credentials."""
 
 
 class LimitsSettings(Part):

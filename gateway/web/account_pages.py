@@ -148,7 +148,7 @@ class AccountPages:
             await self._sessions.end(signed_in)
 
     def _ended(self, request: Request, location: str) -> Answer:
-        extra = (*self._forget_cookie(), CLEAR_CACHE)
+        extra = (*self._forget_cookie(), *self._answers.forget_turns(head_of(request)), CLEAR_CACHE)
         if shows_page(head_of(request)):
             return redirect(303, location, extra=extra)
         return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")

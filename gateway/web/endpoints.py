@@ -1,4 +1,4 @@
-"""The table of the gateway's own paths, under its prefix. Every answer is `no-store`, but for the stylesheet."""
+"""The table of the gateway's own paths, under its prefix. Every answer is `no-store`, but for the static files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from starlette.routing import Route, Router
 
 from gateway.errors import MethodRefused, NoSuchPage
 from gateway.web.account_pages import AccountPages
+from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
-from gateway.web.pages import Pages
+from gateway.web.kept_post_pages import KeptPostPages
+from gateway.web.reading import head_of
 from gateway.web.responses import Answer, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
 from gateway.web.webhook_page import WebhookPage
@@ -28,12 +30,13 @@ class Endpoints:
         prefix: str,
         sign_in: SignInPages,
         account: AccountPages,
+        kept_posts: KeptPostPages,
         forward_auth: ForwardAuth,
         webhook: WebhookPage,
-        pages: Pages,
+        answers: Answers,
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
-        self._pages = pages
+        self._pages = answers.pages
         self._readiness = readiness
         table: dict[str, dict[str, Handler]] = {
             "sign_in": {"GET": sign_in.sign_in_page},
@@ -43,6 +46,7 @@ class Endpoints:
             "disconnect": {"POST": account.disconnect},
             "userinfo": {"GET": account.userinfo},
             "account": {"GET": account.account},
+            "kept_post": {"GET": kept_posts.show},
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
             "webhook": {"POST": webhook},
@@ -51,7 +55,7 @@ class Endpoints:
             "static/{name}": {"GET": self.static},
         }
         self._router = Router(
-            [Route(f"{prefix}/{path}", _Methods(handlers)) for path, handlers in table.items()],
+            [Route(f"{prefix}/{path}", _Methods(handlers, answers)) for path, handlers in table.items()],
             redirect_slashes=False,
             default=_no_such_page,
         )
@@ -71,7 +75,7 @@ class Endpoints:
         return text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
 
     async def static(self, request: Request) -> Answer:
-        """Serve the stylesheet."""
+        """Serve the stylesheet and the script."""
         found = self._pages.static_file(request.path_params["name"])
         if found is None:
             raise NoSuchPage("no such static file")
@@ -90,15 +94,18 @@ class Endpoints:
 class _Methods:
     """An ASGI app that picks the handler by method."""
 
-    def __init__(self, handlers: dict[str, Handler]) -> None:
+    def __init__(self, handlers: dict[str, Handler], answers: Answers) -> None:
         self._handlers = handlers
+        self._answers = answers
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         head_only = scope["method"] == "HEAD"
         handler = self._handlers.get("GET" if head_only else scope["method"])
         if handler is None:
             raise MethodRefused(f"{scope['method']} is not for this address", allowed=tuple(self._handlers))
-        await send_answer(await handler(Request(scope, receive)), send, head_only=head_only)
+        request = Request(scope, receive)
+        answer = self._answers.share(await handler(request), head_of(request))
+        await send_answer(answer, send, head_only=head_only)
 
 
 async def _no_such_page(scope: Any, receive: Any, send: Any) -> None:

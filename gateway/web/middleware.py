@@ -14,7 +14,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.doors import Doors
 from gateway.web.exchange import Exchange, Receive, Send
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, read_from
 from gateway.web.responses import Answer, refuse_websocket, send_answer
 from gateway.web.scope import HeadReader, Scope
 
@@ -60,7 +60,7 @@ class GatewayMiddleware:
             exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
 
     async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        match await self._pipeline.judge(head, exchange):
+        match await self._pipeline.judge(head, exchange, read_from(receive)):
             case OwnPage():
                 inner = {**scope, HEAD_KEY: head, EXCHANGE_KEY: exchange}
                 await self._own_pages(inner, receive, send)

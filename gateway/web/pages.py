@@ -1,4 +1,7 @@
-"""The pages that people see: templates, filled with plain values. No script, no inline style, no foreign asset."""
+"""The pages that people see: templates, filled with plain values. No inline script or style, no foreign asset.
+
+The one script (`carry.js`) carries the fragment of an address through a sign-in; every page works without it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from typing import Any, Final
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.core.in_app import APPS
+from gateway.core.kept_post import KeptPost
+
 MAX_NAME: Final = 80
 """Longest display name shown, in characters."""
 
@@ -23,10 +29,13 @@ SCOPE_WORDS: Final = {
     "video.upload": "Upload videos as drafts",
     "video.publish": "Publish videos",
 }
-_CONTENT_TYPES: Final = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_CONTENT_TYPES: Final = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _BROWSERS: Final = (
-    ("TikTok", r"musical_ly|BytedanceWebview|TikTok"),
-    ("Instagram", r"Instagram"),
+    *APPS,
     ("Edge", r"Edg(?:e|A|iOS)?/"),
     ("Opera", r"OPR/|Opera"),
     ("Samsung Internet", r"SamsungBrowser/"),
@@ -88,18 +97,36 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        stylesheet = self._static["gateway.css"][2].strip('"')
         self._environment.globals.update(
-            prefix=prefix, site=site, stylesheet=f"{prefix}/static/gateway.css?v={stylesheet}"
+            prefix=prefix,
+            site=site,
+            stylesheet=self._address(prefix, "gateway.css"),
+            carry_script=self._address(prefix, "carry.js"),
         )
+        self.script_source = f"{site}{prefix}/static/carry.js".encode()
+        """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
     def sign_in(self, start_url: str, reason: str | None) -> bytes:
-        """The button; `reason` "session_ended" says why it is shown instead of what was asked for."""
+        """The button; `reason` says why it is shown instead of what was asked for.
+
+        It is "session_ended" for what was sent without a session, "kept" where that was kept, "not_kept" where it
+        could not be.
+        """
         return self._render("sign_in.html", start_url=start_url, reason=reason)
 
-    def error(self, *, code: str, title: str, advice: str, request_id: str, log_id: str, action: Link | None) -> bytes:
-        """Something went wrong; `log_id` is TikTok's reference."""
+    def error(
+        self,
+        *,
+        code: str,
+        title: str,
+        advice: str,
+        request_id: str,
+        log_id: str,
+        action: Link | None,
+        within: str | None = None,
+    ) -> bytes:
+        """Something went wrong; `log_id` is TikTok's reference, `within` the app whose browser this is."""
         return self._render(
             "error.html",
             code=code,
@@ -108,7 +135,12 @@ class Pages:
             request_id=request_id,
             log_id=log_id,
             action=action or Link("/", "Back to the start page"),
+            within=within,
         )
+
+    def kept_post(self, action: str, post: KeptPost, name: str) -> bytes:
+        """Offer to send a form again, to `action`; `name` is who is signed in."""
+        return self._render("kept_post.html", action=action, post=post, name=shorten(name))
 
     def sign_out_question(self) -> bytes:
         """Ask before signing out."""
@@ -136,6 +168,10 @@ class Pages:
     def static_file(self, name: str) -> tuple[bytes, str, str] | None:
         """Return body, content type and etag of a file of ours, or None."""
         return self._static.get(name)
+
+    def _address(self, prefix: str, name: str) -> str:
+        version = self._static[name][2].strip('"')
+        return f"{prefix}/static/{name}?v={version}"
 
     def _render(self, template: str, **values: Any) -> bytes:
         return self._environment.get_template(template).render(**values).encode("utf-8", "replace")

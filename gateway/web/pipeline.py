@@ -12,12 +12,13 @@ from typing import assert_never
 import msgspec
 
 from gateway.core.challenge import is_cross_site_websocket
-from gateway.core.decision import Challenge, Deny
+from gateway.core.decision import Challenge, ChallengeKind, Deny
 from gateway.core.path import CanonicalPath
-from gateway.core.policy import Match
+from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
+from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import Known
 from gateway.telemetry.logs import log
 from gateway.web.answers import Answers
@@ -37,19 +38,30 @@ class Pipeline:
         self._answers = answers
         self.reserved = gate.identity_headers.reserved  # names that no client may send in
 
-    async def judge(self, head: RequestHead, exchange: Exchange) -> OwnPage | Passage | Answer:
-        """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer."""
+    async def judge(
+        self, head: RequestHead, exchange: Exchange, read_body: ReadBody | None = None
+    ) -> OwnPage | Passage | Answer:
+        """Return where the request goes. Raises a `GatewayError` for `answer_error` to answer.
+
+        `read_body` reads the request's body, where the door can: only for a form that is to be kept.
+        """
         exchange.client_address = head.client_address
         if self._answers.is_own_path(head.path):
             exchange.decision = "own"
-            return OwnPage()
+            return self._answers.answer_preflight(head) or OwnPage()
         match await self._gate.check(head):
             case Passage() as passage:
                 exchange.note_passage(passage)
                 return self._answer_cross_site(head, exchange) or passage
             case Refusal(decision=decision, match=match):
                 exchange.note_refusal(decision, match)
-                return await self._answer_refusal(decision, head, exchange.request_id)
+                keeps = match is not None and match.route.keep_post and _is_page(decision)
+                answer = (
+                    (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
+                    or self._answer_preflight(head)
+                    or await self._answer_refusal(decision, head, exchange.request_id)
+                )
+                return self._answers.share(answer, head)
             case _ as never:
                 assert_never(never)
 
@@ -61,6 +73,12 @@ class Pipeline:
                 return self._answers.deny(deny, head, request_id)
             case _ as never:
                 assert_never(never)
+
+    def _answer_preflight(self, head: RequestHead) -> Answer | None:
+        match = self._gate.match_preflight(head)
+        if match is None or match.route.access == Access.DENY or match.route.preflight != "answer":
+            return None
+        return self._answers.answer_preflight(head)
 
     def _answer_cross_site(self, head: RequestHead, exchange: Exchange) -> Answer | None:
         """Return the refusal of a WebSocket that another site's page opens."""
@@ -95,4 +113,8 @@ class Pipeline:
             log.error("bug", request_id=exchange.request_id, exc_info=error)
             error = GatewayError("an exception nobody expected; its traceback is above")
         exchange.error = error
-        return self._answers.error(error, head, exchange.request_id)
+        return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
+
+
+def _is_page(decision: Challenge | Deny) -> bool:
+    return isinstance(decision, Challenge) and decision.kind is ChallengeKind.PAGE

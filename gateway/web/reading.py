@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
-from gateway.web.exchange import Exchange
+from gateway.flows.kept_posts import ReadBody
+from gateway.web.exchange import Exchange, Receive
 
 HEAD_KEY: Final = "gateway.head"
 EXCHANGE_KEY: Final = "gateway.exchange"
@@ -39,6 +40,24 @@ def read_rd(request: Request) -> str | None:
     """Return the address to come back to; one that is given twice is ambiguous and counts as none."""
     values = request.query_params.getlist("rd")
     return values[0] if len(values) == 1 else None
+
+
+def read_from(receive: Receive) -> ReadBody:
+    """Return what reads the whole body of an ASGI request. Raises `MalformedRequest` when it breaks off."""
+
+    async def read_body(limit: int) -> bytes | None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedRequest("the client hung up within the form")
+            body += message.get("body", b"")
+            if len(body) > limit:
+                return None
+            more = message.get("more_body", False)
+        return body
+
+    return read_body
 
 
 async def read_form(request: Request) -> dict[str, str]:

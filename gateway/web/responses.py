@@ -27,8 +27,6 @@ PAGE_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
     NO_STORE,
     NO_SNIFF,
-    (b"content-security-policy", CONTENT_SECURITY_POLICY),
-    (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
@@ -47,10 +45,14 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def page(status: int, html: bytes, *, extra: Headers = ()) -> Answer:
-    """Answer with a page of ours."""
+def page(
+    status: int, html: bytes, *, extra: Headers = (), script: bytes = b"", referrer: bytes = b"no-referrer"
+) -> Answer:
+    """Answer with a page of ours; `script` is the source of the one script it may run, `referrer` its policy."""
     challenge = (CHALLENGE,) if status == 401 else ()
-    return Answer(status, (*PAGE_HEADERS, *challenge, *extra), html)
+    policy = CONTENT_SECURITY_POLICY + (b"; script-src " + script if script else b"")
+    said = ((b"content-security-policy", policy), (b"referrer-policy", referrer))
+    return Answer(status, (*PAGE_HEADERS, *said, *challenge, *extra), html)
 
 
 def problem(
@@ -101,9 +103,18 @@ def text_answer(status: int, text: str) -> Answer:
 
 
 def error_answer(
-    error: GatewayError, *, navigation: bool, pages: Pages, request_id: str, action: Link | None = None
+    error: GatewayError,
+    *,
+    navigation: bool,
+    pages: Pages,
+    request_id: str,
+    action: Link | None = None,
+    within: str | None = None,
 ) -> Answer:
-    """Answer an error: a page for a person, a problem for a program."""
+    """Answer an error: a page for a person, a problem for a program.
+
+    `within` is the app whose browser the person uses, where that may be the cause.
+    """
     extra: Headers = ()
     if error.retry_after is not None:
         extra = ((b"retry-after", str(error.retry_after).encode()),)
@@ -118,6 +129,7 @@ def error_answer(
             request_id=request_id,
             log_id=log_id,
             action=action,
+            within=within,
         )
         return page(error.status, html, extra=extra)
     members = {"log_id": log_id} if log_id else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from gateway.core.binding import Binding
 from gateway.core.challenge import is_navigation, is_prefetch
 from gateway.core.session import SessionLimits
 from gateway.core.sign_in import Callback, read_callback
@@ -15,7 +16,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.reading import head_of, read_rd, request_id_of
-from gateway.web.responses import Answer, page, redirect
+from gateway.web.responses import Answer, redirect
 
 
 class SignInPages:
@@ -41,7 +42,7 @@ class SignInPages:
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button. Somebody who is signed in already sees it too, and may switch."""
         return_to = self._answers.check_return_to(read_rd(request))
-        return page(200, self._answers.pages.sign_in(self._answers.start_url(return_to.url), None))
+        return self._answers.sign_in_page(200, return_to.url, None)
 
     async def start(self, request: Request) -> Answer:
         """Begin a sign-in; only for a person's own navigation."""
@@ -51,8 +52,10 @@ class SignInPages:
             return await self._forward_auth.challenge(original, request_id_of(request))
         if not is_navigation(head):
             return self._answers.unauthenticated(request_id_of(request))
+        signed_in = await self._authentication.peek(head) is not None
+        answer = await self._answers.begin(read_rd(request), head, signed_in=signed_in)
         self._metrics.count_sign_in("begun")
-        return await self._answers.begin(read_rd(request), head)
+        return answer
 
     async def callback(self, request: Request) -> Answer:
         """Complete a sign-in, and return to where it began."""
@@ -78,9 +81,10 @@ class SignInPages:
             raise
         self._metrics.count_sign_in("completed")
         cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
-        return redirect(302, completed.return_to, extra=((b"set-cookie", cookie),))
+        extra = ((b"set-cookie", cookie), self._answers.binding_header(completed.binding))
+        return redirect(302, completed.return_to, extra=extra)
 
-    async def _reloaded(self, callback: Callback, binding: str | None, presented: SignedIn | None) -> Answer:
+    async def _reloaded(self, callback: Callback, binding: Binding | None, presented: SignedIn | None) -> Answer:
         """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
         return_to = await self._sign_in.read_finished(callback, binding=binding) if presented else None
         if return_to is None:

@@ -25,6 +25,7 @@ from gateway.core.request import RequestHead, read_head
 from gateway.core.response import client_headers
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
+from gateway.flows.kept_posts import ReadBody
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
@@ -123,7 +124,7 @@ class WsgiGateway:
         return self._call_app(head, outcome, exchange, environ, start_response)
 
     async def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
-        outcome = await self._pipeline.judge(head, exchange)
+        outcome = await self._pipeline.judge(head, exchange, _read_from(environ))
         if isinstance(outcome, OwnPage):
             return await self._own_page(head, exchange, environ)
         return outcome
@@ -245,6 +246,19 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
         return msgspec.structs.replace(head, raw_target=raw)
     return head
+
+
+def _read_from(environ: Environ) -> ReadBody:
+    """Return what reads a body of announced length; the server's thread waits meanwhile, and does not read itself."""
+
+    async def read_body(limit: int) -> bytes | None:
+        length = int(environ.get("CONTENT_LENGTH") or limit + 1)
+        if length > limit:
+            return None
+        body: bytes = await asyncio.to_thread(environ["wsgi.input"].read, length)
+        return body if len(body) == length else None
+
+    return read_body
 
 
 def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

@@ -34,11 +34,18 @@ NAVIGATIONS = [
     {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"},
     HTML,
     {"accept": "TEXT/HTML"},
+    {"accept": "text/html;q=0.5, */*;q=0.1"},
+    {"accept": "text/html, application/json;q=0.9"},
 ]
 OTHERS = [
     {},
     {"accept": "*/*"},
     {"accept": "application/json"},
+    {"accept": "application/json, text/html;q=0.9"},
+    {"accept": "text/html;q=0, */*"},
+    {"accept": "text/html;q=x"},
+    {"accept": "text/htmlx, application/xtext/html"},
+    {"accept": ";q=,=;,"},
     HTML | {"x-requested-with": "XMLHttpRequest"},
     HTML | {"x-requested-with": "xmlhttprequest"},
     HTML | {"sec-purpose": "prefetch"},

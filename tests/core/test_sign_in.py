@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.binding import is_opaque, new_binding
 from gateway.core.sign_in import (
     ATTEMPT_LASTS,
     Callback,
     SignInAttempt,
     begin_attempt,
     build_attempt_key,
-    is_opaque,
-    new_binding,
     new_state,
     read_callback,
 )
@@ -25,7 +24,7 @@ from gateway.errors import (
 )
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BINDING = new_binding()
+BINDING = new_binding().value
 
 
 def attempt() -> SignInAttempt:
@@ -71,7 +70,7 @@ def test_verify_gives_the_code() -> None:
 
 def test_another_browser_is_refused_before_anything_else() -> None:
     with pytest.raises(AttemptOfOtherBrowser):
-        attempt().verify(callback("error=access_denied"), new_binding(), NOW + ATTEMPT_LASTS)
+        attempt().verify(callback("error=access_denied"), new_binding().value, NOW + ATTEMPT_LASTS)
 
 
 def test_an_old_attempt_is_refused() -> None:

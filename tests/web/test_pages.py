@@ -71,7 +71,9 @@ def test_every_page_is_sound(name: str) -> None:
     names = [tag for tag, _ in page.tags]
     assert names.count("h1") == names.count("main") == names.count("title") == 1
     assert dict(page.tags)["html"]["lang"] == "en"
-    assert not {"script", "style", "iframe", "img"} & set(names)
+    assert not {"style", "iframe", "img"} & set(names)
+    scripts = [attributes.get("src") or "inline" for tag, attributes in page.tags if tag == "script"]
+    assert [source.partition("?")[0] for source in scripts] in ([], ["/oauth2/static/carry.js"])
     for _, attributes in page.tags:
         assert not [key for key in attributes if key == "style" or key.startswith("on")]
     assert len(ALL[name]) + len(CSS) < 10_000
@@ -159,6 +161,7 @@ def test_text_can_be_read(palette: dict[str, str], text: str, ground: str) -> No
 
 
 def test_static_files_are_only_ours() -> None:
-    assert PAGES.static_file("gateway.css") is not None
+    for name in ("gateway.css", "carry.js"):
+        assert PAGES.static_file(name) is not None
     for name in ("../pages.py", "nothing.css", "", "/etc/passwd"):
         assert PAGES.static_file(name) is None
