@@ -190,7 +190,7 @@ class InsufficientScope(Forbidden):
     title = "A permission is missing"
     advice = "Sign in again and allow what is asked."
 
-    def __init__(self, message: str, missing: tuple[str, ...]) -> None:
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.missing = tuple(sorted(missing))
 
