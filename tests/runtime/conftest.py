@@ -51,7 +51,7 @@ class RunningProcess:
 
 @contextlib.contextmanager
 def run_gateway(
-    tmp_path: Path, simulator: RunningSimulator, redis: RedisServer, upstream: str, *words: str, **changes: str
+    tmp_path: Path, simulator: RunningSimulator, server: RedisServer, upstream: str, /, *words: str, **changes: str
 ) -> Generator[RunningProcess]:
     """Run `gateway run` with these further words until the test ends it."""
     port, admin = free_port(), free_port()
@@ -60,7 +60,7 @@ def run_gateway(
         "listen": f"127.0.0.1:{port}",
         "admin__listen": f"127.0.0.1:{admin}",
         "upstream": upstream,
-        "redis": redis.url,
+        "redis": server.url,
         "secret_keys": f'["{new_secret_key()}"]',
         "tiktok__client_key": simulator.settings.client_key,
         "tiktok__client_secret": simulator.settings.client_secret,
@@ -81,7 +81,7 @@ def run_gateway(
             text=True,
             cwd=tmp_path,
         )
-    running = RunningProcess(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process, log, simulator, redis)
+    running = RunningProcess(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process, log, simulator, server)
     try:
         _wait_until_it_answers(running)
         yield running
