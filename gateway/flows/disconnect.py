@@ -11,6 +11,7 @@ have just granted it anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
@@ -87,7 +88,8 @@ class Revocation:
         try:
             if self._clock() >= tokens.access_expires_at:
                 tokens = await self._provider.refresh(tokens)
-                await save(_encoder.encode(tokens))
+                with contextlib.suppress(StoreUnavailable):  # they are in hand: what counts is to revoke them
+                    await save(_encoder.encode(tokens))
             await self._provider.revoke(tokens.access_token)
         except (GrantDead, AccessTokenDead):
             return

@@ -13,6 +13,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,6 +32,8 @@ from gateway.telemetry.logs import log
 MOST_JOBS: Final = 10_000
 KEPT: Final = timedelta(hours=72)
 """After that a job is given up."""
+AT_ONCE: Final = 8
+"""Most jobs that a replica does at the same time: one that hangs must not keep all others waiting."""
 TICK: Final = 5.0
 """Seconds between two looks for what is due."""
 TIME: Final = timedelta(seconds=60)
@@ -94,7 +97,8 @@ class Outbox:
             raise StoreUnavailable(f"there are {MOST_JOBS} jobs in the outbox already: does the app take webhooks?")
         # the index first: a job that nobody finds would never be done
         await self._store.add_member(_INDEX, job_id, expires_at=_seconds(now + KEPT), now=_seconds(now))
-        await self._write(job_id, Job(kind=kind, data=data, added_at=now, due_at=now), now)
+        job, key = Job(kind=kind, data=data, added_at=now, due_at=now), _job_key(job_id)
+        await self._store.write(key, seal_record(self._keyring, key, job), self._left(job))
         self.start()
 
     async def withdraw(self, job_id: str) -> None:
@@ -119,56 +123,77 @@ class Outbox:
 
     async def _perform_as_holder(self, job_id: str) -> bool:
         now, key = self._clock(), _job_key(job_id)
-        job = read_record(self._keyring, key, await self._store.read(key), Job)
-        if job is None:  # done, withdrawn, or sealed by a key that is gone
+        sealed = await self._store.read(key)
+        job = read_record(self._keyring, key, sealed, Job)
+        if job is None or sealed is None:  # done, withdrawn, or sealed by a key that is gone
             await self._store.remove_member(_INDEX, job_id)
             return True
         if now < job.due_at:
             return False
-        saved = job
+        held = _Held(job, sealed)
 
         async def save(data: bytes) -> None:
-            nonlocal saved
-            saved = msgspec.structs.replace(saved, data=data)
-            await self._write(job_id, saved, self._clock())
+            await self._rewrite(job_id, held, msgspec.structs.replace(held.job, data=data))
 
         try:
             async with asyncio.timeout(TIME.total_seconds()):
                 await self._performers[job.kind](job.data, save)
-        except (GatewayError, TimeoutError, KeyError) as error:
-            await self._put_off(job_id, saved, error)
+        except Exception as error:  # noqa: BLE001 -- whatever happened, it is to be done again
+            if not isinstance(error, GatewayError | TimeoutError):
+                log.error("bug", job_id=job_id, exc_info=error)
+            await self._put_off(job_id, held, error)
             return False
-        await self._store.delete(key)
-        await self._store.remove_member(_INDEX, job_id)
+        await self._forget(job_id, held)
         return True
 
-    async def _put_off(self, job_id: str, job: Job, error: Exception) -> None:
-        now = self._clock()
+    async def _put_off(self, job_id: str, held: _Held, error: Exception) -> None:
+        job = held.job
         pause = min(FIRST_PAUSE * 2 ** min(job.failures, 16), LONGEST_PAUSE)
-        due_at = now + pause * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
+        due_at = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
         reason = str(error) or type(error).__name__
         if due_at >= job.added_at + KEPT:
             log.error("job_given_up", kind=job.kind, job_id=job_id, reason=reason, tries=job.failures + 1)
-            await self.withdraw(job_id)
+            await self._forget(job_id, held)
             return
         log.warning("job_put_off", kind=job.kind, job_id=job_id, reason=reason, seconds=int(pause.total_seconds()))
-        await self._write(job_id, msgspec.structs.replace(job, due_at=due_at, failures=job.failures + 1), now)
+        await self._rewrite(job_id, held, msgspec.structs.replace(job, due_at=due_at, failures=job.failures + 1))
 
-    async def _write(self, job_id: str, job: Job, now: datetime) -> None:
+    async def _rewrite(self, job_id: str, held: _Held, job: Job) -> None:
+        """Write a job anew, unless it was withdrawn or replaced meanwhile: it must not come back."""
         key = _job_key(job_id)
-        ttl = max(1, _seconds(job.added_at + KEPT) - _seconds(now))
-        await self._store.write(key, seal_record(self._keyring, key, job), ttl)
+        sealed = seal_record(self._keyring, key, job)
+        if await self._store.replace(key, old=held.sealed, new=sealed, ttl=self._left(job)):
+            held.job, held.sealed = job, sealed
+
+    async def _forget(self, job_id: str, held: _Held) -> None:
+        """Delete a job, but not one that has taken its place meanwhile."""
+        if await self._store.remove(_job_key(job_id), old=held.sealed):
+            await self._store.remove_member(_INDEX, job_id)
+
+    def _left(self, job: Job) -> int:
+        return max(1, _seconds(job.added_at + KEPT) - _seconds(self._clock()))
 
     async def _run(self) -> None:
         while True:
             try:
-                for job_id in await self._store.members(_INDEX, now=_seconds(self._clock())):
-                    await self.perform(job_id)
+                jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
             except StoreUnavailable:
-                pass  # the next look will tell
-            except Exception as error:  # noqa: BLE001 -- a bug in one job must not end all others
-                log.error("bug", exc_info=error)
+                jobs = []  # the next look will tell
+            for start in range(0, len(jobs), AT_ONCE):
+                await asyncio.gather(*(self._try(job_id) for job_id in jobs[start : start + AT_ONCE]))
             await asyncio.sleep(TICK * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
+
+    async def _try(self, job_id: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next look will tell
+            await self.perform(job_id)
+
+
+class _Held:
+    """A job under way, and the bytes that are stored of it."""
+
+    def __init__(self, job: Job, sealed: bytes) -> None:
+        self.job = job
+        self.sealed = sealed
 
 
 def _job_key(job_id: str) -> str:

@@ -93,6 +93,45 @@ async def test_a_job_that_was_withdrawn_is_not_done(world: World) -> None:
     assert work.seen == []
 
 
+async def test_a_job_that_is_withdrawn_while_it_fails_does_not_come_back(world: World) -> None:
+    async def work(data: bytes, save: Save) -> None:
+        await outbox.withdraw("a")
+        await save(b"more")
+        raise ProviderUnavailable("not yet")
+
+    outbox = build(world, work)
+    await outbox.add("a", "work", b"data")
+    assert not await outbox.perform("a")
+    assert not await outbox.holds("a")
+    assert await world.store.members("jobs", now=0) == []
+
+
+async def test_a_job_that_is_done_does_not_take_its_successor_along(world: World) -> None:
+    seen: list[bytes] = []
+
+    async def work(data: bytes, save: Save) -> None:
+        seen.append(data)
+        if len(seen) == 1:
+            await outbox.add("a", "work", b"newer")
+
+    outbox = build(world, work)
+    await outbox.add("a", "work", b"data")
+    await outbox.perform("a")
+    assert await outbox.holds("a")
+    assert await outbox.perform("a")
+    assert seen == [b"data", b"newer"]
+
+
+async def test_a_bug_in_one_job_puts_it_off_like_any_failure(world: World) -> None:
+    async def work(data: bytes, save: Save) -> None:
+        raise ZeroDivisionError
+
+    outbox = build(world, work)
+    await outbox.add("a", "work", b"data")
+    assert not await outbox.perform("a")
+    assert await outbox.holds("a")
+
+
 async def test_in_the_end_it_is_given_up(world: World) -> None:
     work = Work(failures=1000)
     outbox = build(world, work)
