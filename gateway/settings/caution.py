@@ -43,6 +43,14 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for origin in settings.cors.allowed_origins:
         if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
+    elsewhere = {settings.tiktok.client_secret.get_secret_value()}
+    elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
+    elsewhere |= {client.key.get_secret_value() for client in settings.tokens.clients}
+    if elsewhere & set(keys):
+        yield "secret_keys", "has a key that is used for something else too: make one with `gateway keys new`"
+    admin_keys = [key.get_secret_value() for key in settings.admin.keys]
+    if set(admin_keys) & {client.key.get_secret_value() for client in settings.tokens.clients}:
+        yield "tokens.clients", "has a key that is one of `admin.keys`: who may ask for tokens could end sessions too"
     yield from _find_in_routes(settings)
 
 
