@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.errors import SettingsError
+from gateway.runtime.routes import lint
 from gateway.settings import Problem, SettingsProblems, find, load, warnings
 
 
@@ -18,7 +20,12 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> 
     except SettingsProblems as error:
         _print(error.problems, (), as_json=as_json)
         return 1
-    _print((), warnings(settings), as_json=as_json)
+    try:
+        cautions = (*warnings(settings), *lint(settings))
+    except SettingsError as error:  # an allow-list's file
+        _print((Problem("", "", str(error)),), (), as_json=as_json)
+        return 1
+    _print((), cautions, as_json=as_json)
     if not as_json:
         print(f"{path or 'the environment'}: settings are fine")
         print(f"redirect URI to register at TikTok: {settings.redirect_uri}")

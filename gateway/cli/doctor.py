@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.core.finding import Finding
 from gateway.runtime.doctor import describe_registration, examine
+from gateway.runtime.routes import lint
 from gateway.settings import Settings, find, load, warnings
 
 
@@ -19,7 +20,7 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
     settings = load(find(environ, config), environ)
     findings = asyncio.run(_examine(settings, as_json=as_json))
     registration = {name: value for name, value in describe_registration(settings).items() if value}
-    cautions = [str(each) for each in warnings(settings)]
+    cautions = [str(each) for each in (*warnings(settings), *lint(settings))]
     if as_json:
         told = {"findings": findings, "warnings": cautions, "registration": registration}
         print(json.dumps(msgspec.to_builtins(told), indent=2))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.core.decision import Allow, Challenge, Deny, admit
-from gateway.core.identity import Identity
+import msgspec
+
+from gateway.core.decision import Allow, Challenge, Consent, Deny, admit
+from gateway.core.identity import Facts, Identity
 from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
-from gateway.errors import RequestRefused
-from gateway.runtime.build import build_identity_headers, build_policy, build_reader
+from gateway.core.requirement import SCOPE_OF_FACT
+from gateway.errors import RequestRefused, SettingsError
+from gateway.runtime.build import build_reader
+from gateway.runtime.routes import compile_routes
 from gateway.settings import Settings, find, load
 
 
@@ -27,6 +31,10 @@ def explain(
     *,
     scopes: str,
     signed_out: bool,
+    user: str,
+    union_id: str,
+    username: str,
+    facts: Sequence[str],
     as_json: bool,
 ) -> int:
     """Print the explanation; returns the exit code, 1 when the request would be refused as malformed."""
@@ -37,14 +45,33 @@ def explain(
         print(f"{error.status} {error.code}: {error}", file=sys.stderr)
         return 1
     granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
-    told = _explain(settings, head, None if signed_out else _somebody(granted))
+    somebody = msgspec.structs.replace(
+        _somebody(granted),
+        facts=_read_facts(facts),
+        **{name: value for name, value in (("open_id", user), ("union_id", union_id), ("username", username)) if value},
+    )
+    told = _explain(settings, head, None if signed_out else somebody)
     print(json.dumps(told, indent=2) if as_json else _in_words(told))
     return 0
 
 
+def _read_facts(words: Sequence[str]) -> Facts:
+    """Read facts like `follower_count=1200`. Raises `SettingsError` for one that is none."""
+    found: dict[str, bool | int] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in SCOPE_OF_FACT or not (value.isdigit() or value in {"true", "false"}):
+            raise SettingsError(f"--fact {word}: write one of {', '.join(SCOPE_OF_FACT)}, like follower_count=1200")
+        found[name] = int(value) if value.isdigit() else value == "true"
+    return msgspec.convert(found, Facts, strict=False)
+
+
 def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> dict[str, Any]:
-    policy, headers = build_policy(settings), build_identity_headers(settings)
+    routes = compile_routes(settings)
+    policy, headers = routes.policy, routes.headers
     match = policy.match(head.method, head.host, head.path)
+    if match is not None:
+        headers = routes.headers_of_routes.get(match.index, headers)
     caller = admit(headers, person) if person is not None and needs_caller(match) else None
     decision = decide(match, head, caller, admit(headers, None))
     told: dict[str, Any] = {
@@ -65,6 +92,8 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
             }
         case Challenge():
             return told | {"decision": "challenge", "how": str(decision.kind)}
+        case Consent():
+            return told | {"decision": "consent", "missing_scopes": list(decision.missing), "why": decision.reason}
         case Deny():
             return told | {"decision": "deny", "why": decision.reason}
 

@@ -113,13 +113,31 @@ def explain(
         str, typer.Option(help="Scopes the person has granted, with commas.", show_default="tiktok.scopes")
     ] = "",
     signed_out: Annotated[bool, typer.Option("--signed-out", help="Ask for somebody who is not signed in.")] = False,
+    user: Annotated[str, typer.Option(help="open_id of the person; may begin with -.", show_default=False)] = "",
+    union_id: Annotated[str, typer.Option(help="union_id of the person.", show_default=False)] = "",
+    username: Annotated[str, typer.Option(help="TikTok username of the person.", show_default=False)] = "",
+    fact: Annotated[
+        list[str] | None, typer.Option(help="What TikTok tells of them, like follower_count=1200.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what would happen to a request, and why. Example: gateway explain GET /admin/users --signed-out"""
     from gateway.cli.explain import explain as explain_request
 
     raise typer.Exit(
-        explain_request(method, url, config, os.environ, scopes=scopes, signed_out=signed_out, as_json=json)
+        explain_request(
+            method,
+            url,
+            config,
+            os.environ,
+            scopes=scopes,
+            signed_out=signed_out,
+            user=user,
+            union_id=union_id,
+            username=username,
+            facts=fact or (),
+            as_json=json,
+        )
     )
 
 

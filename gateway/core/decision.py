@@ -1,4 +1,4 @@
-"""The three answers of the gate."""
+"""The answers of the gate."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ class Challenge(msgspec.Struct, frozen=True):
     """Ask to sign in."""
 
     kind: ChallengeKind
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """Ask for scopes that are missing."""
+
+    missing: tuple[str, ...]
+    reason: str  # in the operator's words; "" for none
 
 
 class Deny(msgspec.Struct, frozen=True):

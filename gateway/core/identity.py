@@ -14,7 +14,7 @@ by which its programs sign in to it, and none of the gateway's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -38,6 +38,16 @@ _NEVER_SET: Final = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"expec
 """Fields that say where a request goes or ends, or whose it is."""
 
 
+class Facts(msgspec.Struct, frozen=True):
+    """What TikTok tells of a creator; None where it has not."""
+
+    is_verified: bool | None = None
+    follower_count: int | None = None
+    following_count: int | None = None
+    likes_count: int | None = None
+    video_count: int | None = None
+
+
 class Identity(msgspec.Struct, frozen=True):
     """What is known of a person who is signed in. Both moments are aware."""
 
@@ -51,6 +61,7 @@ class Identity(msgspec.Struct, frozen=True):
     token_expires_at: datetime
     session_id: str  # public name of the session; not what the cookie holds
     signed_in_at: datetime
+    facts: Facts = Facts()
 
     def __repr__(self) -> str:
         """Name no token: this object may end in a traceback of the app."""
@@ -173,13 +184,13 @@ class IdentityHeaders:
     sent.
     """
 
-    def __init__(self, presets: Sequence[str], custom: Mapping[str, str]) -> None:
+    def __init__(self, presets: Sequence[str], custom: Mapping[str, str], *, also_reserved: Iterable[str] = ()) -> None:
         unknown = [preset for preset in presets if preset not in PRESETS]
         if unknown:
             raise SettingsError(f"identity.presets: {unknown[0]!r} is none of {', '.join(PRESETS)}")
         self._proxied = _compile([PRESETS[preset] for preset in presets], custom)
         self._answered = _compile([FORWARD_AUTH.get(preset, PRESETS[preset]) for preset in presets], custom)
-        self.reserved: Final = _reserved(presets, custom)
+        self.reserved: Final = _reserved(presets, [*custom, *also_reserved])
 
     def build(self, identity: Identity) -> Headers:
         """Return the headers for the app; a template that uses a missing field gives none."""
@@ -243,7 +254,7 @@ def _fill(templates: Templates, identity: Identity) -> Headers:
     return tuple(filled)
 
 
-def _reserved(presets: Sequence[str], custom: Mapping[str, str]) -> frozenset[bytes]:
+def _reserved(presets: Sequence[str], custom: Iterable[str]) -> frozenset[bytes]:
     names = {name for table in (*PRESETS.values(), *FORWARD_AUTH.values()) for name in table}
     if "bearer" not in presets:
         names.discard("Authorization")

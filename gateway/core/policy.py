@@ -25,9 +25,11 @@ from typing import Final, Literal, assert_never
 import msgspec
 
 from gateway.core.challenge import choose
-from gateway.core.decision import Allow, Challenge, Deny
+from gateway.core.decision import Allow, Challenge, Consent, Deny
+from gateway.core.identity import Identity
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
+from gateway.core.requirement import Requirement
 from gateway.core.spelling import PathPattern, Readings
 from gateway.errors import SettingsError
 
@@ -44,7 +46,8 @@ class Access(StrEnum):
     DENY = "deny"
 
 
-_STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 2}
+_STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}
+_WITH_REQUIREMENT: Final = 2
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -57,6 +60,9 @@ class Route(msgspec.Struct, frozen=True):
     on_unauthenticated: OnUnauthenticated = "auto"
     upstream: str = "default"
     body_limit: int | None = None  # bytes
+    requirement: Requirement | None = None  # of who is signed in
+    reason: str = ""  # why the scopes are asked for, in the operator's words
+    headers: tuple[tuple[str, str], ...] = ()  # identity headers besides those of every route
     keep_post: bool = False  # forms sent without a session are kept for after the sign-in
     preflight: OnPreflight = "refuse"  # what becomes of one that the route does not let in anyway
 
@@ -123,6 +129,10 @@ class Policy:
             if _strictness(match) > _strictness(found):
                 found = match
                 yield match, reading
+            elif _strictness(match) == _WITH_REQUIREMENT and match is not found:
+                # each asks for something else, and it is not known which the app would go by
+                found = None
+                yield None, reading
 
 
 class _Rule:
@@ -187,23 +197,34 @@ def admits(match: Match | None, caller: Allow | None, anonymous: Allow) -> Allow
         case Access.OPTIONAL:
             return caller or anonymous
         case Access.SIGNED_IN:
-            return caller
+            requirement = match.route.requirement
+            if requirement is None or caller is None or caller.identity is None:
+                return caller
+            return caller if requirement.admits(caller.identity) else None
         case _ as never:
             assert_never(never)
 
 
-def refuse(match: Match | None, head: RequestHead) -> Challenge | Deny:
-    """Return what is said to a request that nothing admits."""
+def refuse(match: Match | None, head: RequestHead, who: Identity | None) -> Challenge | Consent | Deny:
+    """Return what is said to a request that nothing admits; `who` is signed in, as far as `needs_caller` asked."""
     if match is None:
         return Deny("no route matches")
     if match.route.access == Access.DENY:
         return Deny(f"route {match.index} denies")
+    requirement = match.route.requirement
+    if who is not None and requirement is not None:
+        obstacle = requirement.find_obstacle(who)
+        if obstacle is not None:
+            return Deny(f"route {match.index}: {obstacle}")
+        return Consent(requirement.find_missing(who), match.route.reason)
     return Challenge(choose(head, match.route.on_unauthenticated))
 
 
-def decide(match: Match | None, head: RequestHead, caller: Allow | None, anonymous: Allow) -> Allow | Challenge | Deny:
+def decide(
+    match: Match | None, head: RequestHead, caller: Allow | None, anonymous: Allow
+) -> Allow | Challenge | Consent | Deny:
     """Return the decision for a request; see `admits` and `refuse`."""
-    return admits(match, caller, anonymous) or refuse(match, head)
+    return admits(match, caller, anonymous) or refuse(match, head, caller.identity if caller is not None else None)
 
 
 def needs_caller(match: Match | None) -> bool:
@@ -212,6 +233,8 @@ def needs_caller(match: Match | None) -> bool:
 
 
 def _strictness(match: Match | None) -> int:
+    if match is not None and match.route.requirement is not None:
+        return _WITH_REQUIREMENT
     return _STRICTNESS[match.route.access if match is not None else Access.DENY]
 
 

@@ -34,7 +34,8 @@ MAX_ID: Final = 512
 
 FIELDS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
     "user.info.basic": ("open_id", "union_id", "avatar_url", "display_name"),
-    "user.info.profile": ("username",),
+    "user.info.profile": ("username", "is_verified"),
+    "user.info.stats": ("follower_count", "following_count", "likes_count", "video_count"),
 }
 """Fields of `/v2/user/info/` that the gateway uses, by the scope that permits them."""
 
@@ -73,6 +74,11 @@ class Profile(msgspec.Struct, frozen=True):
     username: str | None = None
     display_name: str | None = None
     avatar_url: str | None = None
+    is_verified: bool | None = None
+    follower_count: int | None = None
+    following_count: int | None = None
+    likes_count: int | None = None
+    video_count: int | None = None
 
 
 def build_authorization_url(
@@ -186,6 +192,11 @@ def read_user_info(status: int, body: bytes) -> Profile:
         username=_text(user, "username"),
         display_name=_text(user, "display_name"),
         avatar_url=_text(user, "avatar_url"),
+        is_verified=verified if isinstance(verified := user.get("is_verified"), bool) else None,
+        follower_count=_count(user, "follower_count"),
+        following_count=_count(user, "following_count"),
+        likes_count=_count(user, "likes_count"),
+        video_count=_count(user, "video_count"),
     )
 
 
@@ -206,6 +217,11 @@ def _text(reply: Mapping[str, Any], name: str) -> str | None:
     """Return a non-empty string of a reply; anything else counts as missing."""
     value = reply.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _count(user: Mapping[str, Any], name: str) -> int | None:
+    value = user.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def _lifetime(reply: Mapping[str, Any], name: str) -> timedelta:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.core import cookies
-from gateway.core.identity import Identity
+from gateway.core.identity import Facts, Identity
 from gateway.core.request import Headers, RequestHead
 from gateway.core.session import build_session_key, public_id
 from gateway.flows.refresh import Refresh
@@ -78,4 +78,11 @@ def build_identity(signed_in: SignedIn) -> Identity:
         token_expires_at=tokens.access_expires_at,
         session_id=public_id(signed_in.session_key),
         signed_in_at=signed_in.session.signed_in_at,
+        facts=Facts(
+            is_verified=profile.is_verified,
+            follower_count=profile.follower_count,
+            following_count=profile.following_count,
+            likes_count=profile.likes_count,
+            video_count=profile.video_count,
+        ),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from gateway.core.cors import read_preflight
-from gateway.core.decision import Allow, Challenge, Deny, admit
+from gateway.core.decision import Allow, Challenge, Consent, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
@@ -42,7 +42,7 @@ class Passage(msgspec.Struct, frozen=True):
 class Refusal(msgspec.Struct, frozen=True):
     """It may not, or not yet."""
 
-    decision: Challenge | Deny
+    decision: Challenge | Consent | Deny
     match: Match | None
 
 
@@ -62,12 +62,16 @@ class Gate:
         memory: Memory,
         *,
         clock: Callable[[], datetime],
+        headers_of_routes: Mapping[int, IdentityHeaders] | None = None,
     ) -> None:
+        """`headers_of_routes`: those of routes that have some of their own, by the number of the route."""
+        self._headers_of_routes = headers_of_routes or {}
         self._policy = policy
         self._authentication = authentication
         self._sessions = sessions
         self._memory = memory
         self._clock = clock
+        self._era = 0
         self.identity_headers = identity_headers
         self._anonymous = admit(identity_headers, None)
 
@@ -78,7 +82,8 @@ class Gate:
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
             known = await self._confirm_or_read(session_key or "")
-        return self.admit(match, known) or self._pass_preflight(head) or Refusal(refuse(match, head), match)
+        passage = self.admit(match, known) or self._pass_preflight(head)
+        return passage or Refusal(refuse(match, head, known.allow.identity if known is not None else None), match)
 
     def read_session_key(self, headers: Headers) -> str | None:
         """Return the store key of the session that a request names."""
@@ -107,6 +112,9 @@ class Gate:
 
         False when all has to be read again.
         """
+        if known.era != self._era:
+            told(False)
+            return
         mark = self._memory.begin_read()
 
         def compared(same: bool | StoreUnavailable) -> None:
@@ -120,6 +128,11 @@ class Gate:
 
         self._sessions.ask_again(known.signed_in, compared)
 
+    def judge_anew(self) -> None:
+        """Let nobody in any more for what was decided before: who may in has changed."""
+        self._era += 1
+        self._memory.forget(None)
+
     def _recall(self, match: Match | None, session_key: str | None) -> Known | Unknown | None:
         """Return who calls, as far as the decision depends on it."""
         if session_key is None or not needs_caller(match):
@@ -129,7 +142,21 @@ class Gate:
     def admit(self, match: Match | None, known: Known | None) -> Passage | None:
         """Let a caller in by a route; None when it does not let them."""
         allow = admits(match, known.allow if known is not None else None, self._anonymous)
+        if allow is not None and allow.identity is not None and match is not None and match.route.headers:
+            allow = self._with_own_headers(match, allow, known)
         return Passage(allow, match, known) if allow is not None and match is not None else None
+
+    def _with_own_headers(self, match: Match, allow: Allow, known: Known | None) -> Allow:
+        """Let somebody in with the headers of the route; made once for each caller."""
+        kept = known.by_route if known is not None else {}
+        own = kept.get(match.index)
+        if own is None:
+            own = kept[match.index] = admit(self.headers_for(match), allow.identity)
+        return own
+
+    def headers_for(self, match: Match) -> IdentityHeaders:
+        """Return the identity headers of a route."""
+        return self._headers_of_routes.get(match.index, self.identity_headers)
 
     def _pass_preflight(self, head: RequestHead) -> Passage | None:
         """Let a preflight in, as nobody, where the route of the request that it asks about says so."""
@@ -167,6 +194,7 @@ class Gate:
             allow=admit(self.identity_headers, build_identity(signed_in)),
             settled_until=self._authentication.settled_until(signed_in),
             until=now,
+            era=self._era,
         )
         self._memory.remember(known, mark, now)
         return known

@@ -35,6 +35,8 @@ class Known(msgspec.Struct):
     allow: Allow
     settled_until: datetime
     until: datetime  # when the store has to be asked again
+    era: int = 0  # of the gate's decisions
+    by_route: dict[int, Allow] = msgspec.field(default_factory=dict)  # of routes with headers of their own
     remembered: bool = False  # whether it may be answered from till then: set and taken away by `Memory` only
 
 

@@ -6,7 +6,7 @@ it is, the attempt is taken (once, atomically), and only then is the code redeem
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
 
@@ -97,20 +97,24 @@ class SignIn:
         """Return the binding of a sign-in that would begin now; one that `loops` should not."""
         return binding.begin(self._clock()) if binding is not None else new_binding()
 
-    async def begin(self, return_to: ReturnTo, *, binding: Binding, client_address: str) -> Begun:
+    async def begin(
+        self, return_to: ReturnTo, *, binding: Binding, client_address: str, scopes: Collection[str] = ()
+    ) -> Begun:
         """Write an attempt and return TikTok's address for it.
 
-        `binding` is that of `next_turn`: all tabs of a browser share it.
+        `binding` is that of `next_turn`: all tabs of a browser share it. `scopes` are asked for instead of the usual
+        ones, and TikTok is to show its page for them, which it would leave out for whoever has consented before.
         Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
         """
         await self._limit.count(client_address)
         plan, state = self._plan, new_state()
+        asked = tuple(sorted(scopes)) or plan.scopes
         verifier = new_verifier() if plan.pkce != "off" else None
         attempt = begin_attempt(
             binding_cookie=binding.value,
             code_verifier=verifier,
             return_to=return_to.url,
-            scopes=plan.scopes,
+            scopes=asked,
             now=self._clock(),
         )
         key = build_attempt_key(state)
@@ -119,10 +123,10 @@ class SignIn:
             plan.authorize_url,
             client_key=plan.client_key,
             redirect_uri=plan.redirect_uri,
-            scopes=plan.scopes,
+            scopes=asked,
             state=state,
             code_challenge=build_challenge(verifier, plan.pkce) if verifier is not None else None,
-            always_ask=plan.always_ask,
+            always_ask=plan.always_ask or bool(scopes),
         )
         return Begun(location=location, binding=binding)
 

@@ -10,9 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.identity import IdentityHeaders
 from gateway.core.keyring import Keyring, read_secret_key
-from gateway.core.policy import Access, Policy, Route
 from gateway.core.request import Limits
 from gateway.core.session import SessionLimits
 from gateway.errors import SettingsError, StoreUnavailable
@@ -33,7 +31,9 @@ from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
 from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
+from gateway.runtime.allow_file import AllowFileWatch
 from gateway.runtime.boards import Boards
+from gateway.runtime.routes import compile_routes
 from gateway.runtime.upstreams import build_upstream, find_own_host
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
@@ -81,6 +81,7 @@ class Generation:
     refresh: Refresh
     live: Live
     watch: Watch
+    allow_files: AllowFileWatch
     outbox: Outbox
     oversight: Oversight
     admin_api: AdminApi | None
@@ -91,6 +92,7 @@ class Generation:
 
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
+        await self.allow_files.close()
         await self.watch.close()
         await self.outbox.close()
         await self.refresh.close()
@@ -116,31 +118,6 @@ class Readiness:
         except StoreUnavailable as error:
             return str(error)
         return None
-
-
-def build_policy(settings: Settings) -> Policy:
-    """Compile the routes; without any, everything needs a sign-in."""
-    return Policy(
-        [
-            Route(
-                path=route.path,
-                host=route.host,
-                methods=frozenset(route.methods) if route.methods else None,
-                access=Access(route.access),
-                on_unauthenticated=route.on_unauthenticated,
-                upstream=route.upstream,
-                keep_post=route.keep_post,
-                preflight=route.preflight,
-                body_limit=route.limits.body if route.limits is not None else settings.limits.body,
-            )
-            for route in settings.routes
-        ]
-    )
-
-
-def build_identity_headers(settings: Settings) -> IdentityHeaders:
-    """Compile the headers the app is given."""
-    return IdentityHeaders(settings.identity.presets, settings.identity.headers)
 
 
 def build_reader(settings: Settings) -> HeadReader:
@@ -193,16 +170,20 @@ def build(
     )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
+    compiled = compile_routes(settings)
     gate = Gate(
-        build_policy(settings),
-        build_identity_headers(settings),
+        compiled.policy,
+        compiled.headers,
         authentication,
         sessions,
         Memory(store, settings.session.cache_for),
         clock=clock,
+        headers_of_routes=compiled.headers_of_routes,
     )
     watch = Watch(live, gate, clock=clock)
+    allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))
     store.follow(watch.note)
+    store.follow(lambda _: allow_files.start())
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     attempt_limit = AttemptLimit(
         store,
@@ -241,6 +222,8 @@ def build(
             forward_auth=forward_auth,
             session_limits=limits,
             metrics=metrics,
+            usual_scopes=tuple(settings.tiktok.scopes),
+            scopes=compiled.scopes,
         ),
         account=AccountPages(
             answers=answers,
@@ -292,6 +275,7 @@ def build(
         refresh=refresh,
         live=live,
         watch=watch,
+        allow_files=allow_files,
         outbox=outbox,
         oversight=oversight,
         admin_api=_build_admin_api(settings, oversight, _build_desk(settings, store, sessions, refresh, clock)),
@@ -343,6 +327,12 @@ def _build_desk(settings: Settings, store: Store, sessions: Sessions, refresh: R
 def _build_admin_api(settings: Settings, oversight: Oversight, desk: TokenDesk) -> AdminApi | None:
     keys = [key.get_secret_value() for key in settings.admin.keys]
     return AdminApi(oversight, desk, keys) if keys or settings.tokens.clients else None
+
+
+def _judge_anew(gate: Gate, watch: Watch) -> None:
+    """Judge everybody again, and what is under way: an allow-list has changed."""
+    gate.judge_anew()
+    watch.note(None)
 
 
 def _build_doors(

@@ -4,6 +4,8 @@ model         the whole, and the rules between sections
 sections      the other keys, with their defaults, meanings and rules
 upstream      those of the apps behind the gateway
 route         those of the routes
+headers       rules of the headers that name a person
+lists         files of words: allow-lists
 part          what sections have in common
 parts         the small types the model is made of: durations, sizes, addresses, secrets
 yaml_file     reads YAML with the place of every key
@@ -16,6 +18,7 @@ schema        the JSON Schema of the file
 from __future__ import annotations
 
 from gateway.settings.caution import warnings
+from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen
@@ -34,5 +37,6 @@ __all__ = [
     "find",
     "json_schema",
     "load",
+    "load_lists",
     "warnings",
 ]

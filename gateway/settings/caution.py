@@ -51,7 +51,6 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     admin_keys = [key.get_secret_value() for key in settings.admin.keys]
     if set(admin_keys) & {client.key.get_secret_value() for client in settings.tokens.clients}:
         yield "tokens.clients", "has a key that is one of `admin.keys`: who may ask for tokens could end sessions too"
-    yield from _find_in_routes(settings)
 
 
 def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -64,15 +63,6 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "redis", "is not encrypted, on another host: use rediss://"
     if settings.redis.tls is not None and not settings.redis.tls.verify:
         yield "redis.tls.verify", "is off: anybody on the way can be Redis; name its authority in `redis.tls.ca`"
-
-
-def _find_in_routes(settings: Settings) -> Iterator[tuple[str, str]]:
-    for index, route in enumerate(settings.routes):
-        everything = route.path in {"/**", "**", "regex:.*", "regex:/.*"} and not route.host and not route.methods
-        if everything and route.access in {"public", "optional"}:
-            yield f"routes[{index}]", f"makes everything {route.access}"
-        if everything and index + 1 < len(settings.routes):
-            yield f"routes[{index}]", "matches everything: the routes after it are never reached"
 
 
 def _is_loopback(host: str) -> bool:

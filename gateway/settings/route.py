@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal, Self
 
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.settings.headers import check_headers
 from gateway.settings.part import Part, Strings
-from gateway.settings.parts import OptionalSize
+from gateway.settings.parts import ExistingFile, OptionalSize
+
+SCOPE: Final = re.compile(r"[a-z0-9._]+")
 
 
 class RouteLimitsSettings(Part):
@@ -16,6 +19,57 @@ class RouteLimitsSettings(Part):
 
     body: OptionalSize = None
     """Largest request body; none for no limit."""
+
+
+class AllowSettings(Part):
+    """Who may in; whoever is on one of the lists may."""
+
+    open_ids: Strings = ()
+    """open_ids of people in this app, with upper and lower case as TikTok gives them."""
+    union_ids: Strings = ()
+    """union_ids: the same people across a developer's apps."""
+    usernames: Strings = ()
+    """TikTok usernames; people can change theirs, and then somebody else can take it."""
+    file: ExistingFile | None = None
+    """YAML file with the same three lists, read again when it changes."""
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        if not (self.open_ids or self.union_ids or self.usernames or self.file):
+            raise ValueError("names nobody: list open_ids, union_ids or usernames, or name a file; or use access: deny")
+        return self
+
+
+class RangeSettings(Part):
+    """From one number to another, both included."""
+
+    min: int | None = Field(default=None, ge=0)
+    """Least number; none for no limit."""
+    max: int | None = Field(default=None, ge=0)
+    """Greatest number; none for no limit."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"has min {self.min} above max {self.max}: nobody is both")
+        return self
+
+
+class CreatorSettings(Part):
+    """What must be so of a person on TikTok, as TikTok last told."""
+
+    is_verified: bool | None = None
+    """Whether the account is verified; needs the scope user.info.profile."""
+    follower_count: RangeSettings | None = None
+    """Followers; like the others, this needs the scope user.info.stats."""
+    following_count: RangeSettings | None = None
+    """Accounts followed."""
+    likes_count: RangeSettings | None = None
+    """Likes of all videos."""
+    video_count: RangeSettings | None = None
+    """Public videos."""
 
 
 class RouteSettings(Part):
@@ -34,6 +88,16 @@ class RouteSettings(Part):
     that do not say what they do."""
     upstream: str = "default"
     """Name of the upstream that gets the request, one of `upstreams`."""
+    scopes: Strings = ()
+    """Scopes a person must have granted; who has not is asked for them."""
+    reason: str = Field(default="", max_length=500)
+    """Why the scopes are needed, shown to the person."""
+    allow: AllowSettings | None = None
+    """Who of those who are signed in may in; default everybody."""
+    creator: CreatorSettings | None = None
+    """What must be so of them on TikTok."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Identity headers of this route, besides those of all: name to template."""
     keep_post: bool = False
     """Keep small forms that arrive without a live session, and offer to send them after the sign-in."""
     preflight: Literal["refuse", "pass", "answer"] = "refuse"
@@ -55,6 +119,30 @@ class RouteSettings(Part):
         elif "?" in path or "#" in path:
             raise ValueError("must be a path only: rules never see the query")
         return path
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        return check_headers(headers)
+
+    @field_validator("scopes")
+    @classmethod
+    def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        for scope in scopes:
+            if not SCOPE.fullmatch(scope):
+                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like video.list")
+        return scopes
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        asks = [name for name in ("scopes", "allow", "creator", "reason") if getattr(self, name)]
+        if asks and self.access != "signed_in":
+            raise ValueError(f"has `{asks[0]}` with access: {self.access}; that needs somebody who is signed in")
+        if self.reason and not (self.scopes or self.creator):
+            raise ValueError("has a `reason` but no `scopes` that it could be for")
+        if self.headers and self.access in {"public", "deny"}:
+            raise ValueError(f"has `headers` with access: {self.access}, where nobody is named")
+        return self
 
     @field_validator("methods")
     @classmethod

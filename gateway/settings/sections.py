@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.settings.headers import TOKEN, check_headers
 from gateway.settings.part import Part, Strings, read_list
 from gateway.settings.parts import (
     Duration,
@@ -29,26 +30,9 @@ from gateway.settings.parts import (
     Span,
     read_listen,
 )
+from gateway.settings.route import SCOPE
 
-TEMPLATE_FIELDS: Final = (
-    "open_id",
-    "union_id",
-    "username",
-    "display_name",
-    "avatar_url",
-    "scopes",
-    "access_token",
-    "token_expires_at",
-    "session_id",
-    "signed_in_at",
-)
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_SCOPE: Final = re.compile(r"[a-z0-9._]+")
-_UNTOUCHABLE: Final = re.compile(
-    r"(?i)host|cookie|set-cookie|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|"
-    r"proxy-.*|sec-.*|forwarded|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id"
-)
 
 
 def _check_key(key: SecretStr) -> SecretStr:
@@ -110,7 +94,7 @@ class TikTokSettings(Part):
     @classmethod
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
-            if not _SCOPE.fullmatch(scope):
+            if not SCOPE.fullmatch(scope):
                 raise ValueError(f"has `{scope}`, which is no scope: one list item each, like user.info.basic")
         if "user.info.basic" not in scopes:
             raise ValueError("must have user.info.basic, without which nobody can be told apart")
@@ -134,7 +118,7 @@ class SessionSettings(Part):
     @field_validator("cookie_name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if name and not _TOKEN.fullmatch(name):
+        if name and not TOKEN.fullmatch(name):
             raise ValueError("is no cookie name: letters, digits, - and _")
         return name
 
@@ -159,21 +143,7 @@ class IdentitySettings(Part):
     @field_validator("headers")
     @classmethod
     def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, template in headers.items():
-            if not _TOKEN.fullmatch(name) or _UNTOUCHABLE.fullmatch(name):
-                raise ValueError(f"has `{name}`, which cannot carry identity; choose a name of your own")
-            _check_template(name, template)
-        return headers
-
-
-def _check_template(name: str, template: str) -> None:
-    if not re.fullmatch(r"[\x20-\x7e]+", template) or template != template.strip():
-        raise ValueError(f"has a template for {name} that is empty, padded with spaces, or not plain ASCII")
-    rest = re.sub(r"\{([a-z_]+)\}", "", template)
-    unknown = [field for field in re.findall(r"\{([a-z_]+)\}", template) if field not in TEMPLATE_FIELDS]
-    if unknown or "{" in rest or "}" in rest:
-        fields = ", ".join(TEMPLATE_FIELDS)
-        raise ValueError(f"has a template for {name} with a field that is none; fields are {fields}, in braces")
+        return check_headers(headers)
 
 
 class ReturnToSettings(Part):

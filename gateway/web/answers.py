@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, assert_never
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from gateway.core.binding import BINDING_LASTS, Binding, find_cause, new_binding
 from gateway.core.challenge import shows_page
 from gateway.core.cookies import CookieSpec
 from gateway.core.cors import permit_reading, permit_request, read_preflight
-from gateway.core.decision import Challenge, ChallengeKind, Deny
+from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.headers import first
 from gateway.core.in_app import find_app
 from gateway.core.kept_post import may_be_kept
@@ -24,6 +25,7 @@ from gateway.errors import (
     CrossSite,
     Forbidden,
     GatewayError,
+    InsufficientScope,
     SignInLoop,
     SignInRefused,
 )
@@ -118,6 +120,14 @@ class Answers:
         html = self.pages.sign_in(self.start_url(return_to), reason)
         return page(status, html, script=self.pages.script_source)
 
+    async def begin_consent(self, rd: str | None, head: RequestHead, scopes: Collection[str]) -> Answer:
+        """Send somebody to TikTok who has pressed the button to grant scopes: that is never a turn of a loop."""
+        binding = (self.read_binding(head) or new_binding()).forget()
+        begun = await self._sign_in.begin(
+            self.check_return_to(rd), binding=binding, client_address=head.client_address, scopes=scopes
+        )
+        return redirect(302, begun.location, extra=(self.binding_header(begun.binding),))
+
     async def begin(self, rd: str | None, head: RequestHead, *, signed_in: bool = False) -> Answer:
         """Begin a sign-in and send the visitor to TikTok; `signed_in` tells of the session that is there already.
 
@@ -156,6 +166,27 @@ class Answers:
         preflight = read_preflight(head)
         fields = permit_request(preflight, self._cors_origins) if preflight is not None else None
         return Answer(204, (NO_STORE, *fields), b"") if fields is not None else None
+
+    def ask_for_scopes(self, consent: Consent, head: RequestHead, request_id: str) -> Answer:
+        """Say which scopes are missing: to a person on a page with a button, to a program in a problem (RFC 6750 §3.1).
+
+        It is never a redirect: who has refused would be sent round and round.
+        """
+        here = head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
+        start_url = f"{self.start_url(here)}&scopes={','.join(consent.missing)}"
+        if shows_page(head):
+            return page(403, self.pages.consent(start_url, consent.missing, consent.reason))
+        bearer = f'Bearer error="insufficient_scope", scope="{" ".join(consent.missing)}"'
+        return problem(
+            403,
+            InsufficientScope.code,
+            InsufficientScope.title,
+            InsufficientScope.advice,
+            request_id,
+            extra=((b"www-authenticate", bearer.encode()),),
+            missing_scopes=consent.missing,
+            sign_in_url=start_url,
+        )
 
     def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
         """Answer what a route denies; the reason stays in the log."""

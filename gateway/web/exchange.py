@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from gateway.core.decision import Challenge, Deny
+from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.policy import Match
 from gateway.errors import Blame, GatewayError
 from gateway.flows.gate import Passage
@@ -60,7 +60,7 @@ class Exchange:
         self.route = passage.match.index
         self.session = passage.session_name
 
-    def note_refusal(self, decision: Challenge | Deny, match: Match | None) -> None:
+    def note_refusal(self, decision: Challenge | Consent | Deny, match: Match | None) -> None:
         """Note that it may not."""
         self.decision = "challenge" if isinstance(decision, Challenge) else "deny"
         self.route = match.index if match is not None else -1

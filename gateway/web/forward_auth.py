@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from starlette.requests import Request
 
-from gateway.core.decision import Challenge, Deny
+from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.headers import every, first
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
@@ -51,7 +51,8 @@ class ForwardAuth:
         if isinstance(verdict, Refusal):
             return _answer(401 if isinstance(verdict.decision, Challenge) else 403)
         identity = verdict.allow.identity
-        return _answer(202, *(self._gate.identity_headers.build_forward_auth(identity) if identity is not None else ()))
+        headers = self._gate.headers_for(verdict.match)
+        return _answer(202, *(headers.build_forward_auth(identity) if identity is not None else ()))
 
     async def _by_status(self, head: RequestHead) -> Answer:
         signed_in = await self._authentication.read(head)
@@ -66,6 +67,8 @@ class ForwardAuth:
         match verdict.decision:
             case Challenge() as challenge:
                 return await self._answers.challenge(challenge, original, request_id)
+            case Consent() as consent:
+                return self._answers.ask_for_scopes(consent, original, request_id)
             case Deny() as deny:
                 return self._answers.deny(deny, original, request_id)
             case _ as never:

@@ -17,18 +17,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.core.in_app import APPS
 from gateway.core.kept_post import KeptPost
+from gateway.core.scope import IN_WORDS, describe_scopes
 
 MAX_NAME: Final = 80
 """Longest display name shown, in characters."""
 
-SCOPE_WORDS: Final = {
-    "user.info.basic": "Your name and profile picture",
-    "user.info.profile": "Your username, bio and whether you are verified",
-    "user.info.stats": "Your follower, like and video counts",
-    "video.list": "Your public videos",
-    "video.upload": "Upload videos as drafts",
-    "video.publish": "Publish videos",
-}
 _CONTENT_TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -115,6 +108,10 @@ class Pages:
         """
         return self._render("sign_in.html", start_url=start_url, reason=reason)
 
+    def consent(self, start_url: str, missing: Sequence[str], reason: str) -> bytes:
+        """Say which scopes are missing, and why they are asked for."""
+        return self._render("consent.html", start_url=start_url, asked=describe_scopes(missing), reason=reason)
+
     def error(
         self,
         *,
@@ -162,7 +159,7 @@ class Pages:
             view=view,
             name=name,
             initial=next((char.upper() for char in name if char.isalnum()), "•"),
-            scopes=[(SCOPE_WORDS.get(scope, scope), scope) for scope in view.scopes],
+            scopes=[(IN_WORDS.get(scope, scope), scope) for scope in view.scopes],
         )
 
     def static_file(self, name: str) -> tuple[bytes, str, str] | None:

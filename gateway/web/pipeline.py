@@ -12,7 +12,7 @@ from typing import assert_never
 import msgspec
 
 from gateway.core.challenge import is_cross_site_websocket
-from gateway.core.decision import Challenge, ChallengeKind, Deny
+from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
@@ -65,10 +65,12 @@ class Pipeline:
             case _ as never:
                 assert_never(never)
 
-    async def _answer_refusal(self, decision: Challenge | Deny, head: RequestHead, request_id: str) -> Answer:
+    async def _answer_refusal(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:
             case Challenge() as challenge:
                 return await self._answers.challenge(challenge, head, request_id)
+            case Consent() as consent:
+                return self._answers.ask_for_scopes(consent, head, request_id)
             case Deny() as deny:
                 return self._answers.deny(deny, head, request_id)
             case _ as never:
@@ -116,5 +118,5 @@ class Pipeline:
         return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
 
 
-def _is_page(decision: Challenge | Deny) -> bool:
+def _is_page(decision: Challenge | Consent | Deny) -> bool:
     return isinstance(decision, Challenge) and decision.kind is ChallengeKind.PAGE

@@ -31,7 +31,12 @@ class SignInPages:
         forward_auth: ForwardAuth,
         session_limits: SessionLimits,
         metrics: Metrics,
+        usual_scopes: tuple[str, ...],
+        scopes: frozenset[str],
     ) -> None:
+        """`usual_scopes` are asked for at every sign-in, `scopes` are all that the settings name."""
+        self._usual_scopes = usual_scopes
+        self._scopes = scopes
         self._answers = answers
         self._authentication = authentication
         self._sign_in = sign_in
@@ -52,10 +57,20 @@ class SignInPages:
             return await self._forward_auth.challenge(original, request_id_of(request))
         if not is_navigation(head):
             return self._answers.unauthenticated(request_id_of(request))
-        signed_in = await self._authentication.peek(head) is not None
-        answer = await self._answers.begin(read_rd(request), head, signed_in=signed_in)
+        signed_in = await self._authentication.peek(head)
+        wanted = self._read_scopes(request)
+        if wanted:
+            granted = signed_in.grant.tokens.scopes if signed_in is not None else self._usual_scopes
+            answer = await self._answers.begin_consent(read_rd(request), head, {*granted, *wanted})
+        else:
+            answer = await self._answers.begin(read_rd(request), head, signed_in=signed_in is not None)
         self._metrics.count_sign_in("begun")
         return answer
+
+    def _read_scopes(self, request: Request) -> set[str]:
+        """Return the scopes that are asked for besides; only such as the settings name anywhere."""
+        values = request.query_params.getlist("scopes")
+        return {scope for value in values for scope in value.split(",")} & self._scopes
 
     async def callback(self, request: Request) -> Answer:
         """Complete a sign-in, and return to where it began."""

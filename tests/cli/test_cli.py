@@ -107,7 +107,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         (["GET", "/oauth2/account"], "decision: own"),
         (["GET", "https://app.example.com/other?a=b#c"], "upstream: http://127.0.0.1:3000/other?a=b"),
         (["GET", "/other", "--scopes", "video.list"], "x-tiktok-scopes: video.list"),
-        (["GET", "/other"], "route 7 (/**): matches"),
+        (["GET", "/other"], "route 9 (/**): matches"),
     ],
 )
 def test_explain(words: list[str], told: str) -> None:
@@ -119,7 +119,7 @@ def test_explain(words: list[str], told: str) -> None:
 def test_explain_for_machines() -> None:
     told = json.loads(gateway("explain", "GET", "/other", "-c", EXAMPLE, "--json").stdout)
     assert told["decision"] == "allow"
-    assert told["route"] == 7
+    assert told["route"] == 9
     assert "x-tiktok-open-id" in told["headers_set"]
     assert "x-forwarded-user" in told["headers_removed"]
 

@@ -143,7 +143,8 @@ def test_oauth_errors_by_class(error: str, kind: type[ProviderError]) -> None:
 
 def test_fields_follow_the_granted_scopes() -> None:
     assert build_fields(["user.info.basic"]) == "open_id,union_id,avatar_url,display_name"
-    assert build_fields(["video.list", "user.info.profile"]) == "username"
+    assert build_fields(["video.list", "user.info.profile"]) == "username,is_verified"
+    assert build_fields(["user.info.stats"]) == "follower_count,following_count,likes_count,video_count"
 
 
 def user_info(user: object, code: str = "ok") -> bytes:

@@ -99,14 +99,14 @@ def wsgi(simulator: RunningSimulator, app: Flask | None = None, **changes: str) 
 
 
 @contextlib.contextmanager
-def nginx(simulator: RunningSimulator) -> Generator[Running]:
+def nginx(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
     program = need("nginx")
     with listener() as reserved:
         port = reserved.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with (
         serve_app(echo) as upstream,
-        serve_gateway(simulator, "none", public_url=url, trusted_proxies='["127.0.0.1"]') as gateway,
+        serve_gateway(simulator, "none", public_url=url, trusted_proxies='["127.0.0.1"]', **changes) as gateway,
         tempfile.TemporaryDirectory() as folder,
     ):
         text = NGINX_CONFIG.read_text()

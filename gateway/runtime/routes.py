@@ -1,0 +1,96 @@
+"""From the settings of the routes to the policy, and to what the app is told on each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.core.identity import IdentityHeaders
+from gateway.core.lint import find_faults
+from gateway.core.policy import Access, Policy, Route
+from gateway.core.requirement import AllowList, Names, Range, Requirement
+from gateway.runtime.allow_file import AllowFile
+from gateway.settings import Problem, RouteSettings, Settings
+from gateway.settings.route import AllowSettings, CreatorSettings
+
+_COUNTS = ("follower_count", "following_count", "likes_count", "video_count")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CompiledRoutes:
+    """The routes, ready to decide."""
+
+    policy: Policy
+    headers: IdentityHeaders
+    headers_of_routes: Mapping[int, IdentityHeaders]
+    scopes: frozenset[str]  # all that the settings name
+    allow_files: tuple[AllowFile, ...]
+
+
+def compile_routes(settings: Settings) -> CompiledRoutes:
+    """Compile the routes. Raises `SettingsError` for an allow-list's file that cannot be used."""
+    files: list[AllowFile] = []
+    routes = [_build_route(settings, route, index, files) for index, route in enumerate(settings.routes)]
+    # what one route sets is reserved on all: an app reads it wherever it came from
+    everywhere = {name: template for route in settings.routes for name, template in route.headers.items()}
+    custom = settings.identity.headers
+    scopes = {scope for route in routes if route.requirement is not None for scope in route.requirement.all_scopes}
+    return CompiledRoutes(
+        policy=Policy(routes),
+        headers=IdentityHeaders(settings.identity.presets, custom, also_reserved=everywhere),
+        headers_of_routes={
+            index: IdentityHeaders(settings.identity.presets, {**custom, **route.headers}, also_reserved=everywhere)
+            for index, route in enumerate(settings.routes)
+            if route.headers
+        },
+        scopes=frozenset(scopes | set(settings.tiktok.scopes)),
+        allow_files=tuple(files),
+    )
+
+
+def lint(settings: Settings) -> tuple[Problem, ...]:
+    """Return what in the routes is probably not meant. Raises `SettingsError` as `compile_routes` does."""
+    files: list[AllowFile] = []
+    routes = [_build_route(settings, route, index, files) for index, route in enumerate(settings.routes)]
+    return tuple(Problem("", key, message) for key, message in find_faults(routes, settings.tiktok.scopes))
+
+
+def _build_route(settings: Settings, route: RouteSettings, index: int, files: list[AllowFile]) -> Route:
+    return Route(
+        path=route.path,
+        host=route.host,
+        methods=frozenset(route.methods) if route.methods else None,
+        access=Access(route.access),
+        on_unauthenticated=route.on_unauthenticated,
+        upstream=route.upstream,
+        body_limit=route.limits.body if route.limits is not None else settings.limits.body,
+        requirement=_build_requirement(route, f"routes[{index}].allow.file", files),
+        reason=route.reason,
+        headers=tuple(route.headers.items()),
+        keep_post=route.keep_post,
+        preflight=route.preflight,
+    )
+
+
+def _build_requirement(route: RouteSettings, where: str, files: list[AllowFile]) -> Requirement | None:
+    if not route.scopes and route.allow is None and route.creator is None:
+        return None
+    creator = route.creator or CreatorSettings()
+    ranges = {name: getattr(creator, name) for name in _COUNTS}
+    return Requirement(
+        scopes=frozenset(route.scopes),
+        allow=_build_allow_list(route.allow, where, files) if route.allow is not None else None,
+        is_verified=creator.is_verified,
+        counts=tuple((name, Range(each.min, each.max)) for name, each in ranges.items() if each is not None),
+    )
+
+
+def _build_allow_list(allow: AllowSettings, where: str, files: list[AllowFile]) -> AllowList:
+    named = Names(frozenset(allow.open_ids), frozenset(allow.union_ids), frozenset(allow.usernames))
+    allowed = AllowList(named)
+    if allow.file is not None:
+        file = AllowFile(Path(allow.file), allowed, where)
+        file.load()
+        files.append(file)
+    return allowed
