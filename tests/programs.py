@@ -10,6 +10,8 @@ HOW_TO_GET = {
     "redis-server": "apt-get install redis-server",
     "nginx": "apt-get install nginx",
     "chromium": "apt-get install chromium",
+    "node": "apt-get install nodejs",
+    "go": "apt-get install golang-go",
 }
 
 

@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
         "tasks",
     },
+    "verify": set(),
     "asgi": {"runtime", "settings", "errors"},
     "wsgi": {"runtime", "web", "asgi", "settings", "errors"},
     "cli": {"runtime", "simulator", "core", "settings", "errors"},

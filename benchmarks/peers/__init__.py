@@ -7,7 +7,7 @@ the others write none.
 
 from __future__ import annotations
 
-from benchmarks.peers.gateway import GATEWAY, GATEWAY_FOR_MANY, GATEWAY_WITHOUT_MEMORY
+from benchmarks.peers.gateway import GATEWAY, GATEWAY_ASSERTING, GATEWAY_FOR_MANY, GATEWAY_WITHOUT_MEMORY
 from benchmarks.peers.nginx import NGINX, NGINX_ALWAYS_YES, NGINX_GATEWAY, NGINX_UNBUFFERED
 from benchmarks.peers.openid import APACHE, OAUTH2_PROXY
 from benchmarks.peers.peer import Peer
@@ -33,6 +33,7 @@ __all__ = [
     "CADDY",
     "FOR_BODIES",
     "GATEWAY",
+    "GATEWAY_ASSERTING",
     "GATEWAY_FOR_MANY",
     "GATEWAY_WITHOUT_MEMORY",
     "HAPROXY",

@@ -40,6 +40,9 @@ GATEWAY = Peer(
 GATEWAY_WITHOUT_MEMORY = dataclasses.replace(
     GATEWAY, name="gateway, cache_for: 0s", config=GATEWAY.config + "session: {cache_for: 0s}\n"
 )
+GATEWAY_ASSERTING = dataclasses.replace(
+    GATEWAY, name="gateway, with the assertion", config=GATEWAY.config + "identity: {assertion: true}\n"
+)
 GATEWAY_FOR_MANY = dataclasses.replace(
     GATEWAY,
     config=GATEWAY.config + "limits: {connections_per_address: 0}\n",  # they all come from the loopback

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.load.heads import Make, always_another, always_the_same, of_a_browser
 from benchmarks.load.requests import Load, ask
 from benchmarks.options import Options
-from benchmarks.peers import GATEWAY, GATEWAY_WITHOUT_MEMORY, NGINX, PEERS, Peer, Proxy, start
+from benchmarks.peers import GATEWAY, GATEWAY_ASSERTING, GATEWAY_WITHOUT_MEMORY, NGINX, PEERS, Peer, Proxy, start
 from benchmarks.report import Chart, Table
 from benchmarks.stage import Stage
 from benchmarks.turns import Target, Turn, compare, describe_cores, middle, take_turns
@@ -46,7 +46,7 @@ def run(stage: Stage, options: Options) -> Sequence[Table]:
 def _with_variant(peers: Sequence[Peer]) -> Sequence[Peer]:
     """Add the gateway that asks Redis each time, next to the one that remembers."""
     place = peers.index(GATEWAY) + 1
-    return [*peers[:place], GATEWAY_WITHOUT_MEMORY, *peers[place:]]
+    return [*peers[:place], GATEWAY_WITHOUT_MEMORY, GATEWAY_ASSERTING, *peers[place:]]
 
 
 def make_target(proxy: Proxy, make: Make, connections: int, variant: str = "") -> Target[Load]:

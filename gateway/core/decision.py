@@ -28,9 +28,12 @@ class Allow(msgspec.Struct, frozen=True):
     set_lines: bytes = b""  # `set_headers` as they go over the wire
 
 
-def admit(headers: IdentityHeaders, identity: Identity | None) -> Allow:
-    """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept."""
-    set_headers = headers.build(identity) if identity is not None else ()
+def admit(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:
+    """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept.
+
+    `extra` are headers that are not made of the identity alone.
+    """
+    set_headers = (*headers.build(identity), *extra) if identity is not None else ()
     return Allow(set_headers, headers.reserved, identity, build_lines(set_headers))
 
 

@@ -9,16 +9,17 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.assertion import Assertions
 from gateway.core.cors import read_preflight
 from gateway.core.decision import Allow, Challenge, Consent, Deny, admit
-from gateway.core.identity import IdentityHeaders
+from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import Headers, RequestHead
 from gateway.errors import StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
-from gateway.flows.sessions import Sessions
+from gateway.flows.sessions import Sessions, SignedIn
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -63,9 +64,11 @@ class Gate:
         *,
         clock: Callable[[], datetime],
         headers_of_routes: Mapping[int, IdentityHeaders] | None = None,
+        assertions: Assertions | None = None,
     ) -> None:
         """`headers_of_routes`: those of routes that have some of their own, by the number of the route."""
         self._headers_of_routes = headers_of_routes or {}
+        self._assertions = assertions
         self._policy = policy
         self._authentication = authentication
         self._sessions = sessions
@@ -128,6 +131,11 @@ class Gate:
 
         self._sessions.ask_again(known.signed_in, compared)
 
+    def _settled_until(self, signed_in: SignedIn, now: datetime) -> datetime:
+        """Return until when what is made for a caller now may be used: an assertion is signed anew in time."""
+        settled = self._authentication.settled_until(signed_in)
+        return settled if self._assertions is None else min(settled, now + self._assertions.lasts)
+
     def judge_anew(self) -> None:
         """Let nobody in any more for what was decided before: who may in has changed."""
         self._era += 1
@@ -142,21 +150,32 @@ class Gate:
     def admit(self, match: Match | None, known: Known | None) -> Passage | None:
         """Let a caller in by a route; None when it does not let them."""
         allow = admits(match, known.allow if known is not None else None, self._anonymous)
-        if allow is not None and allow.identity is not None and match is not None and match.route.headers:
-            allow = self._with_own_headers(match, allow, known)
-        return Passage(allow, match, known) if allow is not None and match is not None else None
+        if allow is None or match is None:
+            return None
+        if (self._assertions is not None or match.route.headers) and known is not None and allow.identity is not None:
+            allow = self._let_in(match, allow.identity, known)
+        return Passage(allow, match, known)
 
-    def _with_own_headers(self, match: Match, allow: Allow, known: Known | None) -> Allow:
-        """Let somebody in with the headers of the route; made once for each caller."""
-        kept = known.by_route if known is not None else {}
-        own = kept.get(match.index)
+    def _let_in(self, match: Match, who: Identity, known: Known) -> Allow:
+        """Let somebody in with the headers of the route, and an assertion; made once for each caller."""
+        own = known.by_route.get(match.index)
         if own is None:
-            own = kept[match.index] = admit(self.headers_for(match), allow.identity)
+            extra = (self._assertions.build(who, match.route.upstream, self._clock()),) if self._assertions else ()
+            own = known.by_route[match.index] = admit(self.headers_for(match), who, extra)
         return own
 
     def headers_for(self, match: Match) -> IdentityHeaders:
         """Return the identity headers of a route."""
         return self._headers_of_routes.get(match.index, self.identity_headers)
+
+    def build_forward_auth(self, passage: Passage) -> Headers:
+        """Return the headers of a forward-auth answer that lets a request pass."""
+        who = passage.allow.identity
+        if who is None:
+            return ()
+        headers = self.headers_for(passage.match).build_forward_auth(who)
+        name = self._assertions.name if self._assertions is not None else None
+        return (*headers, *(field for field in passage.allow.set_headers if field[0] == name))
 
     def _pass_preflight(self, head: RequestHead) -> Passage | None:
         """Let a preflight in, as nobody, where the route of the request that it asks about says so."""
@@ -192,7 +211,7 @@ class Gate:
         known = Known(
             signed_in=signed_in,
             allow=admit(self.identity_headers, build_identity(signed_in)),
-            settled_until=self._authentication.settled_until(signed_in),
+            settled_until=self._settled_until(signed_in, now),
             until=now,
             era=self._era,
         )

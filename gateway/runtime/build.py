@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.keyring import Keyring, read_secret_key
@@ -170,7 +171,7 @@ def build(
     )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
-    compiled = compile_routes(settings)
+    compiled, assertions = compile_routes(settings), build_assertions(settings)
     gate = Gate(
         compiled.policy,
         compiled.headers,
@@ -179,6 +180,7 @@ def build(
         Memory(store, settings.session.cache_for),
         clock=clock,
         headers_of_routes=compiled.headers_of_routes,
+        assertions=assertions,
     )
     watch = Watch(live, gate, clock=clock)
     allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))
@@ -236,6 +238,7 @@ def build(
         ),
         kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
+        keys=assertions.keys.public_set() if assertions is not None else None,
         webhook=WebhookPage(_build_webhook(settings, store, sessions, outbox, clock)),
         answers=answers,
         readiness=readiness,
@@ -327,6 +330,22 @@ def _build_desk(settings: Settings, store: Store, sessions: Sessions, refresh: R
 def _build_admin_api(settings: Settings, oversight: Oversight, desk: TokenDesk) -> AdminApi | None:
     keys = [key.get_secret_value() for key in settings.admin.keys]
     return AdminApi(oversight, desk, keys) if keys or settings.tokens.clients else None
+
+
+def build_assertions(settings: Settings) -> Assertions | None:
+    """Return what makes assertions, if the app is to have them."""
+    chosen = settings.identity.assertion
+    if chosen is None:
+        return None
+    named = {name: each.audience or name for name, each in settings.upstreams.items()}
+    default = settings.upstream.audience if settings.upstream is not None else None
+    return Assertions(
+        AssertionKeys([read_secret_key(key.get_secret_value()) for key in settings.secret_keys]),
+        header=chosen.header,
+        issuer=settings.public_url,
+        lifetime=chosen.lifetime,
+        audiences={"default": default or chosen.audience or settings.public_url, **named},
+    )
 
 
 def _judge_anew(gate: Gate, watch: Watch) -> None:

@@ -33,7 +33,9 @@ def compile_routes(settings: Settings) -> CompiledRoutes:
     files: list[AllowFile] = []
     routes = [_build_route(settings, route, index, files) for index, route in enumerate(settings.routes)]
     # what one route sets is reserved on all: an app reads it wherever it came from
-    everywhere = {name: template for route in settings.routes for name, template in route.headers.items()}
+    everywhere = [name for route in settings.routes for name in route.headers]
+    if settings.identity.assertion is not None:
+        everywhere.append(settings.identity.assertion.header)
     custom = settings.identity.headers
     scopes = {scope for route in routes if route.requirement is not None for scope in route.requirement.all_scopes}
     return CompiledRoutes(

@@ -61,6 +61,8 @@ class UpstreamSettings(Part):
     """Path to take off the front of request paths; the app finds it in X-Forwarded-Prefix."""
     websockets: bool = True
     """Whether WebSockets may be opened."""
+    audience: str | None = None
+    """Whom an assertion for this app is for (`identity.assertion`); default the app's name in `upstreams`."""
     max_connections: int = Field(default=1000, ge=1, le=100_000)
     """Most requests to the app at once; more wait. WebSockets that are open do not count."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -33,9 +34,11 @@ class Endpoints:
         kept_posts: KeptPostPages,
         forward_auth: ForwardAuth,
         webhook: WebhookPage,
+        keys: Mapping[str, object] | None,
         answers: Answers,
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
+        self._keys = keys
         self._pages = answers.pages
         self._readiness = readiness
         table: dict[str, dict[str, Handler]] = {
@@ -50,6 +53,7 @@ class Endpoints:
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
             "webhook": {"POST": webhook},
+            "jwks.json": {"GET": self.jwks},
             "livez": {"GET": self.livez},
             "readyz": {"GET": self.readyz},
             "static/{name}": {"GET": self.static},
@@ -73,6 +77,17 @@ class Endpoints:
     async def readyz(self, request: Request) -> Answer:
         """Say whether requests can be answered now; the reason stays in the log and on the admin listener."""
         return text_answer(200, "ok\n") if await self._readiness() is None else text_answer(503, "not ready\n")
+
+    async def jwks(self, request: Request) -> Answer:
+        """Publish the keys that assertions are checked with (RFC 7517)."""
+        if self._keys is None:
+            raise NoSuchPage("there are no assertions: see `identity.assertion`")
+        headers = (
+            (b"content-type", b"application/jwk-set+json"),
+            (b"cache-control", b"public, max-age=300"),
+            (b"x-content-type-options", b"nosniff"),
+        )
+        return Answer(200, headers, json.dumps(self._keys).encode())
 
     async def static(self, request: Request) -> Answer:
         """Serve the stylesheet and the script."""

@@ -50,9 +50,7 @@ class ForwardAuth:
         verdict = await self._gate.check(original)
         if isinstance(verdict, Refusal):
             return _answer(401 if isinstance(verdict.decision, Challenge) else 403)
-        identity = verdict.allow.identity
-        headers = self._gate.headers_for(verdict.match)
-        return _answer(202, *(headers.build_forward_auth(identity) if identity is not None else ()))
+        return _answer(202, *self._gate.build_forward_auth(verdict))
 
     async def _by_status(self, head: RequestHead) -> Answer:
         signed_in = await self._authentication.read(head)
