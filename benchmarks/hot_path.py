@@ -29,7 +29,8 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.grant import Grant
 from gateway.core.keyring import new_secret_key
 from gateway.core.tiktok import Profile, TokenSet
-from gateway.runtime.build import Generation, build
+from gateway.runtime.build import build
+from gateway.runtime.generation import Generation
 from gateway.server.connections import ConnectionGuard
 from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.settings import load

@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.asgi import protect
 from gateway.core.keyring import new_secret_key
-from gateway.runtime.build import Generation, build
+from gateway.runtime.build import build
+from gateway.runtime.generation import Generation
 from gateway.runtime.serve import build_server
 from gateway.server.fast_path import FastPath
 from gateway.settings import Settings, load

@@ -18,8 +18,8 @@ from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
 from gateway.core.requirement import SCOPE_OF_FACT
 from gateway.errors import RequestRefused, SettingsError
-from gateway.runtime.build import build_reader
 from gateway.runtime.routes import compile_routes
+from gateway.runtime.values import build_reader
 from gateway.settings import Settings, find, load
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.runtime.build import Generation
+from gateway.runtime.generation import Generation
 from gateway.web.exchange import Message, Receive, Send
 
 

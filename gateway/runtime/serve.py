@@ -24,7 +24,9 @@ import uvicorn
 from gateway.core.forwarded import TrustedProxies
 from gateway.errors import StartError, StoreUnavailable
 from gateway.runtime.boards import Boards
-from gateway.runtime.build import Generation, build, build_store
+from gateway.runtime.build import build
+from gateway.runtime.generation import Generation
+from gateway.runtime.services import build_store
 from gateway.runtime.workers import run_workers
 from gateway.server.connections import ConnectionGuard
 from gateway.server.fast_path import FastPath

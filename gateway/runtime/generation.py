@@ -1,0 +1,79 @@
+"""One gateway built from one set of settings, and its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from gateway.errors import StoreUnavailable
+from gateway.flows.live import Live, Watch
+from gateway.flows.outbox import Outbox
+from gateway.flows.oversight import Oversight
+from gateway.flows.ports import Provider, Store
+from gateway.flows.refresh import Refresh
+from gateway.flows.sessions import Sessions
+from gateway.runtime.allow_file import AllowFileWatch
+from gateway.server.fast_path import FastPath
+from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
+from gateway.upstream import ReverseProxy
+from gateway.web.admin_api import AdminApi
+from gateway.web.endpoints import Endpoints
+from gateway.web.middleware import GatewayMiddleware
+from gateway.web.pipeline import Pipeline
+from gateway.web.scope import HeadReader
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Generation:
+    """One gateway built from one set of settings: its ASGI app, and what must be closed at its end."""
+
+    settings: Settings
+    app: GatewayMiddleware
+    pipeline: Pipeline
+    reader: HeadReader
+    own_pages: Endpoints
+    own_cookies: frozenset[bytes]
+    store: Store
+    provider: Provider
+    sessions: Sessions
+    refresh: Refresh
+    live: Live
+    watch: Watch
+    allow_files: AllowFileWatch
+    outbox: Outbox
+    oversight: Oversight
+    admin_api: AdminApi | None
+    metrics: Metrics
+    readiness: Readiness
+    upstreams: Mapping[str, ReverseProxy]
+    fast_path: FastPath | None
+
+    async def close(self) -> None:
+        """Finish the refreshes under way, then close every connection."""
+        await self.allow_files.close()
+        await self.watch.close()
+        await self.outbox.close()
+        await self.refresh.close()
+        await self.provider.close()
+        await self.store.close()
+        for upstream in self.upstreams.values():
+            await upstream.close()
+
+
+class Readiness:
+    """Whether requests can be answered now."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.draining = False
+
+    async def __call__(self) -> str | None:
+        """Return why not, or None when ready."""
+        if self.draining:
+            return "the gateway is shutting down"
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return str(error)
+        return None

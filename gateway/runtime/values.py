@@ -1,0 +1,64 @@
+"""From settings to the values of the core: what reads heads, cookies, authorization requests, assertions."""
+
+from __future__ import annotations
+
+from gateway.core.assertion import AssertionKeys, Assertions
+from gateway.core.cookies import CookieSpec
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.keyring import read_secret_key
+from gateway.core.request import Limits
+from gateway.flows.sign_in import AuthorizationPlan
+from gateway.settings import Settings
+from gateway.web.scope import HeadReader
+
+
+def build_reader(settings: Settings) -> HeadReader:
+    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    limits = settings.limits
+    return HeadReader(
+        TrustedProxies(settings.trusted_proxies),
+        Limits(
+            header_bytes=limits.header_bytes,
+            header_count=limits.header_count,
+            target_bytes=limits.target_bytes,
+        ),
+    )
+
+
+def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
+    """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
+    name, secure = settings.cookie_name, settings.secure
+    bare = name.removeprefix("__Host-").removeprefix("__Secure-")
+    session = CookieSpec(name=name, secure=secure, domain=settings.session.cookie_domain)
+    # never shared between hosts, whatever the session cookie is: only this host completes sign-ins
+    binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
+    return session, binding
+
+
+def build_plan(settings: Settings) -> AuthorizationPlan:
+    """Return what every authorization request has in common."""
+    tiktok = settings.tiktok
+    return AuthorizationPlan(
+        authorize_url=tiktok.authorize_url,
+        client_key=tiktok.client_key,
+        redirect_uri=settings.redirect_uri,
+        scopes=tuple(tiktok.scopes),
+        pkce=tiktok.pkce,
+        always_ask=tiktok.always_ask,
+    )
+
+
+def build_assertions(settings: Settings) -> Assertions | None:
+    """Return what makes assertions, if the app is to have them."""
+    chosen = settings.identity.assertion
+    if chosen is None:
+        return None
+    named = {name: each.audience or name for name, each in settings.upstreams.items()}
+    default = settings.upstream.audience if settings.upstream is not None else None
+    return Assertions(
+        AssertionKeys([read_secret_key(key.get_secret_value()) for key in settings.secret_keys]),
+        header=chosen.header,
+        issuer=settings.public_url,
+        lifetime=chosen.lifetime,
+        audiences={"default": default or chosen.audience or settings.public_url, **named},
+    )
