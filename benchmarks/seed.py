@@ -81,7 +81,7 @@ def _sign_in(port: int, secret_key: str, client_key: str, count: int, seen_at: d
     sessions = Sessions(cast("Store", pipeline), Keyring([read_secret_key(secret_key)]), LIMITS, client_key=client_key)
 
     async def sign_in() -> list[str]:
-        return [await sessions.begin(_make_grant(seen_at), user_agent=_AGENT, now=seen_at) for _ in range(count)]
+        return [await sessions.begin(make_grant(seen_at), user_agent=_AGENT, now=seen_at) for _ in range(count)]
 
     try:
         ids = [session_id.encode() for session_id in asyncio.run(sign_in())]
@@ -91,7 +91,7 @@ def _sign_in(port: int, secret_key: str, client_key: str, count: int, seen_at: d
     return ids
 
 
-def _make_grant(now: datetime) -> Grant:
+def make_grant(now: datetime) -> Grant:
     """A person with tokens and texts of the usual sizes."""
     open_id = "-000" + secrets.token_urlsafe(24)
     tokens = TokenSet(
