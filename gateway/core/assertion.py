@@ -28,6 +28,9 @@ ALGORITHM: Final = "ES256"
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """n, the order of P-256 (SEC 2 §2.4.2)."""
 
+PART: Final = 0.5
+"""Part of its lifetime in which an assertion is handed on: the app should have time to look at it."""
+
 Header = tuple[bytes, bytes]
 
 
@@ -69,8 +72,8 @@ class Assertions:
         audiences: Mapping[str, str],
     ) -> None:
         self.keys = keys
-        self.lasts = lifetime / 2
-        """How long one may be handed on: the app should have time to look at it."""
+        self.lasts = lifetime * PART
+        """How long one may be handed on."""
         self.name = header.lower().encode()
         self._issuer = issuer
         self._lifetime = lifetime

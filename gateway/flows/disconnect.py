@@ -32,6 +32,8 @@ REVOCATION: Final = "revocation"
 PATIENCE: Final = 5.0
 """Seconds in which TikTok may answer while the person waits."""
 
+_PAUSE: Final = 0.2
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(TokenSet)
 
@@ -60,9 +62,13 @@ class Disconnect:
         await asyncio.wait((task,), timeout=PATIENCE)
         return ended
 
-    async def is_pending(self, subject: str) -> bool:
-        """Whether TikTok still has to be told."""
-        return await self._outbox.holds(_job_id(subject))
+    async def is_over(self, subject: str) -> bool:
+        """Whether TikTok has been told; another replica may be doing it, and is given some time."""
+        for _ in range(int(PATIENCE / _PAUSE)):
+            if not await self._outbox.holds(_job_id(subject)):
+                return True
+            await asyncio.sleep(_PAUSE)
+        return False
 
     async def _perform(self, job_id: str) -> None:
         try:

@@ -77,6 +77,7 @@ class Outbox:
         self._performers = performers
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
+        self._soon: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def start(self) -> None:
@@ -87,8 +88,8 @@ class Outbox:
     async def close(self) -> None:
         """Stop; what is under way is cancelled, and done again by somebody."""
         self._closed = True
-        if self._task is not None:
-            await stop(self._task)
+        for task in (*self._soon, *([self._task] if self._task is not None else ())):
+            await stop(task)
 
     async def add(self, job_id: str, kind: str, data: bytes) -> None:
         """Keep a job until it is done. Raises `StoreUnavailable`, also when there are too many."""
@@ -100,6 +101,12 @@ class Outbox:
         job, key = Job(kind=kind, data=data, added_at=now, due_at=now), _job_key(job_id)
         await self._store.write(key, seal_record(self._keyring, key, job), self._left(job))
         self.start()
+
+    def perform_soon(self, job_id: str) -> None:
+        """Do a job beside whoever asks for it."""
+        task = asyncio.get_running_loop().create_task(self._try(job_id), name="job")
+        self._soon.add(task)
+        task.add_done_callback(self._soon.discard)
 
     async def withdraw(self, job_id: str) -> None:
         """Have a job done no more, if it is still there."""
@@ -175,13 +182,14 @@ class Outbox:
 
     async def _run(self) -> None:
         while True:
+            # first: who adds a job means to do it at once
+            await asyncio.sleep(TICK * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
             try:
                 jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
             except StoreUnavailable:
                 jobs = []  # the next look will tell
             for start in range(0, len(jobs), AT_ONCE):
                 await asyncio.gather(*(self._try(job_id) for job_id in jobs[start : start + AT_ONCE]))
-            await asyncio.sleep(TICK * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
 
     async def _try(self, job_id: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the next look will tell

@@ -122,7 +122,7 @@ class Oversight:
         had_grant = await self.revoke_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
-        return Erased(len(sessions), had_grant, not await self._disconnect.is_pending(subject))
+        return Erased(len(sessions), had_grant, await self._disconnect.is_over(subject))
 
     def _view(self, key: str, session: Session) -> SessionView:
         return SessionView(

@@ -47,6 +47,7 @@ class EventQueue:
         """Take an event. Raises `StoreUnavailable`."""
         delivery = Delivery(event.name, event.event_id, event.subject, body)
         await self._outbox.add(f"event-{event.event_id}", EVENT, msgspec.msgpack.encode(delivery))
+        self._outbox.perform_soon(f"event-{event.event_id}")
 
 
 class EventDelivery:

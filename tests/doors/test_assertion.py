@@ -78,17 +78,18 @@ def test_each_app_has_one_of_its_own(simulator: RunningSimulator) -> None:
 def test_it_is_signed_anew_in_time(
     simulator: RunningSimulator, cache_for: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.core.assertion.PART", 0.1)
     changes = {"identity__assertion": '{"lifetime": "30s"}', "session__cache_for": cache_for}
     with fast(simulator, **changes) as running, Browser(running.url) as browser:
         browser.sign_in("/private/x")
         assert running.generation is not None
         first = headers_of(browser.fetch("/private/x"))["x-gateway-assertion"]
-        until = time.monotonic() + 17
+        until = time.monotonic() + 4
         latest = first
         while time.monotonic() < until:
             latest = headers_of(browser.fetch("/private/x"))["x-gateway-assertion"]
             left = read(running, latest).everything["exp"] - time.time()
-            assert left > 14  # half of it, and a second for the way
+            assert left > 30 - 3 - 2  # a tenth of it, and some for the way
             time.sleep(0.25)
         assert latest != first
 

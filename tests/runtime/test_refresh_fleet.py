@@ -21,7 +21,7 @@ from tests.runtime.conftest import RunningProcess
 from tests.runtime.test_replicas import cookie_of, run_replicas
 
 SLOW = 6.0 if os.environ.get("GATEWAY_TESTS_LONG") else 2.0
-LIFETIME = 5.0  # of the first access token
+LIFETIME = 4.0  # of the first access token
 REQUESTS = 200
 
 
@@ -97,11 +97,10 @@ def test_the_one_who_refreshes_is_killed_and_nobody_is_signed_out(
     assert simulator.simulator.live(simulator.simulator.access_tokens, token) is not None
 
 
-@pytest.mark.parametrize("trouble", [{"html": True}, {"token_error": "server_error", "error_status": 200}])
 def test_a_tiktok_that_fails_signs_nobody_out(
-    replicas: list[RunningProcess], cookie: dict[str, str], simulator: RunningSimulator, trouble: dict[str, object]
+    replicas: list[RunningProcess], cookie: dict[str, str], simulator: RunningSimulator
 ) -> None:
-    simulator.troubles.update(trouble | {"token_delay": 0.0})
+    simulator.troubles.update({"html": True, "token_delay": 0.0})
     with ThreadPoolExecutor(REQUESTS) as pool:
         answers = ask_all(replicas, cookie, pool)
         assert {answer.status_code for answer in answers} == {503}
