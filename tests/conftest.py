@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 
 import hypothesis
@@ -24,11 +23,6 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run more tests at a time than there are cores: many wait for a timer, a program or the network."""
-    return 2 * (os.cpu_count() or 1)
 
 
 # the same examples each time, so that a failure is the change's own; run with --hypothesis-profile=wild to search

@@ -43,8 +43,8 @@ def test_the_app_is_given_it(running: Running) -> None:
         assert ",".join(claims.scopes) == headers["x-tiktok-scopes"]
         assert headers["x-tiktok-access-token"] not in json.dumps(dict(claims.everything))
         # signing is not paid for at each request
-        again = [headers_of(browser.fetch("/private/x"))["x-gateway-assertion"] for _ in range(8)]
-        assert len(set(again[2:])) == 1
+        again = {headers_of(browser.fetch("/private/x"))["x-gateway-assertion"] for _ in range(12)}
+        assert len(again) <= 3  # whatever changes of the session at first has it read anew
 
 
 def test_nobody_else_can_send_one(running: Running) -> None:
