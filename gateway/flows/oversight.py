@@ -91,8 +91,8 @@ class Oversight:
         return True
 
     async def end_sessions(self, subject: str) -> int:
-        """End all sessions of a person, and drop the grant; returns how many there were."""
-        return len(await self._sessions.end_all(subject, self._clock()))
+        """End all sessions of a person, and the grant with them, unless it is kept; returns how many there were."""
+        return len(await self._sessions.sign_out_all(subject, self._clock()))
 
     async def list_grants(self) -> AsyncIterator[GrantView]:
         """Yield every grant."""
@@ -108,7 +108,7 @@ class Oversight:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
         grant = await self._read_grant(subject)
         if grant is None:
-            await self.end_sessions(subject)
+            await self._sessions.end_all(subject, self._clock())
             return False
         await self._disconnect.disconnect(grant)
         return True

@@ -141,11 +141,16 @@ class Sessions:
         # exactly that one: a sign-in that has come in between wrote another
         await self._store.remove(session.grant_key, old=sealed_grant)
 
-    async def end_all(self, subject: str, now: datetime) -> tuple[str, ...]:
+    async def sign_out_all(self, subject: str, now: datetime) -> tuple[str, ...]:
+        """End every session of a person; the grant goes with them, unless it is kept. Returns their keys."""
+        return await self.end_all(subject, now, drop_grant=not self._keep_grants)
+
+    async def end_all(self, subject: str, now: datetime, *, drop_grant: bool = True) -> tuple[str, ...]:
         """End every session of a person and drop the grant; returns the keys of the sessions."""
         index = build_index_key(self._client_key, subject)
         # the grant first: without it no session of the person counts any more
-        await self._store.delete(build_grant_key(self._client_key, subject))
+        if drop_grant:
+            await self._store.delete(build_grant_key(self._client_key, subject))
         keys = await self._store.members(index, now=int(now.timestamp()))
         for key in keys:
             await self._store.delete(key)

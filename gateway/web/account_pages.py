@@ -143,7 +143,7 @@ class AccountPages:
 
     async def _end(self, signed_in: SignedIn, *, everywhere: bool) -> None:
         if everywhere:
-            await self._sessions.end_all(signed_in.session.subject, self._clock())
+            await self._sessions.sign_out_all(signed_in.session.subject, self._clock())
         else:
             await self._sessions.end(signed_in)
 

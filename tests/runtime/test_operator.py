@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,17 @@ def test_a_grant_outlives_the_last_session_if_asked(
         browser.fetch("/oauth2/sign_out", method="POST")
         assert not is_signed_in(browser)
         assert ask_token(running, scopes=["user.info.profile"]).status_code == 200
+        ends: tuple[Callable[[], object], ...] = (
+            lambda: browser.fetch("/oauth2/sign_out", method="POST", data={"everywhere": "1"}),
+            lambda: call(running, "DELETE", "/sessions", params={"user": open_id(running, "dash")}),
+        )
+        for end_all in ends:
+            browser.sign_in(person="dash")
+            end_all()
+            assert not is_signed_in(browser)
+            assert ask_token(running, scopes=["user.info.profile"]).status_code == 200
+        assert call(running, "DELETE", f"/grants/{open_id(running, 'dash')}").status_code == 200
+        assert ask_token(running, scopes=["user.info.profile"]).status_code == 404
 
 
 def test_a_sign_in_that_granted_less_is_the_truth_from_then_on(running: RunningProcess, browser: Browser) -> None:
