@@ -95,13 +95,14 @@ class Verifier:
 
     def _find_key(self, kid: str) -> ECKey:
         now = time.monotonic()
+        known = self._set.get(kid)
         with self._lock:
-            known = self._set.get(kid)
-            wait = AGAIN if known is None else KEEP
-            if self._url is not None and now > self._fetched_at + wait:
+            due = self._url is not None and now > self._fetched_at + (AGAIN if known is None else KEEP)
+            if due:
                 self._fetched_at = now
-                self._set = _fetch(self._url) or self._set
-                known = self._set.get(kid)
+        if due and self._url is not None:  # without the lock: a slow answer must not keep others waiting
+            self._set = _fetch(self._url) or self._set
+            known = self._set.get(kid)
         if known is None:
             raise AssertionRefused("signed with a key that the gateway does not publish")
         return known
@@ -134,5 +135,5 @@ def _fetch(url: str) -> dict[str, ECKey] | None:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 -- the scheme was checked
             return _read_set(json.loads(answer.read(65536)))
-    except (OSError, ValueError, KeyError, JoseError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError):
         return None

@@ -211,6 +211,9 @@ def test_keys_are_fetched_when_a_new_one_signs_and_not_for_strangers(
     monkeypatch.setattr(verify, "KEEP", -1.0)
     checks.verify(sign())  # the keys we have stay good
     assert key_server.count == 3
+    key_server.status, key_server.keys = 200, []
+    checks.verify(sign())
+    assert key_server.count == 4
 
 
 def test_it_imports_nothing_of_the_gateway() -> None:
