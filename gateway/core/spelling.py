@@ -21,8 +21,9 @@ _ONE_READING: Final = re.compile(r"[^%;?#\\]*")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _END: Final = re.compile(r"[?#\0].*", re.DOTALL)
 _WHOLE_SEGMENT: Final = re.compile(r"(?<=/)\*(?=/|$)")
-_WILDCARD: Final = re.compile(r"(/\*\*$|/\*\*/|\*\*|\*|\0)")
-_STARS: Final = {"/**": "(?:/.*)?", "/**/": "/(?:.*/)?", "**": ".*", "*": "[^/]*", "\0": "[^/]+"}
+_WITHIN: Final = re.compile(r"(\*|\0)")
+_ACROSS: Final = re.compile(r"(/\*\*$|/\*\*/|\*\*)")
+_ENDS: Final = {"/**": "(?![^/])", "/**/": "/", "**": ""}  # of what stands before
 
 
 class Readings:
@@ -109,15 +110,30 @@ def _resolve(path: str) -> str:
 
 
 def _glob(glob: str) -> str:
-    """Return the regular expression of a glob."""
-    marked = _WHOLE_SEGMENT.sub("\0", glob)
-    first, *rest = _WILDCARD.split(marked)
-    stars, literals = rest[::2], rest[1::2]
-    pattern = re.escape(first)
-    for star, literal, following in zip(stars, literals, [*stars[1:], ""], strict=False):
-        if star == "*" and literal and following in {"*", "**"}:
-            # the nearest is as good as any: without going back, no path takes long to match
-            pattern += f"(?>[^/]*?{re.escape(literal)})"
-        else:
-            pattern += _STARS[star] + re.escape(literal)
+    """Return the regular expression of a glob; it takes no more steps than pattern times path.
+
+    `**` parts a glob into pieces. Each spans a fixed number of segments, as `*` stays within one, so its nearest place
+    is as good as any: what may follow a later place may follow that one too. The same holds within a segment for what
+    stands between two `*`. So nothing once passed is gone back over, and no piece meets a segment twice.
+    """
+    first, *rest = _ACROSS.split(_WHOLE_SEGMENT.sub("\0", glob))
+    ends = [*(_ENDS[star] for star in rest[::2]), r"\Z"]
+    pattern = _piece(first, ends[0])
+    for star, piece, end in zip(rest[::2], rest[1::2], ends[1:], strict=True):
+        if not piece and end == r"\Z" and star != "/**/":
+            return pattern + ".*"
+        # behind a bare `**` a piece may begin anywhere, behind `/**/` where a segment does
+        pattern += f"(?>(?:[^/]*+/)*?{_piece('*' + piece if star == '**' else piece, end)})"
     return pattern
+
+
+def _piece(glob: str, end: str) -> str:
+    """Return the regular expression of a piece, which has no `**`, up to its nearest `end`."""
+    first, *rest = _WITHIN.split(glob)
+    *literals, last = map(re.escape, [first, *rest[1::2]])
+    literals.append(last + end)
+    within = (
+        "[^/]++" + literal if star == "\0" else f"(?>[^/]*?{literal})"
+        for star, literal in zip(rest[::2], literals[1:], strict=True)
+    )
+    return literals[0] + "".join(within)
