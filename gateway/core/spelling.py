@@ -13,9 +13,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import groupby, islice
 from typing import Final
 from urllib.parse import unquote
 
+_MOST_MARKS: Final = 30  # in a row
 _DECODINGS: Final = 3  # times that a path is decoded beyond what is right
 _ONE_READING: Final = re.compile(r"[^%;?#\\]*")
 _PARAMETERS: Final = re.compile(r";[^/]*")
@@ -76,7 +79,21 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     # upper first: the dotless i has a capital, but does not fold to i
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper().casefold())
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _without_piles(text)).upper().casefold())
+
+
+def _without_piles(text: str) -> str:
+    """Return a text with no more marks on one letter than any script has (Stream-Safe Text, UAX #15 §13).
+
+    Normalising sorts the marks of a letter, in a time that grows with the square of their number.
+    """
+    runs = groupby(text, _is_mark)
+    return "".join("".join(islice(run, _MOST_MARKS if marks else None)) for marks, run in runs)
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(letter: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def _shape(text: str) -> str:
