@@ -23,10 +23,11 @@ PLAIN: Final = 0
 COOKIE: Final = 1
 CACHING: Final = 2
 DATE: Final = 3
-HOP: Final = 4  # concerns one connection; from here on, nothing goes to the client
-CONNECTION: Final = 5
-CODING: Final = 6
-LENGTH: Final = 7
+BINDING: Final = 4  # to the connection: whoever signs in on it is who it belongs to
+HOP: Final = 5  # concerns one connection; from here on, nothing goes to the client
+CONNECTION: Final = 6
+CODING: Final = 7
+LENGTH: Final = 8
 """Kinds of fields: what must be looked at besides the name."""
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
@@ -47,6 +48,8 @@ _KINDS: Final = {
     b"content-length": LENGTH,
 }
 _DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
+_BINDING: Final = re.compile(rb"(?i)(?:ntlm|negotiate)\b")
+"""Schemes that sign in the connection instead of the request (RFC 4559 §6)."""
 _SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 
 
@@ -120,7 +123,7 @@ def _read_head(head: bytes) -> Head | None:
             return None
         fields.append(field)
         kind = field.kind
-        if kind < CONNECTION:
+        if kind < BINDING:
             continue
         if kind == LENGTH:
             if length >= 0 or field.number < 0:
@@ -128,7 +131,7 @@ def _read_head(head: bytes) -> Head | None:
             length = field.number
         elif kind == CODING:
             return None
-        elif b"close" in field.value.lower():
+        elif kind == BINDING or (kind == CONNECTION and b"close" in field.value.lower()):
             keep_alive = False
     return Head(int(status[1]), fields, length, keep_alive=keep_alive)
 
@@ -159,8 +162,15 @@ def build_field(name: bytes, value: bytes) -> Field:
         kind = HOP
     elif kind == PLAIN and lower.endswith(b"cdn-cache-control"):  # RFC 9213 §2.2
         kind = CACHING
+    elif kind == PLAIN and lower == b"www-authenticate" and binds_connection(value):
+        kind = BINDING
     number = int(value) if kind == LENGTH and _LENGTH.fullmatch(value) else -1
     return Field(lower, value, normalised(lower), kind, b"%b: %b\r\n" % (lower, value), number)
+
+
+def binds_connection(credentials: bytes) -> bool:
+    """Whether a challenge or credentials are of a scheme by which a connection is signed in, not a request."""
+    return any(_BINDING.match(each.lstrip()) for each in credentials.split(b","))
 
 
 _SAYS_PRIVATE: Final = (build_field(b"vary", b"Cookie"), build_field(b"cache-control", b"private"))
@@ -187,7 +197,7 @@ def client_fields(
         kind = field.kind
         if field.normal in remove_headers:
             continue
-        if kind in (PLAIN, LENGTH):
+        if kind in (PLAIN, LENGTH, BINDING):
             kept.append(field)
         elif kind == CACHING:
             caching.append(field)
