@@ -16,8 +16,10 @@ from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
+from gateway.settings.parts import Listen
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
+from gateway.settings.sections import AdminSettings
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
@@ -70,6 +72,23 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
         raise SettingsProblems(reader.sorted_problems())
     settings._plain_secrets = frozenset(reader.plain_secrets)
     return settings
+
+
+def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> Listen | None:
+    """Return `admin.listen` alone: whoever asks for a gateway's health need not have its secrets.
+
+    Raises `SettingsError`.
+    """
+    tree, places = load_yaml(path) if path is not None else ({}, {})
+    reader = _Reader(path, places, environ)
+    reader.add_environment(tree)
+    admin = tree.get("admin")
+    given = {key: value for key, value in admin.items() if key == "listen"} if isinstance(admin, dict) else {}
+    try:
+        listen = AdminSettings.model_validate(reader.resolve(given, ("admin",))).listen
+    except ValidationError:
+        raise SettingsError("admin.listen cannot be used: see `gateway check`") from None
+    return listen
 
 
 class _Reader:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.part import OneOrMore, Part
-from gateway.settings.parts import Duration
+from gateway.settings.parts import Duration, ExistingFile
 from gateway.settings.problem import quote
 from gateway.settings.redis_url import check_redis_url
 from gateway.settings.secret import Password
@@ -72,11 +71,11 @@ class ClusterSettings(Part):
 class RedisTlsSettings(Part):
     """TLS towards Redis, and towards Sentinels."""
 
-    ca: Path | None = None
+    ca: ExistingFile | None = None
     """PEM file of the authorities that are believed; default: the system's."""
-    certificate: Path | None = None
+    certificate: ExistingFile | None = None
     """PEM file of the client certificate."""
-    key: Path | None = None
+    key: ExistingFile | None = None
     """PEM file of its key."""
     verify: bool = True
     """Whether the server must prove who it is."""
