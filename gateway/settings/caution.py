@@ -58,7 +58,7 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
     if url.scheme == "memory":
         yield "redis", "is the embedded store: sessions end with the process and are not shared"
     elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
-        if not url.password:
+        if not settings.redis.has_password:
             yield "redis", "has no password, on another host"
         yield "redis", "is not encrypted, on another host: use rediss://"
     if settings.redis.tls is not None and not settings.redis.tls.verify:

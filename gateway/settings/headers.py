@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway.settings.problem import quote
+
 TEMPLATE_FIELDS: Final = (
     "open_id",
     "union_id",
@@ -28,7 +30,7 @@ def check_headers(headers: dict[str, str]) -> dict[str, str]:
     """Return header templates by name. Raises `ValueError` that says what to write instead."""
     for name, template in headers.items():
         if not TOKEN.fullmatch(name) or _UNTOUCHABLE.fullmatch(name):
-            raise ValueError(f"has `{name}`, which cannot carry identity; choose a name of your own")
+            raise ValueError(f"has {quote(name)}, which cannot carry identity; choose a name of your own")
         _check_template(name, template)
     return headers
 

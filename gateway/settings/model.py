@@ -7,12 +7,14 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from gateway.settings.part import Part, read_list
+from gateway.settings.part import OneOrMore, Part
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
+from gateway.settings.secret import Token
 from gateway.settings.sections import (
     AdminSettings,
     CorsSettings,
@@ -41,7 +43,7 @@ class Settings(Part):
     """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
-    secret_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(read_list)] = Field(min_length=1)
+    secret_keys: Annotated[tuple[Token, ...], Field(min_length=1), OneOrMore()]
     """Keys that seal what is kept in Redis, newest first; make one with `gateway keys new`."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""
@@ -49,7 +51,7 @@ class Settings(Part):
     """Address to serve on, or unix:/path."""
     prefix: str = "/oauth2"
     """Where the gateway's own pages live."""
-    trusted_proxies: Annotated[tuple[Trusted, ...], BeforeValidator(read_list)] = ()
+    trusted_proxies: Annotated[tuple[Trusted, ...], OneOrMore()] = ()
     """CIDRs (or unix) whose X-Forwarded-* are believed; empty believes nobody."""
     session: SessionSettings = SessionSettings()
     """Sessions and their cookie."""
@@ -118,7 +120,7 @@ class Settings(Part):
     def _check_names(cls, upstreams: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
         for name in upstreams:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"has an upstream called `{name}`: names have letters, digits, - and _")
+                raise ValueError(f"has an upstream called {quote(name)}: names have letters, digits, - and _")
         return upstreams
 
     @field_validator("secret_keys")
@@ -142,7 +144,9 @@ class Settings(Part):
         session, host = self.session, urlsplit(self.public_url).hostname or ""
         name, domain = session.cookie_name, session.cookie_domain
         if domain is not None and not (host == domain or host.endswith("." + domain.lstrip("."))):
-            raise ValueError(f"session.cookie_domain: `{domain}` is not the domain of {host}, so no browser takes it")
+            raise ValueError(
+                f"session.cookie_domain: {quote(domain)} is not the domain of {host}, so no browser takes it"
+            )
         if name.startswith("__Host-") and domain is not None:
             raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
@@ -153,7 +157,7 @@ class Settings(Part):
             if route.upstream not in {"default", *self.upstreams}:
                 known = ", ".join(dict.fromkeys(["default", *self.upstreams]))
                 raise ValueError(
-                    f"routes[{index}].upstream: there is no upstream `{route.upstream}`; there are {known}"
+                    f"routes[{index}].upstream: there is no upstream {quote(route.upstream)}; there are {known}"
                 )
             if route.preflight == "answer" and not self.cors.allowed_origins:
                 raise ValueError(

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from gateway.settings.headers import check_headers
 from gateway.settings.part import Part, Strings
 from gateway.settings.parts import ExistingFile, OptionalSize
+from gateway.settings.problem import quote
 
 SCOPE: Final = re.compile(r"[a-z0-9._]+")
 
@@ -112,10 +113,10 @@ class RouteSettings(Part):
         if path.startswith("regex:"):
             try:
                 re.compile(path.removeprefix("regex:"))
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"is no regular expression: {error}") from None
         elif not path.startswith("/"):
-            raise ValueError(f"must begin with / (did you mean /{path}?) or with regex:")
+            raise ValueError(f"must begin with / (did you mean {quote('/' + path)}?) or with regex:")
         elif "?" in path or "#" in path:
             raise ValueError("must be a path only: rules never see the query")
         return path
@@ -130,7 +131,7 @@ class RouteSettings(Part):
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
             if not SCOPE.fullmatch(scope):
-                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like video.list")
+                raise ValueError(f"has {quote(scope)}, which is no scope: one list item each, like video.list")
         return scopes
 
     @model_validator(mode="after")
@@ -149,7 +150,7 @@ class RouteSettings(Part):
     def _check_methods(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for method in methods or ():
             if not method.isalpha() or not method.isupper():
-                raise ValueError(f"has `{method}`: methods are written like GET, POST")
+                raise ValueError(f"has {quote(method)}: methods are written like GET, POST")
         if methods == ():
             raise ValueError("is empty: leave it out for all methods")
         return methods

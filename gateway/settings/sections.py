@@ -10,16 +10,14 @@ from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
-    SecretStr,
     field_validator,
     model_validator,
 )
 
 from gateway.settings.headers import TOKEN, check_headers
-from gateway.settings.part import Part, Strings, read_list
+from gateway.settings.part import OneOrMore, Part, Strings
 from gateway.settings.parts import (
     Duration,
     Endpoint,
@@ -30,19 +28,11 @@ from gateway.settings.parts import (
     Span,
     read_listen,
 )
+from gateway.settings.problem import quote
 from gateway.settings.route import SCOPE
+from gateway.settings.secret import StrongKey, Token, Word
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-
-
-def _check_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < SHORTEST_KEY:
-        raise ValueError(f"is shorter than {SHORTEST_KEY} characters: make one with `gateway keys new`")
-    return key
-
-
-SHORTEST_KEY: Final = 32
-StrongKey = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 class WebhookSettings(Part):
@@ -69,9 +59,9 @@ Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda valu
 class TikTokSettings(Part):
     """The app at developers.tiktok.com, and what it asks of people."""
 
-    client_key: str = Field(min_length=1)
+    client_key: Word = Field(min_length=1)
     """Client key of the app (TikTok calls it key, not id)."""
-    client_secret: SecretStr = Field(min_length=1)
+    client_secret: Token = Field(min_length=1)
     """Client secret of the app."""
     scopes: Strings = ("user.info.basic",)
     """Scopes asked for at sign-in; people may untick all but user.info.basic."""
@@ -95,7 +85,7 @@ class TikTokSettings(Part):
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
             if not SCOPE.fullmatch(scope):
-                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like user.info.basic")
+                raise ValueError(f"has {quote(scope)}, which is no scope: one list item each, like user.info.basic")
         if "user.info.basic" not in scopes:
             raise ValueError("must have user.info.basic, without which nobody can be told apart")
         return tuple(dict.fromkeys(scopes))
@@ -164,7 +154,7 @@ class IdentitySettings(Part):
 
     presets: Annotated[
         tuple[Literal["tiktok", "oauth2-proxy", "remote-user", "grafana", "bearer"], ...],
-        BeforeValidator(read_list),
+        OneOrMore(),
     ] = ("tiktok",)
     """Sets of headers: tiktok, oauth2-proxy, remote-user, grafana, bearer."""
     assertion: Annotated[AssertionSettings | None, BeforeValidator(_read_assertion)] = None
@@ -190,7 +180,7 @@ class ReturnToSettings(Part):
         for host in hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(
-                    f"has `{host}`, which is no host: write it like other.example.com or other.example.com:8443"
+                    f"has {quote(host)}, which is no host: write it like other.example.com or other.example.com:8443"
                 )
         return tuple(host.lower() for host in hosts)
 
@@ -198,7 +188,7 @@ class ReturnToSettings(Part):
 class CorsSettings(Part):
     """Scripts of other origins. The app's own answers are its own affair."""
 
-    allowed_origins: Annotated[tuple[PublicUrl, ...], BeforeValidator(read_list)] = ()
+    allowed_origins: Annotated[tuple[PublicUrl, ...], OneOrMore()] = ()
     """Origins whose scripts may read the gateway's own JSON answers, with credentials."""
 
 
@@ -236,7 +226,7 @@ class AdminSettings(Part):
 
     listen: OptionalListenOn = read_listen("127.0.0.1:9090")
     """Address of the admin listener, or off."""
-    keys: Annotated[tuple[StrongKey, ...], BeforeValidator(read_list)] = ()
+    keys: Annotated[tuple[StrongKey, ...], OneOrMore()] = ()
     """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
 
 

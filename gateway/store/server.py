@@ -24,6 +24,8 @@ def open_server_store(settings: RedisSettings) -> RedisStore:
     """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
     url, timeout = settings.address, settings.timeout.total_seconds()
     options = connection_options(settings) | tls_options(settings)
+    if settings.password is not None:
+        options |= {"username": settings.username, "password": settings.password.get_secret_value()}
     pool: Any = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,

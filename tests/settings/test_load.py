@@ -74,7 +74,7 @@ def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
     [
         (("https://app.example.com", "app.example.com"), "gateway.yaml:1:1: public_url: is no address: write what"),
         (("https://app.example.com", "https://app.example.com/x"), "gateway.yaml:1:1: public_url: must end after the"),
-        (("https://app.example.com", "https://u:p@app.example.com"), "gateway.yaml:1:1: public_url: must end after"),
+        (("https://app.example.com", "https://u:p@app.example.com"), "gateway.yaml:1:1: public_url: must have no user"),
         (("upstream:", "upstrem:"), "gateway.yaml:2:1: upstrem: is not a key; did you mean `upstream`?"),
         (("http://127.0.0.1:3000", "127.0.0.1:3000"), "gateway.yaml:2:1: upstream: is no address of an app"),
         (("redis://127", "http://127"), "gateway.yaml:3:1: redis: is no Redis URL"),
@@ -83,7 +83,7 @@ def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
             (f'["{KEY}"]', "[short]"),
             "gateway.yaml:4:1: secret_keys: has an entry that is no secret key (number 1)",
         ),
-        ((f'["{KEY}"]', KEY), "gateway.yaml:4:1: secret_keys: must be a list"),
+        ((f'["{KEY}"]', "{a: 1}"), "gateway.yaml:4:1: secret_keys: must be a list"),
         (
             ("client_key: key", "client_id: key"),
             "gateway.yaml:6:3: tiktok.client_id: is not a key; did you mean",
@@ -186,7 +186,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
         ("a: 1\na: 2\n", "gateway.yaml:2:1"),
         ("- a\n", "is not a mapping"),
         ("", "public_url: is missing"),
-        ("a: !!python/object:os.system x", "a: is not a key"),
+        ("a: !!python/object:os.system x", "gateway.yaml:1:4: has a tag"),
     ],
 )
 def test_broken_files(tmp_path: Path, text: str, told: str) -> None:
