@@ -10,13 +10,16 @@ A path that can be read in two ways is refused, not guessed at:
 4. Normalised: encoded unreserved characters are decoded, other encodings have upper-case hex (RFC 3986 §6.2.2).
 
 Nothing is decoded twice: `%252e` stays `%252e`. The result is a fixed point: canonicalising it again changes nothing.
+
+An app may hang below the root of its server: at a mount, which is `root_path` in ASGI and `SCRIPT_NAME` in WSGI. The
+mount is part of the path, and in canonical form itself.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
@@ -33,6 +36,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DOT_WITH_PARAMETER: Final = re.compile(rb"\.{1,2}(?:;|%3B)")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SEPARATORS: Final = frozenset(b"/\\")
+_NEVER_ENCODED: Final = "/!$&'()*+,;=:@-._~"  # RFC 3986 §3.3
 
 
 class CanonicalPath(msgspec.Struct, frozen=True):
@@ -68,6 +72,26 @@ def canonicalise(raw: bytes) -> CanonicalPath:
         raise MalformedRequest("the path has an encoded control character")
     resolved = _resolve(normal)
     return CanonicalPath(resolved, _decode(resolved))
+
+
+def encode_path(decoded: bytes) -> bytes:
+    """Return a path as it stands in a request target, from what a server has percent-decoded."""
+    return quote_from_bytes(decoded, safe=_NEVER_ENCODED).encode()
+
+
+def read_mount(decoded: bytes) -> CanonicalPath | None:
+    """Return the path that an app hangs below, without a slash at its end; None at the root.
+
+    `decoded` is as a server hands it over: percent-decoded. Raises `MalformedRequest` when it is not in canonical form:
+    the app and the gateway might take it for two different places.
+    """
+    name = decoded.rstrip(b"/")
+    if not name:
+        return None
+    mount = canonicalise(encode_path(name))
+    if mount.text.encode() != name:
+        raise MalformedRequest("the app's mount (root_path, SCRIPT_NAME) is not in canonical form")
+    return mount
 
 
 def _decode(path: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.headers import normalised
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -22,6 +23,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
+_NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
+"""Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
 _MEMO_SIZE: Final = 1024
@@ -40,6 +43,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
+    mount: str = ""  # the part of `path.text` that the app hangs below (root_path, SCRIPT_NAME); "" at the root
 
     @property
     def is_bare(self) -> bool:
@@ -66,11 +70,13 @@ def read_head(
     limits: Limits,
     http_version: str = "1.1",
     websocket: bool = False,
+    mount: str = "",
 ) -> RequestHead:
     """Read the head of a request.
 
-    `target` is the request target as received, `peer` the address of the other end (None over a unix socket). The
-    asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it.
+    `target` is the request target as received, `peer` the address of the other end (None over a unix socket), `mount`
+    the canonical path that the app hangs below, which is part of the target. The asterisk form (`OPTIONS *`, RFC 9112
+    §3.2.4) is refused: no route can match it.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     _check_method(method)
@@ -79,7 +85,10 @@ def read_head(
     fields = read_headers(headers, limits)
     host = _check_singular(fields, http_version)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
-    path, _, query = raw_target.partition(b"?")
+    raw_path, _, query = raw_target.partition(b"?")
+    path = canonicalise(raw_path)
+    if mount:
+        _check_mounted(path, mount, fields)
     if not _QUERY.fullmatch(query):
         raise MalformedRequest("the query has a character that does not belong there")
     origin = read_forwarded(
@@ -93,12 +102,13 @@ def read_head(
         method=method,
         scheme=origin.scheme,
         host=origin.host,
-        path=canonicalise(path),
+        path=path,
         query=query,
         raw_target=raw_target,
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
+        mount=mount,
     )
 
 
@@ -162,6 +172,20 @@ def _check_singular(fields: Headers, http_version: str) -> bytes:
     if host is None or not is_host(host):
         raise MalformedRequest("Host is missing or is no host")  # RFC 9112 §3.2
     return host
+
+
+def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
+    """Refuse what the app would be called with otherwise than it is judged.
+
+    An app looks at what is left below its mount. So the path must be there, dot segments resolved; and where the mount
+    is, is not for a request to say: it could have any part of a path that is open cut off from one that is not.
+    """
+    if not path.is_under(mount):
+        raise MalformedRequest(f"the path leads out of where the app is mounted ({mount})")
+    if any(normalised(name) in _NAMES_A_MOUNT for name, _ in fields):
+        raise MalformedRequest(
+            "a header names the mount (Script-Name, Daphne-Root-Path): set it where the server starts"
+        )
 
 
 def _strip_authority(target: bytes, host: bytes) -> bytes:

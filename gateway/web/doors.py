@@ -72,7 +72,7 @@ class InProcessDoor:
             own_cookies=self._own_cookies,
             request_id=request_id,
         )
-        inner["path"], inner["raw_path"] = head.path.text, head.path.raw
+        inner["root_path"], inner["path"], inner["raw_path"] = head.mount, head.path.text, head.path.raw
         inner["user"], inner["auth"] = build_user(allow.identity), build_auth(allow.identity)
 
         async def send_edited(message: Any) -> None:

@@ -62,8 +62,9 @@ class GatewayMiddleware:
     async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         match await self._pipeline.judge(head, exchange, read_from(receive)):
             case OwnPage():
-                inner = {**scope, HEAD_KEY: head, EXCHANGE_KEY: exchange}
-                await self._own_pages(inner, receive, send)
+                # the prefix is a public path: routers take off `root_path`
+                where = {"root_path": "", "path": head.path.text, "raw_path": head.path.raw}
+                await self._own_pages({**scope, **where, HEAD_KEY: head, EXCHANGE_KEY: exchange}, receive, send)
             case Passage() as passage if head.websocket:
                 await self._hold_websocket(head, passage, exchange, scope, receive, send)
             case Passage() as passage:
