@@ -33,6 +33,7 @@
     │       └── AppSendsBack          502   blame: upstream
     ├── SignInsBusy                   503   too many sign-ins at once
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
+    │   └── StoreRefused              503   blame: operator; wrong password, or a right is missing
     ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     ├── ProviderError                 blame: provider
@@ -373,6 +374,13 @@ class StoreUnavailable(GatewayError):
     title = "The service is briefly unavailable"
     advice = "You are still signed in. Please try again in a few seconds."
     retry_after = 5
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis refuses the user, the password or a command: it will not mend by itself."""
+
+    code = "store_refused"
+    blame = Blame.OPERATOR
 
 
 class SessionEnded(GatewayError):

@@ -185,11 +185,17 @@ class Outbox:
             # first: who adds a job means to do it at once
             await asyncio.sleep(TICK * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
             try:
-                jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
+                await self._look()
             except StoreUnavailable:
-                jobs = []  # the next look will tell
-            for start in range(0, len(jobs), AT_ONCE):
-                await asyncio.gather(*(self._try(job_id) for job_id in jobs[start : start + AT_ONCE]))
+                pass  # the next look will tell
+            except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
+                log.error("bug", exc_info=error)
+
+    async def _look(self) -> None:
+        """Do what is due."""
+        jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
+        for start in range(0, len(jobs), AT_ONCE):
+            await asyncio.gather(*(self._try(job_id) for job_id in jobs[start : start + AT_ONCE]))
 
     async def _try(self, job_id: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # the next look will tell

@@ -91,6 +91,8 @@ def build(
     watch = Watch(live, gate, clock=clock)
     allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))
     store.follow(watch.note)
+    store.follow(lambda key: metrics.set_change_feed(store.following) if key is None else None)
+    metrics.set_change_feed(store.following)  # the embedded store needs no feed
     store.follow(lambda _: allow_files.start())
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     attempt_limit = AttemptLimit(
