@@ -27,7 +27,14 @@ _REDIS_PASSWORDS: Final = (
     "redis.sentinel.sentinel_password",
     "redis.cluster.password",
 )
-_SECRETS: Final = ("tiktok.client_secret", "secret_keys", "redis", "redis.url", *_REDIS_PASSWORDS)
+_SECRETS: Final = (
+    "tiktok.client_secret",
+    "secret_keys",
+    "forward_auth.secret",
+    "redis",
+    "redis.url",
+    *_REDIS_PASSWORDS,
+)
 _EXAMPLES: Final = {
     "public_url": "public_url: https://app.example.com",
     "upstream": "upstream: http://127.0.0.1:3000 (the app to protect), or `upstream: none` to only answer forward-auth",
