@@ -11,6 +11,8 @@
     │   ├── HeadersTooLarge           431
     │   ├── TooManyAttempts           429
     │   ├── WebhookRefused            403   it is not TikTok's, or too old
+    │   ├── CheckRefused              403   forward-auth: what is asked about cannot be told, or is not to pass
+    │   │   └── CheckMisconfigured    403   blame: operator; the front does not ask as it should
     │   └── CrossSite                 403   another site made the browser send it
     ├── Forbidden                     403   a route denies, or none matches
     │   └── InsufficientScope         403   a scope is missing, of a person's or of a client's
@@ -163,6 +165,20 @@ class WebhookRefused(RequestRefused):
     status = 403
     title = "This is no webhook for this app"
     advice = "Only TikTok sends webhooks here."
+
+
+class CheckRefused(RequestRefused):
+    """A front's check that no visitor's identity could answer with yes."""
+
+    code = "check_refused"
+    status = 403
+
+
+class CheckMisconfigured(CheckRefused):
+    """A front that is one does not say what it asks about; the message says what to set there."""
+
+    code = "check_misconfigured"
+    blame = Blame.OPERATOR
 
 
 class CrossSite(RequestRefused):

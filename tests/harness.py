@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -19,7 +21,7 @@ from gateway.asgi import protect
 from gateway.core.keyring import new_secret_key
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
-from gateway.runtime.serve import build_server
+from gateway.runtime.serve import build_check_server, build_server
 from gateway.server.fast_path import FastPath
 from gateway.settings import Settings, load
 from gateway.simulator import RunningSimulator, consent
@@ -52,6 +54,8 @@ class Running:
     settings: Settings
     simulator: RunningSimulator
     generation: Generation | None = None
+    checks: str = ""  # address of the listener for checks, where there is one
+    folder: Path | None = None  # of the program in front
 
     @property
     def address(self) -> tuple[str, int]:
@@ -99,6 +103,25 @@ def serve_in_thread(server: uvicorn.Server, bound: socket.socket) -> Generator[N
         yield
     finally:
         server.should_exit = True
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def serve_both_in_thread(
+    server: uvicorn.Server, bound: socket.socket, other: uvicorn.Server, other_bound: socket.socket
+) -> Generator[None]:
+    """Run two servers of one gateway in one event loop."""
+
+    async def serve() -> None:
+        await asyncio.gather(server.serve(sockets=[bound]), other.serve(sockets=[other_bound]))
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = other.should_exit = True
         thread.join(timeout=10)
         assert not thread.is_alive()
 
@@ -171,8 +194,12 @@ def _serve_generation(
     generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None
 ) -> Generator[Running]:
     server = build_server(Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
-    with serve_in_thread(server, bound):
-        yield Running(url_of(bound), generation.settings, simulator, generation)
+    if not generation.settings.forward_auth.listen:
+        with serve_in_thread(server, bound):
+            yield Running(url_of(bound), generation.settings, simulator, generation)
+        return
+    with listener() as checks, serve_both_in_thread(server, bound, build_check_server(generation), checks):
+        yield Running(url_of(bound), generation.settings, simulator, generation, url_of(checks))
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
 from gateway.core.headers import every
-from gateway.core.request import RequestHead
+from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
 _METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})
 _WEIGHT: Final = re.compile(rb"[01](?:\.[0-9]{0,3})?")
@@ -48,7 +48,7 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     fields = dict(head.headers)
     if _is_document(head, fields):
         # a redirect would lose the body of a form: the person should know
-        kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE}
+        kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE, UNKNOWN_METHOD: ChallengeKind.PAGE}
         return kinds.get(head.method, ChallengeKind.UNAUTHORIZED)
     if on_unauthenticated == "redirect" and head.method == "GET" and _may_follow(fields):
         return ChallengeKind.REDIRECT

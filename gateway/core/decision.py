@@ -54,3 +54,4 @@ class Deny(msgspec.Struct, frozen=True):
     """Refuse; the reason is for the log."""
 
     reason: str
+    cross_site: bool = False  # another site's page made the browser send it

@@ -114,8 +114,9 @@ _ALSO_RESERVED: Final = (
     "X-Gateway-Assertion",
     "X-Gateway-Event",
     "X-Gateway-Event-Id",
+    "X-Gateway-Check",
 )
-"""Names that apps read as identity though no preset sets them."""
+"""Names that apps read as identity though no preset sets them, and one that no app is to read."""
 
 
 Field = Callable[[Identity], str | None]
@@ -190,7 +191,9 @@ class IdentityHeaders:
             raise SettingsError(f"identity.presets: {unknown[0]!r} is none of {', '.join(PRESETS)}")
         self._proxied = _compile([PRESETS[preset] for preset in presets], custom)
         self._answered = _compile([FORWARD_AUTH.get(preset, PRESETS[preset]) for preset in presets], custom)
-        self.reserved: Final = _reserved(presets, [*custom, *also_reserved])
+        names = _reserved_names(presets, [*custom, *also_reserved])
+        self.reserved: Final = frozenset(normalised(name) for name in names)
+        self._names: Final = names
 
     def build(self, identity: Identity) -> Headers:
         """Return the headers for the app; a template that uses a missing field gives none."""
@@ -199,6 +202,10 @@ class IdentityHeaders:
     def build_forward_auth(self, identity: Identity) -> Headers:
         """Return the headers for the forward-auth answer."""
         return _fill(self._answered, identity)
+
+    def is_look_alike(self, name: bytes) -> bool:
+        """Whether a field (lower case) poses as a reserved one by another spelling, which overwrites no such field."""
+        return name not in self._names and normalised(name) in self.reserved
 
 
 Templates = tuple[tuple[bytes, Field], ...]  # name in lower case, and what makes the value
@@ -254,8 +261,9 @@ def _fill(templates: Templates, identity: Identity) -> Headers:
     return tuple(filled)
 
 
-def _reserved(presets: Sequence[str], custom: Iterable[str]) -> frozenset[bytes]:
+def _reserved_names(presets: Sequence[str], custom: Iterable[str]) -> frozenset[bytes]:
+    """Return the reserved names in lower case, each as it is usually spelled."""
     names = {name for table in (*PRESETS.values(), *FORWARD_AUTH.values()) for name in table}
     if "bearer" not in presets:
         names.discard("Authorization")
-    return frozenset(normalised(name.encode("ascii")) for name in (*names, *_ALSO_RESERVED, *custom))
+    return frozenset(name.lower().encode("ascii") for name in (*names, *_ALSO_RESERVED, *custom))

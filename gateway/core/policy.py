@@ -11,6 +11,8 @@ Apps differ in what they take for the same path, so no spelling may be more perm
 3. If another reading by itself falls under a stricter route, or under none, that decides: where `/files/**` is
    all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is.
 
+Of a request whose method is not known only that holds which holds for every method: the strictest route decides.
+
 `spelling` has the patterns and the readings. A host without a port stands for all ports, `*.` for one label or
 more.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from functools import reduce
 from typing import Final, Literal, assert_never
 
 import msgspec
@@ -28,7 +31,7 @@ from gateway.core.challenge import choose
 from gateway.core.decision import Allow, Challenge, Consent, Deny
 from gateway.core.identity import Identity
 from gateway.core.path import CanonicalPath
-from gateway.core.request import RequestHead
+from gateway.core.request import UNKNOWN_METHOD, RequestHead
 from gateway.core.requirement import Requirement
 from gateway.core.spelling import PathPattern, Readings
 from gateway.errors import SettingsError
@@ -95,9 +98,17 @@ class Policy:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._rules = tuple(_Rule(route, index) for index, route in enumerate(routes))
+        named = {method for route in routes for method in route.methods or ()}
+        # every one that makes a difference, and one that no rule names
+        self._methods = (UNKNOWN_METHOD, *named, *(method.lower() for method in named))
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides, or None when no route matches."""
+        if method == UNKNOWN_METHOD:
+            return reduce(_stricter_of, (self._match(each, host, path) for each in self._methods))
+        return self._match(method, host, path)
+
+    def _match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         readings = Readings(path.text)
         matches = (rule.match for rule in self._rules if rule.mismatch(method, host, readings) is None)
         found = next(matches, None)
@@ -236,6 +247,21 @@ def _strictness(match: Match | None) -> int:
     if match is not None and match.route.requirement is not None:
         return _WITH_REQUIREMENT
     return _STRICTNESS[match.route.access if match is not None else Access.DENY]
+
+
+def _stricter_of(one: Match | None, other: Match | None) -> Match | None:
+    """Return what lets in nobody whom either would not, and tells nothing of them that either would not."""
+    if one is None or other is None:
+        return None
+    if _strictness(one) != _strictness(other):
+        return max(one, other, key=_strictness)
+    if _peculiarities(one.route) != _peculiarities(other.route):
+        return None  # each asks for something else, or tells it to somebody else
+    return other if other.route.access == Access.PUBLIC else one
+
+
+def _peculiarities(route: Route) -> tuple[object, ...]:
+    return route.requirement, route.headers, route.upstream
 
 
 def _overruling(match: Match | None, reading: str) -> Step:

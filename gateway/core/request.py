@@ -31,6 +31,10 @@ _MEMO_SIZE: Final = 1024
 _known_names: dict[bytes, bytes] = {}
 
 
+UNKNOWN_METHOD: Final = ""
+"""Stands for the method of a request whose front does not tell it; nobody can send it."""
+
+
 class RequestHead(msgspec.Struct, frozen=True):
     """A request judged well-formed: what policy decides on, and exactly what is forwarded."""
 
@@ -79,18 +83,15 @@ def read_head(
     §3.2.4) is refused: no route can match it.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
-    _check_method(method)
+    check_method(method)
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits)
     host = _check_singular(fields, http_version)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
-    raw_path, _, query = raw_target.partition(b"?")
-    path = canonicalise(raw_path)
+    path, query = split_target(raw_target)
     if mount:
         _check_mounted(path, mount, fields)
-    if not _QUERY.fullmatch(query):
-        raise MalformedRequest("the query has a character that does not belong there")
     origin = read_forwarded(
         fields,
         peer=peer,
@@ -139,7 +140,16 @@ def _learn_name(name: bytes) -> bytes:
     return name.lower()
 
 
-def _check_method(method: str) -> None:
+def split_target(target: bytes) -> tuple[CanonicalPath, bytes]:
+    """Return the path and the query of a target in origin form. Raises `MalformedRequest` for what is none."""
+    path, _, query = target.partition(b"?")
+    if not _QUERY.fullmatch(query):
+        raise MalformedRequest("the query has a character that does not belong there")
+    return canonicalise(path), query
+
+
+def check_method(method: str) -> None:
+    """Check a request method. Raises `MethodRefused` for one that is never forwarded, `MalformedRequest` for none."""
     if method in _METHODS:
         return
     # CONNECT asks for a tunnel, TRACE for our own headers back (RFC 9110 §9.3.6, §9.3.8)

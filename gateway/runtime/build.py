@@ -39,6 +39,7 @@ from gateway.upstream import ReverseProxy
 from gateway.web.account_pages import AccountPages
 from gateway.web.admin_api import AdminApi
 from gateway.web.answers import Answers
+from gateway.web.check_listener import CheckListener
 from gateway.web.doors import Door, Doors, InProcessDoor
 from gateway.web.endpoints import Endpoints
 from gateway.web.forward_auth import ForwardAuth
@@ -122,7 +123,17 @@ def build(
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )
-    forward_auth = ForwardAuth(gate=gate, authentication=authentication, reader=reader, answers=answers)
+    pipeline = Pipeline(gate, answers)
+    secret = settings.forward_auth.secret
+    forward_auth = ForwardAuth(
+        gate=gate,
+        pipeline=pipeline,
+        authentication=authentication,
+        trusted=reader.trusted,
+        answers=answers,
+        own_cookies=own_cookies,
+        secret=secret.get_secret_value() if secret is not None else None,
+    )
     own_pages = Endpoints(
         prefix=settings.prefix,
         sign_in=SignInPages(
@@ -155,7 +166,6 @@ def build(
         name: ReverseProxy(build_upstream(name, each, workers=boards.workers)) for name, each in settings.apps.items()
     }
     doors = _build_doors(settings, proxies, own_cookies)
-    pipeline = Pipeline(gate, answers)
     everything: dict[str, Door] = {**doors}
     if app is not None:
         everything["default"] = InProcessDoor(app, own_cookies=own_cookies)
@@ -179,6 +189,14 @@ def build(
         pipeline=pipeline,
         reader=reader,
         own_pages=own_pages,
+        checks=CheckListener(
+            prefix=settings.prefix,
+            forward_auth=forward_auth,
+            pipeline=pipeline,
+            reader=reader,
+            readiness=readiness,
+            metrics=metrics,
+        ),
         own_cookies=own_cookies,
         store=store,
         provider=provider,

@@ -18,6 +18,7 @@ from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
 from gateway.web.admin_api import AdminApi
+from gateway.web.check_listener import CheckListener
 from gateway.web.endpoints import Endpoints
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.pipeline import Pipeline
@@ -33,6 +34,7 @@ class Generation:
     pipeline: Pipeline
     reader: HeadReader
     own_pages: Endpoints
+    checks: CheckListener
     own_cookies: frozenset[bytes]
     store: Store
     provider: Provider

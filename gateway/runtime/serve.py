@@ -1,4 +1,6 @@
-"""`gateway run`: two listeners in one event loop (in each worker), signals, and a bounded, orderly end.
+"""`gateway run`: its listeners in one event loop (in each worker), signals, and a bounded, orderly end.
+
+The public one, the admin's, and one for checks where `forward_auth.listen` names it.
 
 SIGTERM or SIGINT: not ready any more → no new connections → WebSockets closed with 1001 → requests under way finish, up
 to the drain time → refreshes under way finish → connections closed → exit code 0. A second signal ends at once.
@@ -14,7 +16,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -70,6 +72,10 @@ def run(settings: Settings, workers: int = 1) -> None:
     with contextlib.ExitStack() as stack:
         public = [stack.enter_context(each) for each in bind_many(settings.listen, "listen", workers)]
         admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
+        checks = [
+            [stack.enter_context(each) for each in bind_many(listen, "forward_auth.listen", workers)]
+            for listen in settings.forward_auth.listen
+        ]
 
         def work(number: int) -> None:
             parent = os.getppid() if workers > 1 else None
@@ -78,7 +84,8 @@ def run(settings: Settings, workers: int = 1) -> None:
                 generation.app, settings, fast_path=generation.fast_path, boards=boards, worker=number
             )
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(serve(generation, server, public[number], admin, parent=parent))
+                of_worker = [sockets[number] for sockets in checks]
+                runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
 
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_wait_for_store(settings))
@@ -95,19 +102,23 @@ async def serve(
     server: uvicorn.Server,
     public: socket.socket,
     admin: socket.socket | None,
+    checks: Sequence[socket.socket] = (),
     *,
     parent: int | None = None,
 ) -> None:
     """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
-    servers, sockets = [server], [public]
+    servers, sockets = [server], [[public]]
     if admin is not None:
         servers.append(
             build_server(Admin(generation.metrics, generation.readiness, generation.admin_api), generation.settings)
         )
-        sockets.append(admin)
+        sockets.append([admin])
+    if checks:
+        servers.append(build_check_server(generation))
+        sockets.append([*checks])
     tasks = [
-        asyncio.create_task(each.serve(sockets=[listener]), name="server")
-        for each, listener in zip(servers, sockets, strict=True)
+        asyncio.create_task(each.serve(sockets=listeners), name="server")
+        for each, listeners in zip(servers, sockets, strict=True)
     ]
     generation.outbox.start()
     _settle_memory()
@@ -198,8 +209,12 @@ def build_server(
     lifespan: Literal["on", "off"] = "off",
     boards: Boards | None = None,
     worker: int = 0,
+    checks: tuple[bytes, ...] | None = None,
 ) -> uvicorn.Server:
-    """Make a server of ours; the caller binds its socket and handles signals."""
+    """Make a server of ours; the caller binds its socket and handles signals.
+
+    `checks`: how the targets of checks begin, whose upgrades are ignored; None for the usual address.
+    """
     boards = boards or Boards(1)
     limits = settings.limits
     timeouts = Timeouts(
@@ -214,7 +229,13 @@ def build_server(
         board=boards.connections,
         worker=worker,
     )
-    own = {"head_limit": limits.header_bytes, "timeouts": timeouts, "guard": guard}
+    usual = (f"{settings.prefix}/auth".encode(),)
+    own = {
+        "head_limit": limits.header_bytes,
+        "timeouts": timeouts,
+        "guard": guard,
+        "checks": usual if checks is None else checks,
+    }
     if fast_path is None:
         protocol = type("Protocol", (StrictHttpProtocol,), own)
     else:
@@ -237,6 +258,11 @@ def build_server(
             timeout_graceful_shutdown=int(DRAIN.total_seconds()),
         )
     )
+
+
+def build_check_server(generation: Generation) -> uvicorn.Server:
+    """Make the server of the listener for checks."""
+    return build_server(generation.checks, generation.settings, checks=(b"/",))
 
 
 def _settle_memory() -> None:

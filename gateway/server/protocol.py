@@ -9,7 +9,8 @@
 5. What cannot be parsed is refused only once everything before it is answered: pipelined requests keep their order, and
    are read no faster than they are answered. Once the connection is to end, nothing more of it is a request.
 6. An upgrade to anything but WebSocket is none: what follows is read as HTTP. A request with an upgrade and a body is
-   refused, since the parser would take the body for the new protocol.
+   refused, since the parser would take the body for the new protocol. Checks ask for no upgrade, whatever they say:
+   fronts copy `Connection` and `Upgrade` from the visitor's request (RFC 9110 §7.8 lets a server ignore them).
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     head_limit: ClassVar[int] = 32 * 1024
     timeouts: ClassVar[Timeouts] = Timeouts()
     guard: ConnectionGuard  # of the server
+    checks: ClassVar[tuple[bytes, ...]] = ()  # how the targets of forward-auth's checks begin
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -147,6 +149,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._renew_parser()
         if rest:
             self._feed(rest)
+
+    def _should_upgrade(self) -> bool:
+        """Whether this is a WebSocket handshake."""
+        return super()._should_upgrade() and not self.url.startswith(self.checks)
 
     def _renew_parser(self) -> None:
         """Take a new parser: the old one waits for what will not come."""

@@ -32,6 +32,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
     if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
         yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
+    yield from _find_in_forward_auth(settings)
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
@@ -45,12 +46,32 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
+    if settings.forward_auth.secret is not None:
+        elsewhere.add(settings.forward_auth.secret.get_secret_value())
     elsewhere |= {client.key.get_secret_value() for client in settings.tokens.clients}
     if elsewhere & set(keys):
         yield "secret_keys", "has a key that is used for something else too: make one with `gateway keys new`"
     admin_keys = [key.get_secret_value() for key in settings.admin.keys]
     if set(admin_keys) & {client.key.get_secret_value() for client in settings.tokens.clients}:
         yield "tokens.clients", "has a key that is one of `admin.keys`: who may ask for tokens could end sessions too"
+
+
+def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
+    asked = settings.forward_auth
+    only_asked = "upstream" in settings.model_fields_set and not settings.apps
+    if only_asked and not asked.listen and asked.secret is None:
+        yield (
+            "forward_auth",
+            "is off, with `upstream: none`: whoever asks is told by status alone, never who somebody is; "
+            "set forward_auth.listen, and let the front ask there",
+        )
+    for listen in asked.listen:
+        if not listen.unix_path and not _is_loopback(listen.host):
+            yield (
+                "forward_auth.listen",
+                f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
+                "keep browsers and other programs away from it",
+            )
 
 
 def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:

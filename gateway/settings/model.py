@@ -18,6 +18,7 @@ from gateway.settings.secret import Token
 from gateway.settings.sections import (
     AdminSettings,
     CorsSettings,
+    ForwardAuthSettings,
     IdentitySettings,
     LimitsSettings,
     LogSettings,
@@ -67,6 +68,8 @@ class Settings(Part):
     """redirect straight to TikTok, or a page with a button first."""
     limits: LimitsSettings = LimitsSettings()
     """What is too much."""
+    forward_auth: ForwardAuthSettings = ForwardAuthSettings()
+    """Where and how fronts ask; off unless given."""
     admin: AdminSettings = AdminSettings()
     """The operator's listener."""
     tokens: TokensSettings = TokensSettings()
@@ -163,6 +166,8 @@ class Settings(Part):
                 raise ValueError(
                     f"routes[{index}].preflight: answers to nobody; list the origins in cors.allowed_origins"
                 )
+        if self.listen in self.forward_auth.listen and (self.listen.port or self.listen.unix_path):
+            raise ValueError(f"forward_auth.listen: {self.listen} is `listen`, which browsers reach: choose another")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

@@ -117,6 +117,11 @@ def read_listen(value: Any) -> Listen:
     return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
 
 
+def read_listens(value: Any) -> tuple[Listen, ...]:
+    """Read an address to listen on, or a list of them."""
+    return tuple(map(read_listen, value)) if isinstance(value, list | tuple) else (read_listen(value),)
+
+
 def read_optional_listen(value: Any) -> Listen | None:
     """As `read_listen`; `off` is None."""
     return None if value is None or value is False or value == "off" else read_listen(value)
@@ -208,6 +213,11 @@ OptionalListenOn = Annotated[
     Listen | None,
     BeforeValidator(read_optional_listen),
     WithJsonSchema({"type": ["string", "boolean", "null"]}),
+]
+ListenOnMany = Annotated[
+    tuple[Listen, ...],
+    BeforeValidator(read_listens),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]

@@ -21,6 +21,7 @@ from gateway.settings.part import OneOrMore, Part, Strings
 from gateway.settings.parts import (
     Duration,
     Endpoint,
+    ListenOnMany,
     OptionalListenOn,
     OptionalSize,
     PublicUrl,
@@ -219,6 +220,19 @@ class LimitsSettings(Part):
     """Most sign-ins begun from one address (IPv6: one /64) in a minute; 0 for no limit."""
     sign_in_attempts_of_all: int = Field(default=6000, ge=0)
     """Most sign-ins begun by all together in a minute; 0 for no limit. It bounds what strangers can fill Redis with."""
+
+
+class ForwardAuthSettings(Part):
+    """Where and how fronts ask about requests that they serve themselves.
+
+    A browser can send whatever a front sends, so a check is told an identity only if it comes over `listen`, or with
+    the `secret`.
+    """
+
+    listen: ListenOnMany = ()
+    """Address, or a list of them, where only checks are answered: host:port or unix:/path, which only fronts reach."""
+    secret: StrongKey | None = None
+    """What a front sends as X-Gateway-Check with its checks, and with nothing else, on the public listener."""
 
 
 class AdminSettings(Part):

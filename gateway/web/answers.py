@@ -189,12 +189,9 @@ class Answers:
         )
 
     def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
-        """Answer what a route denies; the reason stays in the log."""
-        return self.error(Forbidden(deny.reason), head, request_id)
-
-    def cross_site(self, head: RequestHead, request_id: str) -> Answer:
-        """Refuse what another site made the browser send."""
-        return self.error(CrossSite("Sec-Fetch-Site or Origin names another site"), head, request_id)
+        """Answer what is denied; the reason stays in the log."""
+        error = CrossSite(deny.reason) if deny.cross_site else Forbidden(deny.reason)
+        return self.error(error, head, request_id)
 
     def error(self, error: GatewayError, head: RequestHead | None, request_id: str) -> Answer:
         """Answer an error with a page or a problem; a request that could not be read gets the latter."""

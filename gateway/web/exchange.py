@@ -10,8 +10,9 @@ from typing import Any
 
 from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.policy import Match
+from gateway.core.request import RequestHead
 from gateway.errors import Blame, GatewayError
-from gateway.flows.gate import Passage
+from gateway.flows.gate import Passage, Refusal
 from gateway.telemetry.logs import RequestLine, log, log_request
 from gateway.telemetry.metrics import Metrics
 
@@ -49,10 +50,23 @@ class Exchange:
     session = ""
     client_address = ""
     error: GatewayError | None = None
+    original: tuple[str, str] | None = None  # method and path of the request that a front asks about
 
     def __init__(self) -> None:
         self.began_at = time.perf_counter()
         self.request_id = new_request_id()
+
+    def note(self, verdict: Passage | Refusal) -> None:
+        """Note what was decided."""
+        if isinstance(verdict, Passage):
+            self.note_passage(verdict)
+        else:
+            self.note_refusal(verdict.decision, verdict.match)
+
+    def note_original(self, original: RequestHead) -> None:
+        """Note that this asks about another request, which is the one to be told of."""
+        self.original = original.method or "-", original.path.text
+        self.client_address = original.client_address
 
     def note_passage(self, passage: Passage) -> None:
         """Note that the request may pass."""
@@ -81,6 +95,8 @@ class Exchange:
     def tell(self, method: str, path: str, metrics: Metrics) -> None:
         """Write the request's one log line, and count it. The query is left out: it may carry codes."""
         status, decision = self.status, self.decision
+        if self.original is not None:
+            method, path = self.original
         duration = time.perf_counter() - self.began_at
         metrics.count_request(decision, status, duration)
         line = RequestLine(

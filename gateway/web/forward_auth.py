@@ -1,123 +1,176 @@
-"""The forward-auth answer: nginx asks in a subrequest whether the original request may pass.
+"""Forward-auth: a front asks whether a request that it serves itself may pass. Read the original, say it in its codes.
 
-202 with identity headers, 401 unauthenticated, 403 forbidden. The original request comes in headers, which count only
-when the asking peer is a trusted proxy. Asked by anybody else, or about a path of the gateway's own, the answer is by
-status alone: a browser that reaches this address through a front must not be told a token.
+202 with identity headers and the visitor's cookies without ours, 401 unauthenticated, 403 forbidden or not to be
+understood, 503 the store is down. What is decided is the pipeline's affair, as for every request.
+
+A check and a browser's request look alike, since fronts copy what browsers send. So identity is told only where it is
+proven that a front asks: over a listener of its own (`check_listener`), or by a secret. Anybody else hears a bare
+status, peers in `trusted_proxies` too: what they pass on may come from a page's script.
 """
 
 from __future__ import annotations
 
-from typing import Final, assert_never
-from urllib.parse import unquote_to_bytes
+import hashlib
+import hmac
+from time import monotonic
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
 
-from gateway.core.decision import Challenge, Consent, Deny
-from gateway.core.headers import every, first
-from gateway.core.path import canonicalise
+from gateway.core.decision import Challenge
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.headers import every, join_cookies
+from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
-from gateway.errors import MalformedRequest, RequestRefused
+from gateway.errors import CheckRefused, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
+from gateway.telemetry.logs import log
 from gateway.web.answers import Answers
-from gateway.web.reading import head_of
-from gateway.web.responses import Answer, redirect
-from gateway.web.scope import HeadReader
+from gateway.web.exchange import Exchange
+from gateway.web.pipeline import Pipeline
+from gateway.web.reading import exchange_of, head_of
+from gateway.web.responses import NO_STORE, Answer, redirect
 
-_NO_STORE: Final = (b"cache-control", b"no-store")
+SILENCE: Final = 60.0
+"""Seconds between two warnings."""
 
 
 class ForwardAuth:
-    """Answers `GET {prefix}/auth`."""
+    """Answers checks: `GET {prefix}/auth`."""
 
-    def __init__(self, *, gate: Gate, authentication: Authentication, reader: HeadReader, answers: Answers) -> None:
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        pipeline: Pipeline,
+        authentication: Authentication,
+        trusted: TrustedProxies,
+        answers: Answers,
+        own_cookies: frozenset[bytes],
+        secret: str | None,
+    ) -> None:
+        """`secret` proves a check on the public listener; without one, none there is proven."""
         self._gate = gate
+        self._pipeline = pipeline
         self._authentication = authentication
-        self._reader = reader
+        self._trusted = trusted
         self._answers = answers
+        self._own_cookies = own_cookies
+        self._secret = _digest(secret.encode()) if secret is not None else None
+        self._warned_at = -SILENCE
 
     async def __call__(self, request: Request) -> Answer:
-        """Answer one subrequest."""
-        head = head_of(request)
+        """Answer on the public listener, where anybody may ask."""
+        head, exchange = head_of(request), exchange_of(request)
         try:
-            original = self.read_original(request)
-        except RequestRefused:
-            # fronts know 401 and 403 only, and make a 500 of anything else
-            return _answer(403)
-        if original is None or self._answers.is_own_path(original.path):
-            return await self._by_status(head)
-        verdict = await self._gate.check(original)
-        if isinstance(verdict, Refusal):
-            return _answer(401 if isinstance(verdict.decision, Challenge) else 403)
-        return _answer(202, *self._gate.build_forward_auth(verdict))
+            if self._is_proven(head):
+                return await self._check(head, exchange)
+            original = self._read_original(head) if self._trusts_peer_of(request) else None
+            return await self._answer_by_status(head, original)
+        except RequestRefused as refused:
+            return self.refuse(refused, exchange)
 
-    async def _by_status(self, head: RequestHead) -> Answer:
-        signed_in = await self._authentication.read(head)
-        return _answer(202 if signed_in is not None else 401)
+    async def check(self, head: RequestHead, exchange: Exchange) -> Answer:
+        """Answer a check that came where only fronts ask."""
+        try:
+            return await self._check(head, exchange)
+        except RequestRefused as refused:
+            return self.refuse(refused, exchange)
+
+    def refuse(self, refused: RequestRefused, exchange: Exchange) -> Answer:
+        """Answer no to what cannot be understood. nginx makes a 500 of anything but 401 and 403."""
+        exchange.decision = "refused"
+        exchange.error = refused
+        return _answer(403)
 
     async def challenge(self, original: RequestHead, request_id: str) -> Answer:
-        """Answer the browser whose request the gate did not let in, and which the front now hands to `start`."""
-        verdict = await self._gate.check(original)
+        """Answer the browser whose request was not let in, and which the front now hands to `start`."""
+        verdict = await self._pipeline.decide(original)
         if isinstance(verdict, Passage):
             # signed in meanwhile, perhaps in another tab
             return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
-        match verdict.decision:
-            case Challenge() as challenge:
-                return await self._answers.challenge(challenge, original, request_id)
-            case Consent() as consent:
-                return self._answers.ask_for_scopes(consent, original, request_id)
-            case Deny() as deny:
-                return self._answers.deny(deny, original, request_id)
-            case _ as never:
-                assert_never(never)
+        return await self._pipeline.answer_refusal(verdict, original, request_id)
 
-    def read_original(self, request: Request) -> RequestHead | None:
-        """Return the request the front asks about; None when it cannot be believed or does not say.
+    def find_original(self, request: Request) -> RequestHead | None:
+        """Return the request that a front hands to `start`; None for a visitor's own, and for paths of ours.
 
-        Raises `MalformedRequest` for a target that the upstream might read as another path than the one judged: the
-        front forwards it as it came, so only a path that is canonical but for its percent-encoding may pass.
+        Fronts may name the address of every request, that of `start` as well. Raises `RequestRefused`.
         """
         head = head_of(request)
+        if not (self._trusts_peer_of(request) or self._is_proven(head)):
+            return None
+        return self._read_original(head)
+
+    async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
+        original = self._read_original(head, own=CheckRefused("the path is the gateway's own: no app is to have it"))
+        if original is None:
+            raise not_told()
+        exchange.note_original(original)
+        verdict = await self._pipeline.decide(original)
+        exchange.note(verdict)
+        if isinstance(verdict, Refusal):
+            return _say_no(verdict)
+        cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
+        kept = ((b"cookie", cookies),) if cookies else ()
+        return _answer(202, *self._gate.build_forward_auth(verdict), *kept)
+
+    async def _answer_by_status(self, head: RequestHead, original: RequestHead | None) -> Answer:
+        """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""
+        if await self._authentication.read(head) is None:
+            return _answer(401)
+        if original is None:
+            return _answer(202)
+        self._warn()
+        verdict = await self._pipeline.decide(original)
+        return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(202)
+
+    def _read_original(self, head: RequestHead, own: CheckRefused | None = None) -> RequestHead | None:
+        """Return what is asked about; None where that is not said, and for the gateway's own paths.
+
+        `own` is raised for the latter, if given.
+        """
+        for name, _ in head.headers:
+            if self._gate.identity_headers.is_look_alike(name):
+                raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
+        original = read_original(head)
+        if original is None or not self._answers.is_own_path(original.path):
+            return original
+        if own is not None:
+            raise own
+        return None
+
+    def _is_proven(self, head: RequestHead) -> bool:
+        """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
+        shown = every(head.headers, PROOF)
+        if not shown:
+            return False
+        if self._secret is not None and hmac.compare_digest(_digest(b",".join(shown)), self._secret):
+            return True
+        raise CheckRefused("X-Gateway-Check is not what `forward_auth.secret` says: make them the same")
+
+    def _trusts_peer_of(self, request: Request) -> bool:
         client = request.scope.get("client")
-        if not self._reader.trusted.trusts(client[0] if client else None):
-            return None
-        target = _read_target(head)
-        if target is None:
-            return None
-        path, _, query = target.partition(b"?")
-        canonical = canonicalise(path)
-        if not _is_same_path(path, canonical.text):
-            raise MalformedRequest("the original path is not in canonical form")
-        method = first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
-        return msgspec.structs.replace(
-            head, method=method.decode("latin-1"), path=canonical, query=query, raw_target=target
-        )
+        return self._trusted.trusts(client[0] if client else None)
+
+    def _warn(self) -> None:
+        now = monotonic()
+        if now - self._warned_at >= SILENCE:
+            self._warned_at = now
+            log.warning(
+                "check_unproven",
+                advice="a front asks without proof, and is told no identity: set forward_auth.listen, or a secret",
+            )
 
 
-def _read_target(head: RequestHead) -> bytes | None:
-    """Return the original request target, from nginx's `X-Original-URL` or the others' `X-Forwarded-Uri`.
-
-    Where a front sets one of them and a client smuggles in the other, they disagree, and nothing is believed.
-    """
-    found = {
-        _strip_origin(value)
-        for name in (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
-        for value in every(head.headers, name)
-    }
-    if len(found) > 1:
-        raise MalformedRequest("the headers that name the original address disagree")
-    return found.pop() if found else None
+def _digest(secret: bytes) -> bytes:
+    """Make secrets one length, which would be told by the time that comparing takes."""
+    return hashlib.sha256(secret).digest()
 
 
-def _strip_origin(url: bytes) -> bytes:
-    _, separator, rest = url.partition(b"://")
-    return b"/" + rest.partition(b"/")[2] if separator and not url.startswith(b"/") else url
-
-
-def _is_same_path(raw: bytes, text: str) -> bool:
-    return unquote_to_bytes(raw) == text.encode()
+def _say_no(refusal: Refusal) -> Answer:
+    return _answer(401 if isinstance(refusal.decision, Challenge) else 403)
 
 
 def _answer(status: int, *headers: tuple[bytes, bytes]) -> Answer:
-    return Answer(status, (*headers, _NO_STORE), b"")
+    return Answer(status, (*headers, NO_STORE), b"")

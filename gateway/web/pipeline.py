@@ -1,6 +1,7 @@
 """The one way every request takes, whatever the door: the gateway's own path? → the gate → in, or an answer.
 
-The doors (ASGI middleware, WSGI middleware, forward-auth) differ only in what they do with a `Passage`.
+The doors (ASGI middleware, WSGI middleware, forward-auth) differ only in what they do with a `Passage`; forward-auth,
+where somebody else serves the request, asks for the decision alone.
 """
 
 from __future__ import annotations
@@ -49,23 +50,35 @@ class Pipeline:
         if self._answers.is_own_path(head.path):
             exchange.decision = "own"
             return self._answers.answer_preflight(head) or OwnPage()
-        match await self._gate.check(head):
-            case Passage() as passage:
-                exchange.note_passage(passage)
-                return self._answer_cross_site(head, exchange) or passage
-            case Refusal(decision=decision, match=match):
-                exchange.note_refusal(decision, match)
-                keeps = match is not None and match.route.keep_post and _is_page(decision)
-                answer = (
-                    (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
-                    or self._answer_preflight(head)
-                    or await self._answer_refusal(decision, head, exchange.request_id)
-                )
-                return self._answers.share(answer, head)
-            case _ as never:
-                assert_never(never)
+        verdict = await self.decide(head)
+        exchange.note(verdict)
+        if isinstance(verdict, Passage):
+            return verdict
+        return await self.answer_refusal(verdict, head, exchange.request_id, read_body)
 
-    async def _answer_refusal(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
+    async def decide(self, head: RequestHead) -> Passage | Refusal:
+        """Return whether a request may pass, whoever serves it. Raises as `Gate.check` does."""
+        verdict = await self._gate.check(head)
+        if isinstance(verdict, Refusal) or not (
+            head.websocket and is_cross_site_websocket(head, self._answers.public_origins)
+        ):
+            return verdict
+        return Refusal(Deny("a WebSocket that another site's page opens", cross_site=True), verdict.match)
+
+    async def answer_refusal(
+        self, refusal: Refusal, head: RequestHead, request_id: str, read_body: ReadBody | None = None
+    ) -> Answer:
+        """Answer a request that may not pass: a preflight, a form to be kept, or whoever has to do something first."""
+        match, decision = refusal.match, refusal.decision
+        keeps = match is not None and match.route.keep_post and _is_page(decision)
+        answer = (
+            (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
+            or self._answer_preflight(head)
+            or await self._say_no(decision, head, request_id)
+        )
+        return self._answers.share(answer, head)
+
+    async def _say_no(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:
             case Challenge() as challenge:
                 return await self._answers.challenge(challenge, head, request_id)
@@ -81,13 +94,6 @@ class Pipeline:
         if match is None or match.route.access == Access.DENY or match.route.preflight != "answer":
             return None
         return self._answers.answer_preflight(head)
-
-    def _answer_cross_site(self, head: RequestHead, exchange: Exchange) -> Answer | None:
-        """Return the refusal of a WebSocket that another site's page opens."""
-        if not (head.websocket and is_cross_site_websocket(head, self._answers.public_origins)):
-            return None
-        exchange.decision = "deny"
-        return self._answers.cross_site(head, exchange.request_id)
 
     def read_session_key(self, headers: Headers) -> str | None:
         """Return the store key of the session that a request names."""

@@ -30,10 +30,15 @@ def head_of(request: Request) -> RequestHead:
     return head
 
 
+def exchange_of(request: Request) -> Exchange:
+    """Return what is known of the request and its answer so far."""
+    exchange: Exchange = request.scope[EXCHANGE_KEY]
+    return exchange
+
+
 def request_id_of(request: Request) -> str:
     """Return the id that log, page and problem carry."""
-    exchange: Exchange = request.scope[EXCHANGE_KEY]
-    return exchange.request_id
+    return exchange_of(request).request_id
 
 
 def read_rd(request: Request) -> str | None:

@@ -52,7 +52,7 @@ class SignInPages:
     async def start(self, request: Request) -> Answer:
         """Begin a sign-in; only for a person's own navigation."""
         head = head_of(request)
-        original = self._forward_auth.read_original(request)
+        original = self._forward_auth.find_original(request)
         if original is not None:
             return await self._forward_auth.challenge(original, request_id_of(request))
         if not is_navigation(head):

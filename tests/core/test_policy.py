@@ -9,7 +9,7 @@ from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, admit
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import canonicalise
 from gateway.core.policy import Access, Match, Policy, Route, decide, needs_caller
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import UNKNOWN_METHOD, Headers, RequestHead
 from gateway.core.spelling import PathPattern, fold
 from gateway.errors import MalformedRequest, SettingsError
 from tests.core.test_identity import person
@@ -391,3 +391,43 @@ def test_any_path_is_decided_and_the_trace_agrees(routes: list[Route], text: str
 def test_folding_forgets_case(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert fold(text.upper()) == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("routes", "found"),
+    [
+        ([public("/a", methods=frozenset({"GET"})), signed_in("/a")], 1),
+        ([signed_in("/a", methods=frozenset({"POST"})), public("/a")], 0),
+        ([public("/a", methods=frozenset({"GET"}))], None),
+        ([public("/a"), deny("/a", methods=frozenset({"GET"}))], 0),
+        ([deny("/a", methods=frozenset({"DELETE"})), public("/a")], 0),
+        ([Route(path="/a", access=Access.OPTIONAL, methods=frozenset({"GET"})), public("/a")], 1),
+        # each is told something else
+        ([signed_in("/a", methods=frozenset({"GET"}), headers=(("X-A", "{open_id}"),)), signed_in("/a")], None),
+        ([signed_in("/a", methods=frozenset({"GET"}), upstream="other"), signed_in("/a")], None),
+        # what closes takes `get` for GET, what opens does not
+        ([public("/a", methods=frozenset({"GET"})), deny("/a", methods=frozenset({"GET"})), public("/a")], 1),
+    ],
+)
+def test_a_method_that_is_not_known_stands_for_every_method(routes: list[Route], found: int | None) -> None:
+    assert index(routes, "/a", UNKNOWN_METHOD) == found
+
+
+METHODS = ["GET", "HEAD", "POST", "DELETE", "get", "head", "post", "PURGE"]
+narrowed = st.builds(
+    Route,
+    path=st.just("/a"),
+    access=st.sampled_from(Access),
+    methods=st.none() | st.sets(st.sampled_from(["GET", "HEAD", "POST"]), min_size=1).map(frozenset),
+    upstream=st.sampled_from(["default", "other"]),
+)
+
+
+@given(routes=st.lists(narrowed, max_size=5))
+def test_what_passes_by_an_unknown_method_passes_by_each(routes: list[Route]) -> None:
+    policy, path = Policy(routes), canonicalise(b"/a")
+    found = policy.match(UNKNOWN_METHOD, HOST, path)
+    for method in METHODS:
+        match = policy.match(method, HOST, path)
+        strictness = STRICTNESS[match.route.access] if match is not None else 2
+        assert strictness <= (STRICTNESS[found.route.access] if found is not None else 2), method

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import httpx
 import pytest
 from flask import Flask, jsonify, request
 
@@ -26,16 +19,12 @@ from tests.harness import (
     Running,
     asgi_form,
     echo,
-    listener,
     proxy_form,
     read_settings,
     serve_app,
-    serve_gateway,
     slow_proxy_form,
 )
-from tests.programs import need
-
-NGINX_CONFIG = Path(__file__).parents[2] / "config" / "nginx" / "gateway.conf"
+from tests.nginx import serve_behind_nginx
 
 
 @pytest.fixture(scope="session")
@@ -100,50 +89,9 @@ def wsgi(simulator: RunningSimulator, app: Flask | None = None, **changes: str) 
 
 @contextlib.contextmanager
 def nginx(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
-    program = need("nginx")
-    with listener() as reserved:
-        port = reserved.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with (
-        serve_app(echo) as upstream,
-        serve_gateway(simulator, "none", public_url=url, trusted_proxies='["127.0.0.1"]', **changes) as gateway,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        text = NGINX_CONFIG.read_text()
-        for old, new in (
-            ("127.0.0.1:8080", gateway.url.removeprefix("http://")),
-            ("127.0.0.1:3000", upstream.removeprefix("http://")),
-            ("listen 80;", f"listen 127.0.0.1:{port};"),
-            ("server_name app.example.com;", "server_name 127.0.0.1;"),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        main = Path(folder, "nginx.conf")
-        paths = "\n".join(
-            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;" if os.geteuid() == 0 else ""
-        main.write_text(
-            f"{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            f"events {{}}\nhttp {{ access_log off; {paths}\n{text}\n}}\n"
-        )
-        process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", str(main), "-p", folder])
-        try:
-            _wait_until_it_answers(url, process)
-            yield Running(url, gateway.settings, simulator, gateway.generation)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=10)
-
-
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(100):
-        assert process.poll() is None, "nginx ended"
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(url + "/oauth2/livez", trust_env=False)
-            return
-        time.sleep(0.05)
-    raise AssertionError("nginx does not answer")
+    """The shipped file in a real nginx, before the echoing app."""
+    with serve_app(echo) as upstream, serve_behind_nginx(simulator, upstream, **changes) as running:
+        yield running
 
 
 DOORS: dict[str, Callable[[RunningSimulator], contextlib.AbstractContextManager[Running]]] = {

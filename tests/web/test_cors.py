@@ -199,12 +199,16 @@ def test_codes_are_told_apart() -> None:
 def test_a_front_that_asks_about_a_preflight_is_told_as_much(
     simulator: RunningSimulator, upstream: str, friend: str
 ) -> None:
-    changes = {"routes": ROUTES, "trusted_proxies": '["127.0.0.1"]', "cors__allowed_origins": json.dumps([friend])}
+    changes = {
+        "routes": ROUTES,
+        "forward_auth__listen": "127.0.0.1:0",
+        "cors__allowed_origins": json.dumps([friend]),
+    }
     asked = {"Origin": friend, "Access-Control-Request-Method": "PUT", "X-Forwarded-Method": "OPTIONS"}
     with WAYS["fast"](simulator, upstream, **changes) as running:
         for path, status in (("/passed/x", 202), ("/x", 401), ("/answered/x", 401), ("/closed/x", 403)):
             headers = asked | {"X-Forwarded-Uri": path}
-            answer = httpx.get(running.url + "/oauth2/auth", headers=headers, trust_env=False)
+            answer = httpx.get(running.checks + "/oauth2/auth", headers=headers, trust_env=False)
             assert answer.status_code == status, path
             assert not [name for name in answer.headers if name.startswith("x-tiktok")]
 

@@ -1,0 +1,90 @@
+"""A real nginx: with the file that users copy, asking a gateway about an app, or with anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+
+from gateway.simulator import RunningSimulator
+from tests.harness import Running, listener, serve_gateway
+from tests.programs import need
+
+SHIPPED = Path(__file__).parents[1] / "config" / "nginx" / "gateway.conf"
+"""The file that users copy."""
+
+
+def free_port() -> int:
+    with listener() as reserved:
+        port: int = reserved.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def run_nginx(http: str, url: str) -> Generator[Path]:
+    """Run nginx with the contents of an `http` block until the block ends; yields its folder.
+
+    In `http`, @{folder} stands for that folder. `url` is an address that answers once it runs.
+    """
+    program = need("nginx")
+    with tempfile.TemporaryDirectory() as folder:
+        main = Path(folder, "nginx.conf")
+        temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in temporary)
+        user = "user root;" if os.geteuid() == 0 else ""
+        main.write_text(
+            f"{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
+            f"events {{}}\nhttp {{ access_log off; {paths}\n{http.replace('@{folder}', folder)}\n}}\n"
+        )
+        process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", str(main), "-p", folder])
+        try:
+            _wait_until_it_answers(url, process)
+            yield Path(folder)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def serve_behind_nginx(simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
+    """The gateway beside an nginx with the shipped file, before `upstream`; `folder` has nginx's logs."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    usual = {"public_url": url, "trusted_proxies": '["127.0.0.1"]', "forward_auth__listen": "127.0.0.1:0"}
+    with (
+        serve_gateway(simulator, "none", **usual | changes) as gateway,
+        run_nginx(_read_shipped(gateway, upstream, port), url + "/oauth2/livez") as folder,
+    ):
+        yield Running(url, gateway.settings, simulator, gateway.generation, gateway.checks, folder)
+
+
+def _read_shipped(gateway: Running, upstream: str, port: int) -> str:
+    text = SHIPPED.read_text()
+    for old, new in (
+        ("server 127.0.0.1:8080;", f"server {gateway.url.removeprefix('http://')};"),
+        ("server 127.0.0.1:8081;", f"server {gateway.checks.removeprefix('http://')};"),
+        ("server 127.0.0.1:3000;", f"server {upstream.removeprefix('http://')};"),
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("server_name app.example.com;", "server_name 127.0.0.1;"),
+        ("/var/log/nginx/", "@{folder}/"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(100):
+        assert process.poll() is None, "nginx ended"
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(url, trust_env=False)
+            return
+        time.sleep(0.05)
+    raise AssertionError("nginx does not answer")
