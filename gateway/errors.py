@@ -83,6 +83,12 @@ class GatewayError(Exception):
     retry_after: ClassVar[int | None] = None  # seconds, for the Retry-After header
 
 
+def forget_frames(error: GatewayError) -> GatewayError:
+    """Let an error that is kept lead to no frame any more, where whole requests lie; returns it."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
 class SettingsError(GatewayError):
     """The settings cannot be used; the message lists every problem and how to mend it."""
 

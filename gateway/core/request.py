@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
 from gateway.core.headers import normalised
+from gateway.core.message_end import read_body_length
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -26,7 +27,6 @@ _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#
 _NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
 """Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
 _MEMO_SIZE: Final = 1024
 _known_names: dict[bytes, bytes] = {}
 
@@ -87,7 +87,8 @@ def read_head(
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits)
-    host = _check_singular(fields, http_version)
+    read_body_length(fields, http_version)
+    host = _check_host(fields)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
     path, query = split_target(raw_target)
     if mount:
@@ -159,29 +160,14 @@ def check_method(method: str) -> None:
         raise MalformedRequest("the method is no token")
 
 
-def _check_singular(fields: Headers, http_version: str) -> bytes:
-    """Check the fields that decide where a request goes and where it ends; returns the host."""
-    host: bytes | None = None
-    length: bytes | None = None
-    encoding: bytes | None = None
-    for name, value in fields:
-        if name == b"host":
-            if host is not None:
-                raise MalformedRequest("there are two Host headers")  # RFC 9112 §3.2
-            host = value
-        elif name == b"content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                raise MalformedRequest("Content-Length is not one number")  # RFC 9112 §6.3
-            length = value
-        elif name == b"transfer-encoding":
-            if encoding is not None or value.lower() != b"chunked" or http_version != "1.1":
-                raise MalformedRequest("Transfer-Encoding is not exactly chunked")  # RFC 9112 §6.1
-            encoding = value
-    if length is not None and encoding is not None:
-        raise MalformedRequest("there are both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1
-    if host is None or not is_host(host):
-        raise MalformedRequest("Host is missing or is no host")  # RFC 9112 §3.2
-    return host
+def _check_host(fields: Headers) -> bytes:
+    """Return the host. Raises `MalformedRequest` unless there is exactly one (RFC 9112 §3.2)."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) > 1:
+        raise MalformedRequest("there are two Host headers")
+    if not hosts or not is_host(hosts[0]):
+        raise MalformedRequest("Host is missing or is no host")
+    return hosts[0]
 
 
 def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.headers import first
 from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
-from gateway.errors import GatewayError, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
+from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.flows.live import GRACE, why
 from gateway.server.client import Client
@@ -100,8 +100,8 @@ class FastExchange(Exchange):
                 self.flush()
             case Answer() as answer:
                 self._answer(answer)
-            case OwnPage():  # `FastPath` leaves those to the app
-                raise GatewayError("a page of the gateway's own on the short way")
+            case OwnPage():  # only of a WebSocket: `FastPath` leaves other requests for them to the app
+                raise NoSuchPage("none of the gateway's own pages takes WebSockets")
 
     def confirm(self, permit: Permit) -> None:
         """Enter with a permit that no longer holds, if the store says that nothing has changed."""
@@ -222,6 +222,8 @@ class FastExchange(Exchange):
         self._task.add_done_callback(self._note_end)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
+            self._task = None  # the traceback it may hold leads back here
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 

@@ -3,8 +3,8 @@
 ASGI costs a task, two queues and a dozen calls a request. Where the server's protocol has a whole request head before
 it, and the gate lets it pass, the head is written to a pooled upstream connection at once, and what comes back is
 written to the client's transport as it comes. Nothing is decided here: `HeadReader`, `Pipeline` and `ReverseProxyDoor`
-are those of the ASGI way, which still serves whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0,
-`Expect`, and requests that come before the one in hand is answered.
+are those of the ASGI way, which still serves whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0
+and `Expect`.
 
 Clients send the same lines, and often the same blocks, again and again, so what was found out about them is kept by
 their exact bytes (see `known` and `block`). A request of the plain kind that comes whole in one read needs no parser.
@@ -102,11 +102,11 @@ class FastPath:
 
         False for whatever is to be answered otherwise.
         """
-        if exchange.destination.match is None:
-            return False
-        if exchange.is_websocket:  # rare, and there is more to judge
+        if exchange.is_websocket:  # rare, and there is more to judge; no other way takes them
             exchange.ask()
             return True
+        if exchange.destination.match is None:
+            return False
         sender = exchange.known.sender
         passage = self._shared.pipeline.admit_at_once(exchange.destination.match, sender.session_key)
         if passage is None:

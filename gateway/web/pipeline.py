@@ -17,7 +17,7 @@ from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable, forget_frames
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import Known
@@ -120,7 +120,7 @@ class Pipeline:
         if not isinstance(error, GatewayError):
             log.error("bug", request_id=exchange.request_id, exc_info=error)
             error = GatewayError("an exception nobody expected; its traceback is above")
-        exchange.error = error
+        exchange.error = forget_frames(error)
         return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
 
 
