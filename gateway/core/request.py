@@ -40,6 +40,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
+    destination: bytes | None = None  # what WebDAV's `Destination` says, see `webdav`
 
     @property
     def is_bare(self) -> bool:
@@ -66,18 +67,20 @@ def read_head(
     limits: Limits,
     http_version: str = "1.1",
     websocket: bool = False,
+    encoded_slashes: bool = False,
 ) -> RequestHead:
     """Read the head of a request.
 
     `target` is the request target as received, `peer` the address of the other end (None over a unix socket). The
-    asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it.
+    asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it. `encoded_slashes`: there are routes
+    that take them.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     _check_method(method)
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits)
-    host = _check_singular(fields, http_version)
+    host, destination = _check_singular(fields, http_version)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
     path, _, query = raw_target.partition(b"?")
     if not _QUERY.fullmatch(query):
@@ -93,12 +96,13 @@ def read_head(
         method=method,
         scheme=origin.scheme,
         host=origin.host,
-        path=canonicalise(path),
+        path=canonicalise(path, encoded_slashes=encoded_slashes),
         query=query,
         raw_target=raw_target,
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
+        destination=destination,
     )
 
 
@@ -139,9 +143,10 @@ def _check_method(method: str) -> None:
         raise MalformedRequest("the method is no token")
 
 
-def _check_singular(fields: Headers, http_version: str) -> bytes:
-    """Check the fields that decide where a request goes and where it ends; returns the host."""
+def _check_singular(fields: Headers, http_version: str) -> tuple[bytes, bytes | None]:
+    """Check the fields that decide where a request goes and where it ends; returns the host and the destination."""
     host: bytes | None = None
+    destination: bytes | None = None
     length: bytes | None = None
     encoding: bytes | None = None
     for name, value in fields:
@@ -157,11 +162,15 @@ def _check_singular(fields: Headers, http_version: str) -> bytes:
             if encoding is not None or value.lower() != b"chunked" or http_version != "1.1":
                 raise MalformedRequest("Transfer-Encoding is not exactly chunked")  # RFC 9112 §6.1
             encoding = value
+        elif name == b"destination":
+            if destination is not None:
+                raise MalformedRequest("there are two Destination headers")  # RFC 4918 §10.3
+            destination = value
     if length is not None and encoding is not None:
         raise MalformedRequest("there are both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1
     if host is None or not is_host(host):
         raise MalformedRequest("Host is missing or is no host")  # RFC 9112 §3.2
-    return host
+    return host, destination
 
 
 def _strip_authority(target: bytes, host: bytes) -> bytes:

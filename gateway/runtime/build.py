@@ -77,7 +77,7 @@ def build(
     )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
-    compiled, assertions = compile_routes(settings), build_assertions(settings)
+    compiled, assertions = compile_routes(settings, in_process=app is not None), build_assertions(settings)
     gate = Gate(
         compiled.policy,
         compiled.headers,
@@ -87,6 +87,7 @@ def build(
         clock=clock,
         headers_of_routes=compiled.headers_of_routes,
         assertions=assertions,
+        own_prefix=settings.prefix,
     )
     watch = Watch(live, gate, clock=clock)
     allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))

@@ -13,7 +13,7 @@ from gateway.web.scope import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    """Make what reads request heads, by the operator's limits, trusted proxies and routes."""
     limits = settings.limits
     return HeadReader(
         TrustedProxies(settings.trusted_proxies),
@@ -22,6 +22,7 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
     )
 
 

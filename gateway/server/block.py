@@ -35,7 +35,16 @@ _ORIGIN: Final = 3  # says where the request comes from, or what it is sent to
 _OTHER: Final = 4  # not for us
 _SAY_ORIGIN: Final = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _LEFT_TO_PARSER: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"trailer", b"expect", b"upgrade", b"te", b"proxy-connection"}
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"trailer",
+        b"expect",
+        b"upgrade",
+        b"te",
+        b"proxy-connection",
+        b"destination",
+    }
 )
 
 

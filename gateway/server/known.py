@@ -113,6 +113,12 @@ class Destination:
         self.end = build_end(method, None)  # and last, when there is no body
         self.described = describe_asked(method, path.text)  # for the log
 
+    def decide(self, match: Match | None) -> None:
+        """Note the route that decides, and ask the app for the path in the form that this route has."""
+        self.match = match
+        if match is not None and self.path.merged:
+            self.path = match.route.form_of(self.path)
+
     def aim(self, lane: Lane, host: str) -> bytes:
         """Make and return `lead`: the request line, the fields that depend on the destination alone, and a name."""
         door = lane.door

@@ -8,7 +8,6 @@ status alone: a browser that reaches this address through a front must not be to
 from __future__ import annotations
 
 from typing import Final, assert_never
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.requests import Request
@@ -42,12 +41,12 @@ class ForwardAuth:
         head = head_of(request)
         try:
             original = self.read_original(request)
+            if original is None or self._answers.is_own_path(original.path):
+                return await self._by_status(head)
+            verdict = await self._gate.check(original)
         except RequestRefused:
             # fronts know 401 and 403 only, and make a 500 of anything else
             return _answer(403)
-        if original is None or self._answers.is_own_path(original.path):
-            return await self._by_status(head)
-        verdict = await self._gate.check(original)
         if isinstance(verdict, Refusal):
             return _answer(401 if isinstance(verdict.decision, Challenge) else 403)
         return _answer(202, *self._gate.build_forward_auth(verdict))
@@ -76,7 +75,7 @@ class ForwardAuth:
         """Return the request the front asks about; None when it cannot be believed or does not say.
 
         Raises `MalformedRequest` for a target that the upstream might read as another path than the one judged: the
-        front forwards it as it came, so only a path that is canonical but for its percent-encoding may pass.
+        front forwards it as it came (`fixed`), so only a path that is canonical but for its percent-encoding may pass.
         """
         head = head_of(request)
         client = request.scope.get("client")
@@ -86,9 +85,7 @@ class ForwardAuth:
         if target is None:
             return None
         path, _, query = target.partition(b"?")
-        canonical = canonicalise(path)
-        if not _is_same_path(path, canonical.text):
-            raise MalformedRequest("the original path is not in canonical form")
+        canonical = canonicalise(path, encoded_slashes=self._reader.encoded_slashes, fixed=True)
         method = first(head.headers, b"x-forwarded-method") or first(head.headers, b"x-original-method") or b"GET"
         return msgspec.structs.replace(
             head, method=method.decode("latin-1"), path=canonical, query=query, raw_target=target
@@ -113,10 +110,6 @@ def _read_target(head: RequestHead) -> bytes | None:
 def _strip_origin(url: bytes) -> bytes:
     _, separator, rest = url.partition(b"://")
     return b"/" + rest.partition(b"/")[2] if separator and not url.startswith(b"/") else url
-
-
-def _is_same_path(raw: bytes, text: str) -> bool:
-    return unquote_to_bytes(raw) == text.encode()
 
 
 def _answer(status: int, *headers: tuple[bytes, bytes]) -> Answer:

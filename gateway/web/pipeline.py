@@ -16,7 +16,7 @@ from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, MalformedRequest, StoreUnavailable
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import Known
@@ -47,12 +47,14 @@ class Pipeline:
         """
         exchange.client_address = head.client_address
         if self._answers.is_own_path(head.path):
+            if head.path.encoded_slash:
+                raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
             exchange.decision = "own"
             return self._answers.answer_preflight(head) or OwnPage()
         match await self._gate.check(head):
             case Passage() as passage:
                 exchange.note_passage(passage)
-                return self._answer_cross_site(head, exchange) or passage
+                return self._answer_cross_site(head, passage, exchange) or passage
             case Refusal(decision=decision, match=match):
                 exchange.note_refusal(decision, match)
                 keeps = match is not None and match.route.keep_post and _is_page(decision)
@@ -82,9 +84,11 @@ class Pipeline:
             return None
         return self._answers.answer_preflight(head)
 
-    def _answer_cross_site(self, head: RequestHead, exchange: Exchange) -> Answer | None:
+    def _answer_cross_site(self, head: RequestHead, passage: Passage, exchange: Exchange) -> Answer | None:
         """Return the refusal of a WebSocket that another site's page opens."""
-        if not (head.websocket and is_cross_site_websocket(head, self._answers.public_origins)):
+        if not head.websocket:
+            return None
+        if not is_cross_site_websocket(head, self._answers.public_origins, passage.match.route.allowed_origins):
             return None
         exchange.decision = "deny"
         return self._answers.cross_site(head, exchange.request_id)
@@ -94,8 +98,14 @@ class Pipeline:
         return self._gate.read_session_key(headers)
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
-        """Return the route that decides on such requests; None also for the gateway's own paths. It may be kept."""
-        return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
+        """Return the route that decides on such requests; it may be kept.
+
+        None also for the gateway's own paths, and for what `judge` refuses.
+        """
+        try:
+            return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
+        except MalformedRequest:
+            return None
 
     def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""

@@ -121,6 +121,8 @@ class WsgiGateway:
             start_response(_status_line(outcome.status), _to_wsgi(outcome.headers))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
+        if head.path.merged:
+            head = msgspec.structs.replace(head, path=outcome.match.route.form_of(head.path))
         return self._call_app(head, outcome, exchange, environ, start_response)
 
     async def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
@@ -243,8 +245,9 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
     raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
     raw_path, _, raw_query = raw.partition(b"?")
     if raw.startswith(b"/") and unquote_to_bytes(raw_path) == path and raw_query == query:
-        canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
-        return msgspec.structs.replace(head, raw_target=raw)
+        # refuses what decoding has hidden; an encoded slash is for the route to take, though the app sees a slash
+        canonical = canonicalise(raw_path, encoded_slashes=reader.encoded_slashes)
+        return msgspec.structs.replace(head, raw_target=raw, path=canonical if canonical.encoded_slash else head.path)
     return head
 
 
