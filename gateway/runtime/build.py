@@ -28,7 +28,7 @@ from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation, Readiness
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.services import Clock, build_desk, build_performers, build_provider, build_store, build_webhook
-from gateway.runtime.upstreams import build_upstream, find_own_host
+from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
 from gateway.runtime.values import build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
@@ -218,6 +218,7 @@ def _build_doors(
             strip_prefix=each.strip_prefix,
             websockets=each.websockets,
             own_cookies=own_cookies,
+            translation=build_translation(each, pages=settings.prefix),
         )
         for name, each in settings.apps.items()
     }

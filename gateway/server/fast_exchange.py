@@ -31,7 +31,7 @@ from gateway.server.request_body import RequestBody
 from gateway.server.switch import SWITCH, check_accept, join
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
-from gateway.upstream.request import BodyFraming, build_end, encode_fields
+from gateway.upstream.request import BodyFraming, build_end, encode_fields, title_case
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, new_request_id
 from gateway.web.pipeline import OwnPage
@@ -139,7 +139,7 @@ class FastExchange(Exchange):
         if self._body is not None:
             self._body.limit(passage.match.route.body_limit)
         seconds_left = self._shared.pipeline.seconds_left(passage)
-        permit = Permit(passage, lane, seconds_left, sender.origin.client_address)
+        permit = Permit(passage, lane.towards(sender.origin), seconds_left, sender.origin.client_address)
         sender.permits[passage.match.index] = permit
         self.enter(permit)
 
@@ -167,6 +167,8 @@ class FastExchange(Exchange):
             end = SWITCH + b"\r\n"
         own = permit.passage.allow.set_lines
         self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, sender.passing, own, end))
+        if permit.lane.title_case:
+            self._request = title_case(self._request)
 
     # The request
 
@@ -247,7 +249,7 @@ class FastExchange(Exchange):
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """Build the head of the answer."""
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
-        kept = permit.lane.door.response_fields(fields, permit.passage.allow)
+        kept = permit.lane.response_fields(fields, permit.passage.allow)
         own, end = self._client.own_fields(), b"\r\n"
         if status == 101:
             own = self._client.date_field()  # it does not close

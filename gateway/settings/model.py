@@ -147,6 +147,8 @@ class Settings(Part):
             raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
             raise ValueError("session.cookie_name: __Host- and __Secure- need an https public_url")
+        if session.cookie_same_site == "none" and not self.secure:
+            raise ValueError("session.cookie_same_site: none needs an https public_url: browsers drop it otherwise")
         if self.upstream is not None and "default" in self.upstreams:
             raise ValueError("upstreams.default: is `upstream` by another name; leave one of them out")
         for index, route in enumerate(self.routes):

@@ -7,11 +7,13 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.core.addresses import Translation
 from gateway.core.decision import Allow
 from gateway.core.headers import Fields, address_headers, passing_headers, upstream_headers
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.response import Field, client_fields
+from gateway.core.webdav import read_destination
 from gateway.errors import Forbidden
 from gateway.web.exchange import Receive, Send
 from gateway.web.scope import Scope
@@ -33,11 +35,23 @@ class Forwarder(Protocol):
         """Open a WebSocket to the upstream and join both."""
 
 
+class Asked(Protocol):
+    """What a browser asked for."""
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+
+    @property
+    def host(self) -> str:
+        """The authority."""
+
+
 class ReverseProxyDoor:
     """Forwards to one upstream.
 
     `own_host` is sent where the browser's Host is not (`pass_host` false); `strip_prefix` ("" for none) is taken off
-    the front of paths.
+    the front of paths; `translation` is for an app that does not know of either.
     """
 
     def __init__(
@@ -49,8 +63,10 @@ class ReverseProxyDoor:
         strip_prefix: str,
         websockets: bool,
         own_cookies: frozenset[bytes],
+        translation: Translation | None = None,
     ) -> None:
         self._forwarder = forwarder
+        self._translation = translation
         self._own_host = own_host
         self._pass_host = pass_host
         self._strip_prefix = strip_prefix
@@ -71,9 +87,13 @@ class ReverseProxyDoor:
             own_cookies=self._own_cookies,
             request_id=request_id,
         )
+        if head.destination is not None and self._translation is not None:
+            headers = [self._translate_destination(field, head) for field in headers]
         aimed = msgspec.structs.replace(head, path=self.aim(head.path)) if self._strip_prefix else head
         act = self._forwarder.relay if head.websocket else self._forwarder.forward
-        await act(aimed, headers, receive, send, lambda fields: self.response_fields(fields, allow))
+        await act(
+            aimed, headers, receive, send, lambda fields: self.translate(self.response_fields(fields, allow), head)
+        )
 
     def check_websocket(self, head: RequestHead) -> None:
         """Raise `Forbidden` for a WebSocket where the app takes none."""
@@ -101,6 +121,21 @@ class ReverseProxyDoor:
             identity_bearing=allow.identity is not None,
             keep_date=False,  # our server dates every answer, as nginx does; two dates would be one too many
         )
+
+    @property
+    def translates(self) -> bool:
+        """Whether answers depend on what the browser asked for."""
+        return self._translation is not None
+
+    def translate(self, fields: list[Field], asked: Asked) -> list[Field]:
+        """Return the fields of an answer with the app's addresses as the browser knows them."""
+        return self._translation.translate_answer(fields, asked.scheme, asked.host) if self._translation else fields
+
+    def _translate_destination(self, field: tuple[bytes, bytes], head: RequestHead) -> tuple[bytes, bytes]:
+        if field[0] != b"destination" or self._translation is None:
+            return field
+        path = self.aim(read_destination(field[1], head.host).path.keep_slashes())
+        return field[0], self._translation.translate_destination(field[1], head.host, path)
 
     def _host(self, host: str) -> bytes:
         return host.encode() if self._pass_host else self._own_host

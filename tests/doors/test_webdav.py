@@ -141,13 +141,15 @@ def test_whoever_may_not_put_may_not_copy(
 def test_another_app_behind_the_gateway_is_another_server(simulator: RunningSimulator) -> None:
     routes = "[{path: /office/**, access: public, upstream: office}, {path: /**, access: public}]"
     for serve in (serve_gateway, serve_gateway_slowly):
-        with serve_app(echo) as app:
-            with serve(simulator, app, routes=routes, upstreams=json.dumps({"office": app})) as running:
-                with Browser(running.url) as browser:
-                    assert copy(browser, "/b", "/a").status_code == 200
-                    assert copy(browser, "/office/b", "/office/a").status_code == 200
-                    assert copy(browser, "/office/b", "/a").status_code == 502
-                    assert copy(browser, "/b", "/office/a").status_code == 502
+        with (
+            serve_app(echo) as app,
+            serve(simulator, app, routes=routes, upstreams=json.dumps({"office": app})) as running,
+            Browser(running.url) as browser,
+        ):
+            assert copy(browser, "/b", "/a").status_code == 200
+            assert copy(browser, "/office/b", "/office/a").status_code == 200
+            assert copy(browser, "/office/b", "/a").status_code == 502
+            assert copy(browser, "/b", "/office/a").status_code == 502
 
 
 def test_it_arrives_as_it_was_sent(simulator: RunningSimulator) -> None:
