@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.forwarded import NO_FRONT, Front, TrustedProxies, is_host, read_forwarded, read_front
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -36,11 +36,12 @@ class RequestHead(msgspec.Struct, frozen=True):
     host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"
     path: CanonicalPath
     query: bytes  # raw, without "?"; byte-identical to what was received
-    raw_target: bytes  # path and query exactly as received, to return to after a sign-in
+    raw_target: bytes  # path and query exactly as the browser has them, to return to after a sign-in
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
     destination: bytes | None = None  # what WebDAV's `Destination` says, see `webdav`
+    front: Front = NO_FRONT  # what a trusted proxy says besides
 
     @property
     def is_bare(self) -> bool:
@@ -85,6 +86,7 @@ def read_head(
     path, _, query = raw_target.partition(b"?")
     if not _QUERY.fullmatch(query):
         raise MalformedRequest("the query has a character that does not belong there")
+    front = read_front(fields, peer=peer, trusted=trusted) if trusted.kept else NO_FRONT
     origin = read_forwarded(
         fields,
         peer=peer,
@@ -98,11 +100,12 @@ def read_head(
         host=origin.host,
         path=canonicalise(path, encoded_slashes=encoded_slashes),
         query=query,
-        raw_target=raw_target,
+        raw_target=front.prefix.encode() + raw_target if front.prefix else raw_target,
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
         destination=destination,
+        front=front,
     )
 
 

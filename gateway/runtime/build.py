@@ -161,7 +161,13 @@ def build(
     if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
         raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
-        Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+        Doors(everything),
+        pipeline=pipeline,
+        reader=reader,
+        own_pages=own_pages,
+        live=live,
+        metrics=metrics,
+        answer_ids=settings.log.answer_request_id,
     )
     shared = Shared(
         pipeline=pipeline,
@@ -171,6 +177,7 @@ def build(
         live=live,
         own_cookies=own_cookies,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
+        answer_ids=settings.log.answer_request_id,
     )
     return Generation(
         settings=settings,

@@ -39,6 +39,8 @@ def compile_routes(settings: Settings, *, in_process: bool = False) -> CompiledR
     everywhere = [name for route in settings.routes for name in route.headers]
     if settings.identity.assertion is not None:
         everywhere.append(settings.identity.assertion.header)
+    if settings.log.answer_request_id:
+        everywhere.append("X-Request-Id")  # an answer has one, ours
     custom = settings.identity.headers
     scopes = {scope for route in routes if route.requirement is not None for scope in route.requirement.all_scopes}
     return CompiledRoutes(

@@ -16,7 +16,7 @@ def build_reader(settings: Settings) -> HeadReader:
     """Make what reads request heads, by the operator's limits, trusted proxies and routes."""
     limits = settings.limits
     return HeadReader(
-        TrustedProxies(settings.trusted_proxies),
+        TrustedProxies(settings.trusted_proxies, keep=[name.lower() for name in settings.trusted_headers]),
         Limits(
             header_bytes=limits.header_bytes,
             header_count=limits.header_count,

@@ -68,6 +68,7 @@ class FastExchange(Exchange):
         """Take a head that was read as a whole, and the framing of the body that follows."""
         self._head = head
         self.is_websocket = head.websocket
+        self.request_id = head.front.request_id or self.request_id
         if framing is not None:
             self._body = RequestBody(framing, build_end(head.method, framing))
 
@@ -236,7 +237,10 @@ class FastExchange(Exchange):
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
         client = self._client
         self.status = head.status
-        lines = (STATUS_LINE[head.status], client.own_fields(), permit.lane.answer_lines(head, permit.passage.allow))
+        own = client.own_fields()
+        if self._shared.answer_ids:
+            own += self._id_field()
+        lines = (STATUS_LINE[head.status], own, permit.lane.answer_lines(head, permit.passage.allow))
         if len(body) <= _SMALL:
             client.transport.write(b"".join((*lines, body)))
         else:
@@ -260,8 +264,13 @@ class FastExchange(Exchange):
         elif length < 0 and self.destination.method != "HEAD":
             self._chunked = True
             end = b"transfer-encoding: chunked\r\n\r\n"
+        if self._shared.answer_ids:
+            own += self._id_field()
         self.status = status
         self._out = b"".join((STATUS_LINE[status], own, *[field.line for field in kept], end))
+
+    def _id_field(self) -> bytes:
+        return b"%b: %b\r\n" % self.id_field()
 
     def on_body(self, data: bytes) -> None:
         """Pass some of the body on."""
@@ -374,6 +383,8 @@ class FastExchange(Exchange):
             return
         self.status = answer.status
         fields = [*answer.headers]
+        if self._shared.answer_ids:
+            fields.append(self.id_field())
         if answer.status not in (204, 304):
             fields.append((b"content-length", b"%d" % len(answer.body)))
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -93,7 +93,7 @@ class FastPath:
         if head.destination is not None:  # a second address to judge
             return None
         sender = KnownSender(KnownOrigin(head), self._shared.pipeline.read_session_key(head.headers), b"")
-        destination = Destination(head.method, head.path, head.query, head.raw_target)
+        destination = Destination(head.method, head.path, head.query, head.raw_target, head.front.prefix)
         exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))
         destination.decide(self._shared.pipeline.match(head.method, head.host, head.path))

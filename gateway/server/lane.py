@@ -79,3 +79,4 @@ class Shared(msgspec.Struct, frozen=True):
     live: Live
     own_cookies: frozenset[bytes]
     websocket_idle: float  # seconds; 0: no limit
+    answer_ids: bool = False  # answers carry the id of their request

@@ -288,3 +288,5 @@ class LogSettings(Part):
     """json for machines, console for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written."""
+    answer_request_id: bool = False
+    """Put the id of a request, by which the log names it, into its answer: X-Request-Id."""

@@ -46,6 +46,7 @@ class Pipeline:
         `read_body` reads the request's body, where the door can: only for a form that is to be kept.
         """
         exchange.client_address = head.client_address
+        exchange.request_id = head.front.request_id or exchange.request_id
         if self._answers.is_own_path(head.path):
             if head.path.encoded_slash:
                 raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")

@@ -81,7 +81,7 @@ class ReverseProxyDoor:
         headers = upstream_headers(
             head,
             host=self._host(head.host),
-            stripped_prefix=self._stripped(head.path),
+            stripped_prefix=self._stripped(head.path, head.front.prefix),
             set_headers=allow.set_headers,
             remove_headers=allow.remove_headers,
             own_cookies=self._own_cookies,
@@ -104,9 +104,12 @@ class ReverseProxyDoor:
         """Return the path that the upstream is asked for."""
         return path.without(self._strip_prefix) if self._strip_prefix else path
 
-    def address_fields(self, host: str, path: CanonicalPath) -> Fields:
-        """Return the part of the request fields that depends on where the request goes alone."""
-        return address_headers(self._host(host), self._stripped(path))
+    def address_fields(self, host: str, path: CanonicalPath, front_prefix: str = "") -> Fields:
+        """Return the part of the request fields that depends on where the request goes alone.
+
+        `front_prefix`: what a front has taken off the path before.
+        """
+        return address_headers(self._host(host), self._stripped(path, front_prefix))
 
     def passing_fields(self, head: RequestHead, allow: Allow) -> Fields:
         """Return the part of the request fields that depends on the client alone."""
@@ -140,5 +143,6 @@ class ReverseProxyDoor:
     def _host(self, host: str) -> bytes:
         return host.encode() if self._pass_host else self._own_host
 
-    def _stripped(self, path: CanonicalPath) -> bytes:
-        return self._strip_prefix.encode() if self._strip_prefix and path.is_under(self._strip_prefix) else b""
+    def _stripped(self, path: CanonicalPath, front_prefix: str) -> bytes:
+        own = self._strip_prefix if self._strip_prefix and path.is_under(self._strip_prefix) else ""
+        return (front_prefix + own).encode()

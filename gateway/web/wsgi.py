@@ -87,7 +87,10 @@ class WsgiGateway:
         live: Live,
         metrics: Metrics,
         close: Callable[[], Coroutine[Any, Any, None]],
+        answer_ids: bool = False,
     ) -> None:
+        """`answer_ids`: every answer carries the id of its request."""
+        self._answer_ids = answer_ids
         self._app = app
         self._close = close
         self._pipeline = pipeline
@@ -118,7 +121,7 @@ class WsgiGateway:
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
             exchange.tell(method, path, self._metrics)
-            start_response(_status_line(outcome.status), _to_wsgi(outcome.headers))
+            start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
         if head.path.merged:
@@ -176,7 +179,7 @@ class WsgiGateway:
                 remove_headers=allow.remove_headers,
                 identity_bearing=allow.identity is not None,
             )
-            return start_response(status, _to_wsgi(edited), *rest)
+            return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
         try:
             body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
@@ -186,10 +189,14 @@ class WsgiGateway:
             if exchange.status:
                 raise
             exchange.status = answer.status
-            start_response(_status_line(answer.status), _to_wsgi(answer.headers))
+            start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
         finally:
             exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+
+    def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
+        told = [*headers, exchange.id_field()] if self._answer_ids else headers
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
 
     def _edit_environ(self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ) -> Environ:
         """Return the app's environ, with the judged and injected headers in place of the client's."""
@@ -247,7 +254,9 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
     if raw.startswith(b"/") and unquote_to_bytes(raw_path) == path and raw_query == query:
         # refuses what decoding has hidden; an encoded slash is for the route to take, though the app sees a slash
         canonical = canonicalise(raw_path, encoded_slashes=reader.encoded_slashes)
-        return msgspec.structs.replace(head, raw_target=raw, path=canonical if canonical.encoded_slash else head.path)
+        return msgspec.structs.replace(
+            head, raw_target=head.front.prefix.encode() + raw, path=canonical if canonical.encoded_slash else head.path
+        )
     return head
 
 
@@ -262,10 +271,6 @@ def _read_from(environ: Environ) -> ReadBody:
         return body if len(body) == length else None
 
     return read_body
-
-
-def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def _status_line(status: int) -> str:
