@@ -149,6 +149,8 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ),
         ("routes: [{path: /x, allowed_origins: ['capacitor://localhost/x']}]", "allowed_origins[0]: is no origin"),
         ("routes: [{path: /x, allowed_origins: https://a.example}]", "routes[0].allowed_origins: must be a list"),
+        ("trusted_headers: [X-Request-Id]", "trusted_headers: are taken from nobody"),
+        ("trusted_headers: [X-Real-IP]", "trusted_headers[0]: must be one of"),
         ("session: {cookie_same_site: strict}", "session.cookie_same_site: must be one of"),
         ("session: {cookie_partitioned: true}", "session: cookie_partitioned means nothing without"),
         ("upstreams: {x: {url: 'http://x', header_case: upper}}", "upstreams.x.header_case: must be one of"),
@@ -240,6 +242,10 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
+        ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
+        ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),
+        ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
+        ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
     ],
 )
 def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
