@@ -13,7 +13,8 @@
     │   ├── WebhookRefused            403   it is not TikTok's, or too old
     │   ├── CheckRefused              403   forward-auth: what is asked about cannot be told, or is not to pass
     │   │   └── CheckMisconfigured    403   blame: operator; the front does not ask as it should
-    │   └── CrossSite                 403   another site made the browser send it
+    │   ├── CrossSite                 403   another site made the browser send it
+    │   └── DestinationElsewhere      502   WebDAV: to be copied or moved to another server (RFC 4918 §9.8.5)
     ├── Forbidden                     403   a route denies, or none matches
     │   └── InsufficientScope         403   a scope is missing, of a person's or of a client's
     ├── NoSuchSession                 404   no live session has that id
@@ -194,6 +195,15 @@ class CrossSite(RequestRefused):
     status = 403
     title = "This request came from another site"
     advice = "Open this site itself and try again."
+
+
+class DestinationElsewhere(RequestRefused):
+    """A `Destination` that another server, or another app behind this gateway, would have to take (RFC 4918 §9.8.5)."""
+
+    code = "destination_elsewhere"
+    status = 502
+    title = "This cannot be copied or moved there"
+    advice = "Choose a destination within the same app."
 
 
 class Forbidden(GatewayError):

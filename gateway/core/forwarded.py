@@ -4,13 +4,15 @@ Nobody is believed by default. When the peer is a trusted proxy, the client addr
 trusted itself. Scheme and host are what the nearest proxy says in X-Forwarded-*; in `Forwarded`, where an element keeps
 them together with the address, what the proxy says that saw this hop. Malformed words of a trusted proxy are refused: a
 front that is set up wrongly must not decide who somebody is.
+
+What a front says besides is kept only if the operator asks for it: many fronts pass on what a client has invented.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -32,6 +34,10 @@ _NODE: Final = re.compile(
 )
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")  # RFC 9110 §7.2
 _SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT: Final = 65535
+_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z._~+/=:@-]{1,128}")
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -56,10 +62,25 @@ def find_network(address: str) -> str:
     return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
 
 
-class TrustedProxies:
-    """The peers whose forwarding headers are believed: CIDRs, addresses, and `unix` for unix sockets."""
+class Front(msgspec.Struct, frozen=True):
+    """What a trusted proxy says besides the origin, as far as it is to be kept; "" where it says nothing."""
 
-    def __init__(self, entries: Sequence[str]) -> None:
+    prefix: str = ""  # what it took off the front of the path
+    port: str = ""
+    request_id: str = ""
+
+
+NO_FRONT: Final = Front()
+
+
+class TrustedProxies:
+    """The peers whose forwarding headers are believed: CIDRs, addresses, and `unix` for unix sockets.
+
+    `keep` are names of further headers of theirs that are kept, in lower case; see `read_front`.
+    """
+
+    def __init__(self, entries: Sequence[str], *, keep: Iterable[str] = ()) -> None:
+        self.kept = frozenset(name.encode() for name in keep)
         self._unix = "unix" in entries
         self._networks: tuple[Network, ...] = tuple(
             ipaddress.ip_network(entry, strict=False) for entry in entries if entry != "unix"
@@ -105,6 +126,32 @@ def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str
         # a proxy that sets one kind and lets the client's other kind through is told apart from one that sets both
         raise MalformedRequest("a trusted proxy sends X-Forwarded-* and Forwarded, and they disagree")
     return origins[0] if origins else seen
+
+
+def read_front(headers: Headers, *, peer: str | None, trusted: TrustedProxies) -> Front:
+    """Return what a trusted peer says besides.
+
+    Raises `MalformedRequest` for a prefix or port that is none, or comes twice. A request id that cannot be ours is
+    passed over: nothing is decided by it.
+    """
+    if not trusted.kept or not trusted.trusts(peer):
+        return NO_FRONT
+    said: dict[bytes, str] = {}
+    ids = 0
+    for name, value in headers:
+        if name not in trusted.kept:
+            continue
+        ids += name == b"x-request-id"
+        if name in said and name != b"x-request-id":
+            raise MalformedRequest("a trusted proxy sends X-Forwarded-Prefix or X-Forwarded-Port twice")
+        said[name] = value.decode("latin-1")
+    prefix, port = said.get(b"x-forwarded-prefix", "").rstrip("/"), said.get(b"x-forwarded-port", "")
+    if prefix and (not _PREFIX.fullmatch(prefix) or not {".", ".."}.isdisjoint(prefix.split("/"))):
+        raise MalformedRequest("a trusted proxy sends an X-Forwarded-Prefix that is no plain path")
+    if port and not (_PORT_NUMBER.fullmatch(port) and int(port) <= _LAST_PORT):
+        raise MalformedRequest("a trusted proxy sends an X-Forwarded-Port that is none")
+    request_id = said.get(b"x-request-id", "")
+    return Front(prefix, port, request_id if ids == 1 and _REQUEST_ID.fullmatch(request_id) else "")
 
 
 def is_host(text: bytes) -> bool:

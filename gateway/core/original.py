@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from gateway.core.forwarded import is_host
 from gateway.core.headers import every, first
 from gateway.core.request import UNKNOWN_METHOD, Headers, RequestHead, check_method, split_target
-from gateway.errors import CheckMisconfigured, CheckRefused, MalformedRequest
+from gateway.errors import CheckMisconfigured, CheckRefused
 
 PROOF: Final = b"x-gateway-check"
 """Field in which a front proves by a secret that it asks."""
@@ -46,7 +45,7 @@ class _Address(NamedTuple):
     host: str = ""
 
 
-def read_original(head: RequestHead) -> RequestHead | None:
+def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> RequestHead | None:
     """Return the request that a check is about; None where it does not say.
 
     Only for checks of a front that is believed. Its path must be the one that the front forwards: only a path that is
@@ -60,9 +59,7 @@ def read_original(head: RequestHead) -> RequestHead | None:
     if len(targets) > 1:
         raise CheckRefused("the fields that name the original address contradict each other")
     (target,) = targets
-    path, query = split_target(target)
-    if unquote_to_bytes(target.partition(b"?")[0]) != path.text.encode():
-        raise MalformedRequest("the original path is not in canonical form, and the front forwards it as it came")
+    path, query = split_target(target, encoded_slashes=encoded_slashes, fixed=True)
     host = _last(head.headers, b"x-forwarded-host") or head.host
     if not is_host(host.encode("latin-1")):
         raise CheckRefused("X-Forwarded-Host names a host that is none")

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.forwarded import NO_FRONT, Front, TrustedProxies, is_host, read_forwarded, read_front
 from gateway.core.headers import normalised
 from gateway.core.message_end import read_body_length
 from gateway.core.path import CanonicalPath, canonicalise
@@ -43,11 +43,13 @@ class RequestHead(msgspec.Struct, frozen=True):
     host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"
     path: CanonicalPath
     query: bytes  # raw, without "?"; byte-identical to what was received
-    raw_target: bytes  # path and query exactly as received, to return to after a sign-in
+    raw_target: bytes  # path and query exactly as the browser has them, to return to after a sign-in
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
     mount: str = ""  # the part of `path.text` that the app hangs below (root_path, SCRIPT_NAME); "" at the root
+    destination: bytes | None = None  # what WebDAV's `Destination` says, see `webdav`
+    front: Front = NO_FRONT  # what a trusted proxy says besides
 
     @property
     def is_bare(self) -> bool:
@@ -75,12 +77,13 @@ def read_head(
     http_version: str = "1.1",
     websocket: bool = False,
     mount: str = "",
+    encoded_slashes: bool = False,
 ) -> RequestHead:
     """Read the head of a request.
 
     `target` is the request target as received, `peer` the address of the other end (None over a unix socket), `mount`
     the canonical path that the app hangs below, which is part of the target. The asterisk form (`OPTIONS *`, RFC 9112
-    §3.2.4) is refused: no route can match it.
+    §3.2.4) is refused: no route can match it. `encoded_slashes`: there are routes that take them.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     check_method(method)
@@ -88,11 +91,12 @@ def read_head(
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits)
     read_body_length(fields, http_version)
-    host = _check_host(fields)
+    host, destination = _read_singular(fields)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
-    path, query = split_target(raw_target)
+    path, query = split_target(raw_target, encoded_slashes=encoded_slashes)
     if mount:
         _check_mounted(path, mount, fields)
+    front = read_front(fields, peer=peer, trusted=trusted) if trusted.kept else NO_FRONT
     origin = read_forwarded(
         fields,
         peer=peer,
@@ -106,11 +110,13 @@ def read_head(
         host=origin.host,
         path=path,
         query=query,
-        raw_target=raw_target,
+        raw_target=front.prefix.encode() + raw_target if front.prefix else raw_target,
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
         mount=mount,
+        destination=destination,
+        front=front,
     )
 
 
@@ -141,12 +147,15 @@ def _learn_name(name: bytes) -> bytes:
     return name.lower()
 
 
-def split_target(target: bytes) -> tuple[CanonicalPath, bytes]:
-    """Return the path and the query of a target in origin form. Raises `MalformedRequest` for what is none."""
+def split_target(target: bytes, *, encoded_slashes: bool = False, fixed: bool = False) -> tuple[CanonicalPath, bytes]:
+    """Return the path and the query of a target in origin form; see `canonicalise`.
+
+    Raises `MalformedRequest` for what is none.
+    """
     path, _, query = target.partition(b"?")
     if not _QUERY.fullmatch(query):
         raise MalformedRequest("the query has a character that does not belong there")
-    return canonicalise(path), query
+    return canonicalise(path, encoded_slashes=encoded_slashes, fixed=fixed), query
 
 
 def check_method(method: str) -> None:
@@ -160,14 +169,17 @@ def check_method(method: str) -> None:
         raise MalformedRequest("the method is no token")
 
 
-def _check_host(fields: Headers) -> bytes:
-    """Return the host. Raises `MalformedRequest` unless there is exactly one (RFC 9112 §3.2)."""
+def _read_singular(fields: Headers) -> tuple[bytes, bytes | None]:
+    """Return the host and, of WebDAV, the destination. Raises `MalformedRequest` unless there is exactly one host."""
     hosts = [value for name, value in fields if name == b"host"]
     if len(hosts) > 1:
-        raise MalformedRequest("there are two Host headers")
+        raise MalformedRequest("there are two Host headers")  # RFC 9112 §3.2
     if not hosts or not is_host(hosts[0]):
         raise MalformedRequest("Host is missing or is no host")
-    return hosts[0]
+    destinations = [value for name, value in fields if name == b"destination"]
+    if len(destinations) > 1:
+        raise MalformedRequest("there are two Destination headers")  # RFC 4918 §10.3
+    return hosts[0], destinations[0] if destinations else None
 
 
 def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
@@ -176,7 +188,7 @@ def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
     An app looks at what is left below its mount. So the path must be there, dot segments resolved; and where the mount
     is, is not for a request to say: it could have any part of a path that is open cut off from one that is not.
     """
-    if not path.is_under(mount):
+    if not (path.is_under(mount) and path.keep_slashes().is_under(mount)):
         raise MalformedRequest(f"the path leads out of where the app is mounted ({mount})")
     if any(normalised(name) in _NAMES_A_MOUNT for name, _ in fields):
         raise MalformedRequest(

@@ -28,7 +28,7 @@ from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation, Readiness
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.services import Clock, build_desk, build_performers, build_provider, build_store, build_webhook
-from gateway.runtime.upstreams import build_upstream, find_own_host
+from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
 from gateway.runtime.values import build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
@@ -78,7 +78,7 @@ def build(
     )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
-    compiled, assertions = compile_routes(settings), build_assertions(settings)
+    compiled, assertions = compile_routes(settings, in_process=app is not None), build_assertions(settings)
     gate = Gate(
         compiled.policy,
         compiled.headers,
@@ -88,6 +88,7 @@ def build(
         clock=clock,
         headers_of_routes=compiled.headers_of_routes,
         assertions=assertions,
+        own_prefix=settings.prefix,
     )
     watch = Watch(live, gate, clock=clock)
     allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))
@@ -130,6 +131,7 @@ def build(
         pipeline=pipeline,
         authentication=authentication,
         trusted=reader.trusted,
+        encoded_slashes=reader.encoded_slashes,
         answers=answers,
         own_cookies=own_cookies,
         secret=secret.get_secret_value() if secret is not None else None,
@@ -172,7 +174,13 @@ def build(
     if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
         raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
-        Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+        Doors(everything),
+        pipeline=pipeline,
+        reader=reader,
+        own_pages=own_pages,
+        live=live,
+        metrics=metrics,
+        answer_ids=settings.log.answer_request_id,
     )
     shared = Shared(
         pipeline=pipeline,
@@ -182,6 +190,7 @@ def build(
         live=live,
         own_cookies=own_cookies,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
+        answer_ids=settings.log.answer_request_id,
     )
     return Generation(
         settings=settings,
@@ -237,6 +246,7 @@ def _build_doors(
             strip_prefix=each.strip_prefix,
             websockets=each.websockets,
             own_cookies=own_cookies,
+            translation=build_translation(each, pages=settings.prefix),
         )
         for name, each in settings.apps.items()
     }

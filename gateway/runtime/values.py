@@ -13,15 +13,16 @@ from gateway.web.scope import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    """Make what reads request heads, by the operator's limits, trusted proxies and routes."""
     limits = settings.limits
     return HeadReader(
-        TrustedProxies(settings.trusted_proxies),
+        TrustedProxies(settings.trusted_proxies, keep=[name.lower() for name in settings.trusted_headers]),
         Limits(
             header_bytes=limits.header_bytes,
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
     )
 
 
@@ -29,8 +30,15 @@ def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
     name, secure = settings.cookie_name, settings.secure
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
-    session = CookieSpec(name=name, secure=secure, domain=settings.session.cookie_domain)
-    # never shared between hosts, whatever the session cookie is: only this host completes sign-ins
+    session = CookieSpec(
+        name=name,
+        secure=secure,
+        domain=settings.session.cookie_domain,
+        same_site=settings.session.cookie_same_site.capitalize(),
+        partitioned=settings.session.cookie_partitioned,
+    )
+    # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
+    # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
     return session, binding
 

@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.core.response import Head
+from gateway.core.response import Field, Head
 from gateway.flows.live import Live
 from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
 from gateway.web.pipeline import Pipeline
-from gateway.web.proxy_door import ReverseProxyDoor
+from gateway.web.proxy_door import Asked, ReverseProxyDoor
 
 MOST_HEADS: Final = 512
 """Most heads of answers whose lines are kept; as many as `core.response` knows again."""
@@ -22,13 +22,22 @@ MOST_HEADS: Final = 512
 class Lane:
     """The way to one upstream."""
 
-    __slots__ = ("_anonymous", "_named", "door", "pool")
+    __slots__ = ("_anonymous", "_named", "door", "pool", "title_case")
 
     def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
         self.door = door
         self.pool = pool
+        self.title_case = pool.upstream.title_case
         self._anonymous: dict[Head, bytes] = {}
         self._named: dict[Head, bytes] = {}
+
+    def towards(self, asked: Asked) -> Lane:
+        """Return the way for those who asked for the same host: this one, unless the app's addresses are translated."""
+        return TranslatingLane(self.door, self.pool, asked) if self.door.translates else self
+
+    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+        """Return the fields of an answer as the client may see them."""
+        return self.door.response_fields(fields, allow)
 
     def answer_lines(self, head: Head, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
@@ -42,6 +51,24 @@ class Lane:
         return lines
 
 
+class TranslatingLane(Lane):
+    """The way to an upstream whose addresses are translated. It keeps no lines: they depend on what was asked for."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, door: ReverseProxyDoor, pool: Pool, asked: Asked) -> None:
+        super().__init__(door, pool)
+        self._asked = asked
+
+    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+        """Return the fields of an answer as the client may see them, translated."""
+        return self.door.translate(self.door.response_fields(fields, allow), self._asked)
+
+    def answer_lines(self, head: Head, allow: Allow) -> bytes:
+        """Return the lines of an answer's fields as the client may see them, and the end of the head."""
+        return b"".join([field.line for field in self.response_fields(head.fields, allow)]) + b"\r\n"
+
+
 class Shared(msgspec.Struct, frozen=True):
     """What all requests share."""
 
@@ -52,3 +79,4 @@ class Shared(msgspec.Struct, frozen=True):
     live: Live
     own_cookies: frozenset[bytes]
     websocket_idle: float  # seconds; 0: no limit
+    answer_ids: bool = False  # answers carry the id of their request

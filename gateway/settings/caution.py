@@ -44,6 +44,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for origin in settings.cors.allowed_origins:
         if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
+    yield from _find_in_options(settings)
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
     if settings.forward_auth.secret is not None:
@@ -71,6 +72,29 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
                 "forward_auth.listen",
                 f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
                 "keep browsers and other programs away from it",
+            )
+
+
+def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.session.cookie_same_site == "none":
+        yield (
+            "session.cookie_same_site",
+            "is none: any site can make requests in a person's name, so the app must judge Origin or Sec-Fetch-Site, "
+            "and say in frame-ancestors who may frame it",
+        )
+    for index, route in enumerate(settings.routes):
+        where = f"routes[{index}]"
+        if route.encoded_slashes == "keep" and route.access in {"public", "optional"}:
+            yield f"{where}.encoded_slashes", "lets in whoever asks: sure that the app takes %2F for no slash?"
+        for origin in route.allowed_origins:
+            if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+                yield f"{where}.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
+    for name, each in settings.apps.items():
+        where = "upstream" if name == "default" else f"upstreams.{name}"
+        if each.rewrite_addresses and not each.strip_prefix and each.pass_host:
+            yield (
+                f"{where}.rewrite_addresses",
+                "has little to do: without strip_prefix, and with the browser's own Host",
             )
 
 

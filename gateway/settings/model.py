@@ -54,6 +54,11 @@ class Settings(Part):
     """Where the gateway's own pages live."""
     trusted_proxies: Annotated[tuple[Trusted, ...], OneOrMore()] = ()
     """CIDRs (or unix) whose X-Forwarded-* are believed; empty believes nobody."""
+    trusted_headers: Annotated[
+        tuple[Literal["X-Forwarded-Prefix", "X-Forwarded-Port", "X-Request-Id"], ...], OneOrMore()
+    ] = ()
+    """What else is taken from them: X-Forwarded-Prefix, X-Forwarded-Port, X-Request-Id. Only for fronts that set these
+    themselves, or take a client's off."""
     session: SessionSettings = SessionSettings()
     """Sessions and their cookie."""
     identity: IdentitySettings = IdentitySettings()
@@ -154,6 +159,10 @@ class Settings(Part):
             raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
             raise ValueError("session.cookie_name: __Host- and __Secure- need an https public_url")
+        if self.trusted_headers and not self.trusted_proxies:
+            raise ValueError("trusted_headers: are taken from nobody: list the fronts in trusted_proxies")
+        if session.cookie_same_site == "none" and not self.secure:
+            raise ValueError("session.cookie_same_site: none needs an https public_url: browsers drop it otherwise")
         if self.upstream is not None and "default" in self.upstreams:
             raise ValueError("upstreams.default: is `upstream` by another name; leave one of them out")
         for index, route in enumerate(self.routes):

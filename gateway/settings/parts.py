@@ -23,6 +23,8 @@ _ONE_WORD: Final = re.compile(r"[^\s\x00-\x20\x7f]+")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
+_HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
@@ -159,6 +161,16 @@ def read_public_url(value: Any) -> str:
     return f"{parts.scheme}://{shown}{f':{port}' if port not in {None, default} else ''}"
 
 
+def read_origin(value: Any) -> str:
+    """Read an origin as browsers write it in `Origin`: scheme, host and port, of any scheme (`capacitor://localhost`)."""
+    scheme, separator, host = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if scheme.lower() in {"http", "https"}:
+        return read_public_url(value)
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not _HOST_AND_PORT.fullmatch(host):
+        raise ValueError("is no origin: write it like https://www.example.com or capacitor://localhost")
+    return f"{scheme}://{host}".lower()
+
+
 def read_upstream_urls(value: Any) -> tuple[str, ...]:
     """Read the address of an app, or a list of them: scheme, host and port without a path, or `unix:/path`."""
     values = value if isinstance(value, list | tuple) else [value]
@@ -221,6 +233,7 @@ ListenOnMany = Annotated[
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]
+Origin = Annotated[str, BeforeValidator(read_origin), WithJsonSchema(_TEXT)]
 UpstreamUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(read_upstream_urls),

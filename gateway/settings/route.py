@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.headers import check_headers
-from gateway.settings.part import Part, Strings
-from gateway.settings.parts import ExistingFile, OptionalSize
+from gateway.settings.part import OneOrMore, Part, Strings
+from gateway.settings.parts import ExistingFile, OptionalSize, Origin
 from gateway.settings.problem import quote
 
 SCOPE: Final = re.compile(r"[a-z0-9._]+")
@@ -104,6 +104,12 @@ class RouteSettings(Part):
     preflight: Literal["refuse", "pass", "answer"] = "refuse"
     """CORS preflights, which never carry a cookie: pass hands them to the app, anonymously; answer says yes to
     cors.allowed_origins; refuse treats them like any request."""
+    encoded_slashes: Literal["refuse", "keep"] = "refuse"
+    """Paths with %2F: refuse them, or keep them for an app that knows an encoded slash from a slash."""
+    merge_slashes: bool = True
+    """Ask the app for /a/b where the path has /a//b; false keeps the slashes, for an app whose paths hold URLs."""
+    allowed_origins: Annotated[tuple[Origin, ...], OneOrMore()] = ()
+    """Other origins whose pages may open WebSockets here; who is signed in does so in their own name."""
     limits: RouteLimitsSettings | None = None
     """Limits of this route, in place of the general ones."""
 

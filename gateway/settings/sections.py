@@ -99,6 +99,12 @@ class SessionSettings(Part):
     """Name of the session cookie; default __Host-gateway on https, gateway on http."""
     cookie_domain: str | None = None
     """Share the session between sub-domains of this domain; the name then begins with __Secure-."""
+    cookie_same_site: Literal["lax", "none"] = "lax"
+    """none sends the cookie with requests from other sites too, for an app within their frames. The app must then guard
+    itself against requests that other sites make in a person's name."""
+    cookie_partitioned: bool = False
+    """With none: a cookie for each site that frames the app (CHIPS). A sign-in in a window of its own does not count in
+    a frame of another site."""
     idle_timeout: Duration = timedelta(days=7)
     """A session ends when it is not used for this long."""
     absolute_timeout: Duration = timedelta(days=30)
@@ -117,6 +123,8 @@ class SessionSettings(Part):
     def _check_times(self) -> Self:
         if self.idle_timeout > self.absolute_timeout:
             raise ValueError("idle_timeout must not be longer than absolute_timeout")
+        if self.cookie_partitioned and self.cookie_same_site != "none":
+            raise ValueError("cookie_partitioned means nothing without cookie_same_site: none")
         return self
 
 
@@ -284,3 +292,5 @@ class LogSettings(Part):
     """json for machines, console for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written."""
+    answer_request_id: bool = False
+    """Put the id of a request, by which the log names it, into its answer: X-Request-Id."""

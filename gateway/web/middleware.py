@@ -35,7 +35,10 @@ class GatewayMiddleware:
         own_pages: Any,
         live: Live,
         metrics: Metrics,
+        answer_ids: bool = False,
     ) -> None:
+        """`answer_ids`: every answer carries the id of its request."""
+        self._answer_ids = answer_ids
         self._doors = doors
         self._pipeline = pipeline
         self._reader = reader
@@ -46,7 +49,7 @@ class GatewayMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises `Abandoned` when an answer broke off, so that the server cuts the connection."""
         exchange = Exchange()
-        send = exchange.watch(send)
+        send = exchange.watch(send, answer_ids=self._answer_ids)
         head: RequestHead | None = None
         try:
             head = self._reader.read(scope)

@@ -24,11 +24,15 @@ Scope = Any
 
 
 class HeadReader:
-    """Reads the head of a request from its scope, by the operator's limits and trusted proxies."""
+    """Reads the head of a request from its scope, by the operator's limits and trusted proxies.
 
-    def __init__(self, trusted: TrustedProxies, limits: Limits) -> None:
+    `encoded_slashes`: some route takes them in paths.
+    """
+
+    def __init__(self, trusted: TrustedProxies, limits: Limits, *, encoded_slashes: bool = False) -> None:
         self.trusted = trusted
         self.limits = limits
+        self.encoded_slashes = encoded_slashes
 
     def read(self, scope: Scope) -> RequestHead:
         """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
@@ -69,6 +73,7 @@ class HeadReader:
             http_version=http_version,
             websocket=websocket,
             mount=mount,
+            encoded_slashes=self.encoded_slashes,
         )
 
 

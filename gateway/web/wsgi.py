@@ -50,7 +50,10 @@ class WsgiGateway:
         live: Live,
         metrics: Metrics,
         close: Callable[[], Coroutine[Any, Any, None]],
+        answer_ids: bool = False,
     ) -> None:
+        """`answer_ids`: every answer carries the id of its request."""
+        self._answer_ids = answer_ids
         self._app = app
         self._close = close
         self._pipeline = pipeline
@@ -81,9 +84,11 @@ class WsgiGateway:
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
             exchange.tell(method, path, self._metrics)
-            start_response(_status_line(outcome.status), _to_wsgi(outcome.headers))
+            start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
+        if head.path.merged:
+            head = msgspec.structs.replace(head, path=outcome.match.route.form_of(head.path))
         return self._call_app(head, outcome, exchange, environ, start_response)
 
     def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
@@ -137,7 +142,7 @@ class WsgiGateway:
                 remove_headers=allow.remove_headers,
                 identity_bearing=allow.identity is not None,
             )
-            return start_response(status, _to_wsgi(edited), *rest)
+            return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
         try:
             body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
@@ -147,10 +152,14 @@ class WsgiGateway:
             if exchange.status:
                 raise
             exchange.status = answer.status
-            start_response(_status_line(answer.status), _to_wsgi(answer.headers))
+            start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
         finally:
             exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+
+    def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
+        told = [*headers, exchange.id_field()] if self._answer_ids else headers
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
 
     def _edit_environ(self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ) -> Environ:
         """Return the app's environ, with the judged and injected headers in place of the client's."""
@@ -173,7 +182,7 @@ class WsgiGateway:
         if limit is not None:
             inner["wsgi.input"] = LimitedInput(environ["wsgi.input"], limit)
         inner["SCRIPT_NAME"] = head.mount.encode().decode("latin-1")
-        inner["PATH_INFO"] = head.path.text[len(head.mount) :].encode().decode("latin-1")
+        inner["PATH_INFO"] = head.path.decoded[len(head.mount) :].encode().decode("latin-1")
         inner.pop("REMOTE_USER", None)
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
@@ -206,12 +215,19 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
         mount=mount.text if mount is not None else "",
     )
-    raw = _find_raw_target(environ, head, mount)
-    return msgspec.structs.replace(head, raw_target=raw) if raw is not None else head
+    found = _find_raw_target(environ, head, mount, encoded_slashes=reader.encoded_slashes)
+    if found is None:
+        return head
+    raw, asked = found
+    # an encoded slash is for the route to take, though the app sees a slash
+    judged = asked if asked.encoded_slash else head.path
+    return msgspec.structs.replace(head, raw_target=head.front.prefix.encode() + raw, path=judged)
 
 
-def _find_raw_target(environ: Environ, head: RequestHead, mount: CanonicalPath | None) -> bytes | None:
-    """Return the target as it was received, if the server tells it, and if it leads to the path that is judged.
+def _find_raw_target(
+    environ: Environ, head: RequestHead, mount: CanonicalPath | None, *, encoded_slashes: bool
+) -> tuple[bytes, CanonicalPath] | None:
+    """Return the target as it was received, and its path, if the server tells it and it leads to what is judged.
 
     Raises `MalformedRequest` for what decoding has hidden in it, such as an encoded slash.
     """
@@ -219,14 +235,21 @@ def _find_raw_target(environ: Environ, head: RequestHead, mount: CanonicalPath |
     path, _, query = raw.partition(b"?")
     if not path.startswith(b"/"):
         return None
-    asked = canonicalise(path)
+    asked = canonicalise(path, encoded_slashes=encoded_slashes)
     if query != head.query:
         return None
-    if asked.text == head.path.text:  # as text: servers differ in what they resolve and merge, and all decode
-        return raw
-    below = head.path.text.removeprefix(head.mount)
+    if _as_called(asked) == head.path.text:  # as text: servers differ in what they resolve and merge, and all decode
+        return raw, asked
+    if mount is None:
+        return None
     # a front has taken the mount off, and something before us has put it on again
-    return mount.raw + raw if mount is not None and asked.text == below else None
+    asked = canonicalise(mount.raw + path, encoded_slashes=encoded_slashes)
+    return (mount.raw + raw, asked) if _as_called(asked) == head.path.text else None
+
+
+def _as_called(asked: CanonicalPath) -> str:
+    """Return the path that is judged where a server has decoded this one, encoded slashes too."""
+    return canonicalise(encode_path(asked.decoded.encode())).text if asked.encoded_slash else asked.text
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:
@@ -257,10 +280,6 @@ def _read_body(environ: Environ) -> bytes:
     if announced and len(body) < wanted:
         raise MalformedRequest("the client hung up within the body")
     return body
-
-
-def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
 def _status_line(status: int) -> str:

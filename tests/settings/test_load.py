@@ -140,6 +140,19 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("upstreams: {x: {url: 'http://x', timeouts: {conect: 1s}}}", "did you mean `connect`?"),
         ("routes: [{path: /x, upstream: nowhere}]", "routes[0].upstream: there is no upstream `nowhere`"),
         ("routes: [{path: /x, limits: {body: lots}}]", "routes[0].limits.body: is no size"),
+        ("routes: [{path: /x, encoded_slashes: true}]", "routes[0].encoded_slashes: must be one of"),
+        ("routes: [{path: /x, allowed_origins: [www.example.com]}]", "routes[0].allowed_origins[0]: is no origin"),
+        ("routes: [{path: /x, allowed_origins: ['*']}]", "routes[0].allowed_origins[0]: is no origin"),
+        (
+            "routes: [{path: /x, allowed_origins: ['https://a.example/x']}]",
+            "allowed_origins[0]: must end after the host",
+        ),
+        ("routes: [{path: /x, allowed_origins: ['capacitor://localhost/x']}]", "allowed_origins[0]: is no origin"),
+        ("trusted_headers: [X-Request-Id]", "trusted_headers: are taken from nobody"),
+        ("trusted_headers: [X-Real-IP]", "trusted_headers[0]: must be one of"),
+        ("session: {cookie_same_site: strict}", "session.cookie_same_site: must be one of"),
+        ("session: {cookie_partitioned: true}", "session: cookie_partitioned means nothing without"),
+        ("upstreams: {x: {url: 'http://x', header_case: upper}}", "upstreams.x.header_case: must be one of"),
     ],
 )
 def test_every_key_has_rules(tmp_path: Path, line: str, told: str) -> None:
@@ -228,10 +241,19 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
+        ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
+        ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),
+        ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
+        ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
     ],
 )
 def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
     assert any(told in str(caution) for caution in warnings(read(tmp_path, MINIMAL + lines + "\n")))
+
+
+def test_a_cookie_for_frames_needs_https(tmp_path: Path) -> None:
+    text = MINIMAL.replace("https://app", "http://app") + "session: {cookie_same_site: none}\n"
+    assert "session.cookie_same_site: none needs an https public_url" in problems(tmp_path, text)[0]
 
 
 def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:
