@@ -23,7 +23,6 @@ from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
 from gateway.upstream.response import ResponseReader, ResponseSink
 
-
 _SIGNS_IN: Final = re.compile(rb"(?i)\nauthorization:[\t ]*(?:ntlm|negotiate)\b")
 
 
