@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -24,8 +25,6 @@ _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
-_MEMO_SIZE: Final = 1024
-_known_names: dict[bytes, bytes] = {}
 
 
 class RequestHead(msgspec.Struct, frozen=True):
@@ -64,10 +63,11 @@ def read_head(
     peer: str | None,
     trusted: TrustedProxies,
     limits: Limits,
+    names: FieldNames = ALL_NAMES,
     http_version: str = "1.1",
     websocket: bool = False,
 ) -> RequestHead:
-    """Read the head of a request.
+    """Read the head of a request; fields that `names` drops are left out.
 
     `target` is the request target as received, `peer` the address of the other end (None over a unix socket). The
     asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it.
@@ -76,7 +76,7 @@ def read_head(
     _check_method(method)
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
-    fields = read_headers(headers, limits)
+    fields = read_headers(headers, limits, names)
     host = _check_singular(fields, http_version)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
     path, _, query = raw_target.partition(b"?")
@@ -102,31 +102,25 @@ def read_head(
     )
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:
     """Return the fields with lower-case names. Raises for what is no field, and beyond the limits."""
     fields: list[tuple[bytes, bytes]] = []
     size = 0
-    for name, value in headers:
+    known = names.known
+    for count, (name, value) in enumerate(headers):
         size += len(name) + len(value)
-        if size > limits.header_bytes or len(fields) >= limits.header_count:
+        if size > limits.header_bytes or count >= limits.header_count:
             raise HeadersTooLarge(
                 f"more than {limits.header_count} header fields, or more than {limits.header_bytes} bytes of them"
             )
-        lower = _known_names.get(name) or _learn_name(name)
+        lower = known.get(name)
+        if lower is None:
+            lower = names.read(name)
         if not _VALUE.fullmatch(value):
-            raise MalformedRequest(f"the header {lower.decode()} has a control character")
-        fields.append((lower, value.strip(b" \t")))
+            raise MalformedRequest(f"the header {name.decode('ascii').lower()} has a control character")
+        if lower:
+            fields.append((lower, value.strip(b" \t")))
     return tuple(fields)
-
-
-def _learn_name(name: bytes) -> bytes:
-    if not _TOKEN.fullmatch(name):
-        raise MalformedRequest("a header name is no token")
-    if len(name) <= 64:
-        if len(_known_names) >= _MEMO_SIZE:
-            _known_names.clear()  # whoever sends many odd names must not keep the usual ones out
-        _known_names[name] = name.lower()
-    return name.lower()
 
 
 def _check_method(method: str) -> None:

@@ -6,6 +6,7 @@ from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.keyring import read_secret_key
+from gateway.core.names import FieldNames
 from gateway.core.request import Limits
 from gateway.flows.sign_in import AuthorizationPlan
 from gateway.settings import Settings
@@ -13,7 +14,7 @@ from gateway.web.scope import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    """Make what reads request heads, by the operator's limits, trusted proxies and dropped fields."""
     limits = settings.limits
     return HeadReader(
         TrustedProxies(settings.trusted_proxies),
@@ -22,6 +23,7 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        FieldNames(settings.drop_headers),
     )
 
 

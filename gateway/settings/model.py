@@ -7,8 +7,9 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.part import Part, read_list
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
 from gateway.settings.redis import RedisSettings
@@ -51,6 +52,8 @@ class Settings(Part):
     """Where the gateway's own pages live."""
     trusted_proxies: Annotated[tuple[Trusted, ...], BeforeValidator(read_list)] = ()
     """CIDRs (or unix) whose X-Forwarded-* are believed; empty believes nobody."""
+    drop_headers: Annotated[tuple[str, ...], BeforeValidator(read_list), AfterValidator(check_dropped)] = DROPPED
+    """Headers that no client may send to the app, in any spelling; * at the end of a name stands for any rest."""
     session: SessionSettings = SessionSettings()
     """Sessions and their cookie."""
     identity: IdentitySettings = IdentitySettings()

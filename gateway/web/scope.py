@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.request import Limits, RequestHead, read_head
 
 TARGET_KEY: Final = "gateway.target"
@@ -20,11 +21,12 @@ Scope = Any
 
 
 class HeadReader:
-    """Reads the head of a request from its scope, by the operator's limits and trusted proxies."""
+    """Reads the head of a request from its scope, by the operator's limits, trusted proxies and dropped fields."""
 
-    def __init__(self, trusted: TrustedProxies, limits: Limits) -> None:
+    def __init__(self, trusted: TrustedProxies, limits: Limits, names: FieldNames = ALL_NAMES) -> None:
         self.trusted = trusted
         self.limits = limits
+        self.names = names
 
     def read(self, scope: Scope) -> RequestHead:
         """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
@@ -59,6 +61,7 @@ class HeadReader:
             peer=peer,
             trusted=self.trusted,
             limits=self.limits,
+            names=self.names,
             http_version=http_version,
             websocket=websocket,
         )

@@ -238,6 +238,7 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         peer=environ.get("REMOTE_ADDR") or None,
         trusted=reader.trusted,
         limits=reader.limits,
+        names=reader.names,
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
     )
     raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
