@@ -22,17 +22,20 @@ MOST_HEADS: Final = 512
 class Lane:
     """The way to one upstream."""
 
-    __slots__ = ("_anonymous", "_named", "door", "pool")
+    __slots__ = ("_anonymous", "_named", "_unnamed", "door", "pool")
 
     def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
         self.door = door
         self.pool = pool
         self._anonymous: dict[Head, bytes] = {}
         self._named: dict[Head, bytes] = {}
+        self._unnamed: dict[Head, bytes] = {}  # where somebody would be named
 
     def answer_lines(self, head: Head, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
-        known = self._named if allow.identity is not None else self._anonymous
+        known = self._named
+        if allow.identity is None:
+            known = self._unnamed if allow.varies else self._anonymous
         lines = known.get(head)
         if lines is None:
             if len(known) >= MOST_HEADS:

@@ -173,6 +173,7 @@ class WsgiGateway:
                 own_cookies=self._own_cookies,
                 remove_headers=allow.remove_headers,
                 identity_bearing=allow.identity is not None,
+                varies=allow.varies,
             )
             return start_response(status, _to_wsgi(edited), *rest)
 

@@ -81,3 +81,11 @@ def test_what_only_a_front_may_say_is_not_handed_on(inside_wsgi: Running) -> Non
     given = told(inside_wsgi, compose(b"/public/x", HOST + fields + b"X-Mine: kept\r\n"))
     assert "evil" not in given.values()
     assert given["x-mine"] == "kept"
+
+
+def test_an_optional_answer_is_kept_apart_whoever_asks(inside_wsgi: Running, cookie: bytes) -> None:
+    for fields, private in ((HOST, False), (HOST + cookie, True)):
+        head = Wire(inside_wsgi.address).exchange(compose(b"/optional/x", fields)).partition(b"\r\n\r\n")[0].lower()
+        assert b"\r\nvary: cookie" in head
+        assert (b"\r\ncache-control: private" in head) is private
+    assert b"vary" not in Wire(inside_wsgi.address).exchange(compose(b"/public/x", HOST + cookie)).lower()
