@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded, without_default_port
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
@@ -32,7 +32,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     method: str
     scheme: str  # "http" or "https": what the visitor's browser spoke, trusted proxies considered
-    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"
+    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"; never with a default port
     path: CanonicalPath
     query: bytes  # raw, without "?"; byte-identical to what was received
     raw_target: bytes  # path and query exactly as received, to return to after a sign-in
@@ -162,6 +162,8 @@ def _strip_authority(target: bytes, host: bytes) -> bytes:
     """Read an absolute-form target (RFC 9112 §3.2.2), only if it names the very host of the Host header."""
     scheme, separator, rest = target.partition(b"://")
     authority, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in {b"http", b"https"} or authority.lower() != host.lower():
+    spoken = scheme.lower().decode("latin-1")
+    named, asked = (without_default_port(spoken, each.lower().decode("latin-1")) for each in (authority, host))
+    if not separator or spoken not in {"http", "https"} or named != asked:
         raise MalformedRequest("the request target is neither a path nor an address of this host")
     return slash + path if slash else b"/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
-from gateway.core.forwarded import TrustedProxies
+from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
 from gateway.core.request import Limits
@@ -25,6 +25,12 @@ def build_reader(settings: Settings) -> HeadReader:
         ),
         FieldNames(settings.drop_headers),
     )
+
+
+def build_allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Return the other hosts that a sign-in may return to, as requests name them."""
+    scheme = "https" if settings.secure else "http"
+    return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
 
 
 def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:

@@ -154,9 +154,16 @@ def test_there_is_one_host_and_it_is_a_host(headers: Headers) -> None:
         read(*headers)
 
 
-@pytest.mark.parametrize("host", [b"a", b"a.b:8443", b"127.0.0.1:80", b"[::1]:8080"])
+@pytest.mark.parametrize("host", [b"a", b"a.b:8443", b"127.0.0.1:81", b"[::1]:8080"])
 def test_hosts_with_ports_and_addresses(host: bytes) -> None:
     assert read((b"Host", host)).host == host.decode()
+
+
+@pytest.mark.parametrize("target", [b"http://a.example/x", b"http://A.example:80/x"])
+@pytest.mark.parametrize("host", [b"a.example", b"a.example:80"])
+def test_a_default_port_is_no_part_of_a_host(host: bytes, target: bytes) -> None:
+    found = read((b"Host", host), target=target)
+    assert (found.host, found.raw_target) == ("a.example", b"/x")
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"\xc3\xa9", b"a\x00", b"(a)", b" a", b"a\r\nb"])
