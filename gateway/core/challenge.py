@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
+from gateway.core.forwarded import plain_origin
 from gateway.core.headers import every
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
@@ -93,7 +94,7 @@ def _is_from_us(head: RequestHead, public_origins: frozenset[str], *, when_unkno
     if sites and sites not in {(b"none",), (b"same-site",)}:
         return False
     if origins:
-        return len(origins) == 1 and origins[0].decode("latin-1").lower() in public_origins
+        return len(origins) == 1 and plain_origin(origins[0].decode("latin-1").lower()) in public_origins
     return sites == (b"none",) or (not sites and when_unknown)
 
 

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.core.forwarded import is_host
+from gateway.core.forwarded import is_host, without_default_port
 from gateway.core.headers import every, first
 from gateway.core.request import UNKNOWN_METHOD, Headers, RequestHead, check_method, split_target
 from gateway.errors import CheckMisconfigured, CheckRefused
@@ -29,7 +29,6 @@ PROOF: Final = b"x-gateway-check"
 _ADDRESSES: Final = (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
 _METHODS: Final = (b"x-forwarded-method", b"x-original-method")
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_PORTS: Final = {"http": ":80", "https": ":443"}
 _URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _NOT_TOLD: Final = (
     "the front does not say what it asks about: have it send X-Forwarded-Uri (path and query as they came), "
@@ -93,8 +92,8 @@ def _read_address(value: bytes) -> _Address:
 
 
 def _is_same_host(address: _Address, host: str) -> bool:
-    default = _PORTS.get(address.scheme, "")
-    return not address.scheme or address.host.removesuffix(default) == host.lower().removesuffix(default)
+    scheme = address.scheme
+    return not scheme or without_default_port(scheme, address.host) == without_default_port(scheme, host.lower())
 
 
 def _read_method(headers: Headers) -> str:

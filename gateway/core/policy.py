@@ -58,6 +58,7 @@ class Access(StrEnum):
 
 _STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}
 _WITH_REQUIREMENT: Final = 2
+_DEFAULT_PORTS: Final = frozenset({"80", "443"})
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -311,12 +312,16 @@ def _overruling(match: Match | None, reading: str) -> Step:
 
 
 def _compile_host(host: str, *, opens: bool) -> re.Pattern[str]:
-    """A host with a port stands for that port only; without, for any. `*.` stands for one label or more."""
+    """A host with a port stands for that port only; without, for any. `*.` stands for one label or more.
+
+    Requests name no default port (see `RequestHead`), so a route for one is for those without.
+    """
     name, colon, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
     pattern = re.escape(name).replace(r"\*\.", r"(?:[^.:]+\.)+")
     if not opens:
         pattern += r"\.?"  # the same host with its root (RFC 1034 §3.1)
-    return re.compile(pattern + (colon + port or r"(?::\d+)?"), re.IGNORECASE)
+    ports = f"(?::{port})?" if port in _DEFAULT_PORTS else colon + port or r"(?::\d+)?"
+    return re.compile(pattern + ports, re.IGNORECASE)
 
 
 def _with_head(methods: frozenset[str]) -> frozenset[str]:

@@ -12,9 +12,18 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import NO_FRONT, Front, TrustedProxies, is_host, read_forwarded, read_front
+from gateway.core.forwarded import (
+    NO_FRONT,
+    Front,
+    TrustedProxies,
+    is_host,
+    read_forwarded,
+    read_front,
+    without_default_port,
+)
 from gateway.core.headers import normalised
 from gateway.core.message_end import read_body_length
+from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -27,8 +36,6 @@ _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#
 _NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
 """Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_MEMO_SIZE: Final = 1024
-_known_names: dict[bytes, bytes] = {}
 
 
 UNKNOWN_METHOD: Final = ""
@@ -40,7 +47,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     method: str
     scheme: str  # "http" or "https": what the visitor's browser spoke, trusted proxies considered
-    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"
+    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"; never with a default port
     path: CanonicalPath
     query: bytes  # raw, without "?"; byte-identical to what was received
     raw_target: bytes  # path and query exactly as the browser has them, to return to after a sign-in
@@ -74,12 +81,13 @@ def read_head(
     peer: str | None,
     trusted: TrustedProxies,
     limits: Limits,
+    names: FieldNames = ALL_NAMES,
     http_version: str = "1.1",
     websocket: bool = False,
     mount: str = "",
     encoded_slashes: bool = False,
 ) -> RequestHead:
-    """Read the head of a request.
+    """Read the head of a request; fields that `names` drops are left out.
 
     `target` is the request target as received, `peer` the address of the other end (None over a unix socket), `mount`
     the canonical path that the app hangs below, which is part of the target. The asterisk form (`OPTIONS *`, RFC 9112
@@ -89,7 +97,7 @@ def read_head(
     check_method(method)
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
-    fields = read_headers(headers, limits)
+    fields = read_headers(headers, limits, names)
     read_body_length(fields, http_version)
     host, destination = _read_singular(fields)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
@@ -120,31 +128,25 @@ def read_head(
     )
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:
     """Return the fields with lower-case names. Raises for what is no field, and beyond the limits."""
     fields: list[tuple[bytes, bytes]] = []
     size = 0
-    for name, value in headers:
+    known = names.known
+    for count, (name, value) in enumerate(headers):
         size += len(name) + len(value)
-        if size > limits.header_bytes or len(fields) >= limits.header_count:
+        if size > limits.header_bytes or count >= limits.header_count:
             raise HeadersTooLarge(
                 f"more than {limits.header_count} header fields, or more than {limits.header_bytes} bytes of them"
             )
-        lower = _known_names.get(name) or _learn_name(name)
+        lower = known.get(name)
+        if lower is None:
+            lower = names.read(name)
         if not _VALUE.fullmatch(value):
-            raise MalformedRequest(f"the header {lower.decode()} has a control character")
-        fields.append((lower, value.strip(b" \t")))
+            raise MalformedRequest(f"the header {name.decode('ascii').lower()} has a control character")
+        if lower:
+            fields.append((lower, value.strip(b" \t")))
     return tuple(fields)
-
-
-def _learn_name(name: bytes) -> bytes:
-    if not _TOKEN.fullmatch(name):
-        raise MalformedRequest("a header name is no token")
-    if len(name) <= 64:
-        if len(_known_names) >= _MEMO_SIZE:
-            _known_names.clear()  # whoever sends many odd names must not keep the usual ones out
-        _known_names[name] = name.lower()
-    return name.lower()
 
 
 def split_target(target: bytes, *, encoded_slashes: bool = False, fixed: bool = False) -> tuple[CanonicalPath, bytes]:
@@ -200,6 +202,8 @@ def _strip_authority(target: bytes, host: bytes) -> bytes:
     """Read an absolute-form target (RFC 9112 §3.2.2), only if it names the very host of the Host header."""
     scheme, separator, rest = target.partition(b"://")
     authority, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in {b"http", b"https"} or authority.lower() != host.lower():
+    spoken = scheme.lower().decode("latin-1")
+    named, asked = (without_default_port(spoken, each.lower().decode("latin-1")) for each in (authority, host))
+    if not separator or spoken not in {"http", "https"} or named != asked:
         raise MalformedRequest("the request target is neither a path nor an address of this host")
     return slash + path if slash else b"/"

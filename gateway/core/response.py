@@ -173,7 +173,8 @@ def binds_connection(credentials: bytes) -> bool:
     return any(_BINDING.match(each.lstrip()) for each in credentials.split(b","))
 
 
-_SAYS_PRIVATE: Final = (build_field(b"vary", b"Cookie"), build_field(b"cache-control", b"private"))
+_VARIES: Final = build_field(b"vary", b"Cookie")
+_SAYS_PRIVATE: Final = (_VARIES, build_field(b"cache-control", b"private"))
 
 
 def client_fields(
@@ -182,13 +183,15 @@ def client_fields(
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
+    varies: bool = False,
     keep_date: bool = True,
 ) -> list[Field]:
     """Return the fields that the client may see.
 
     Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
-    the answer was made for somebody in particular, kept out of shared caches. A Content-Length stays: whether it
-    counts is for whoever frames the body to say. `keep_date` is for servers that do not date answers themselves.
+    the answer was made for somebody in particular, kept out of shared caches; when it was made for nobody and would be
+    another one for somebody (`varies`), kept apart there. A Content-Length stays: whether it counts is for whoever
+    frames the body to say. `keep_date` is for servers that do not date answers themselves.
     """
     kept: list[Field] = []
     caching: list[Field] = []
@@ -213,7 +216,7 @@ def client_fields(
         kept = [field for field in kept if field.name not in named]
         caching = [field for field in caching if field.name not in named]
     if not identity_bearing:
-        return kept + caching
+        return kept + (_keep_apart(caching) if varies else caching)
     kept += _make_private(tuple((field.name, field.value) for field in caching)) if caching else _SAYS_PRIVATE
     return kept
 
@@ -224,6 +227,7 @@ def client_headers(
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
+    varies: bool = False,
 ) -> Fields:
     """The same for fields that come, and go, as pairs. Raises `UpstreamBroken` for one that would be two."""
     kept = client_fields(
@@ -231,6 +235,7 @@ def client_headers(
         own_cookies=own_cookies,
         remove_headers=remove_headers,
         identity_bearing=identity_bearing,
+        varies=varies,
     )
     return [(field.name, field.value) for field in kept]
 
@@ -243,7 +248,7 @@ def _cookie_name(set_cookie: bytes) -> bytes:
 @lru_cache(maxsize=1024)
 def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
     """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
-    said = [found for name, value in caching if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
+    said = _read_directives(caching)
     words = {directive.lower() for directive in said}
     directives = [part for part in said if part.partition(b"=")[0].strip().lower() not in _SHARED]
     # shared caches obey what is neither Cache-Control nor Vary before both, so it goes
@@ -256,6 +261,19 @@ def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
         directives.insert(0, b"private")
     kept.append((b"cache-control", b", ".join(directives)))
     return tuple(build_field(name, value) for name, value in kept)
+
+
+def _keep_apart(caching: list[Field]) -> list[Field]:
+    """Have a shared cache ask again for whoever sends another cookie (RFC 9111 §4.1), if it may keep the answer."""
+    pairs = [(field.name, field.value) for field in caching]
+    words = {directive.lower() for directive in _read_directives(pairs)}
+    if words & {b"no-store", b"private"} or _varies(pairs) & {b"cookie", b"*"}:
+        return caching
+    return [*caching, _VARIES]
+
+
+def _read_directives(caching: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    return [found for name, value in caching if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
 
 
 def _varies(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:

@@ -83,6 +83,7 @@ class Gate:
         self._era = 0
         self.identity_headers = identity_headers
         self._anonymous = admit(identity_headers, None)
+        self._unnamed = msgspec.structs.replace(self._anonymous, varies=True)
 
     async def check(self, head: RequestHead) -> Passage | Refusal:
         """Decide on a request, and on its `Destination`, if it has one.
@@ -171,8 +172,11 @@ class Gate:
 
     def admit(self, match: Match | None, known: Known | None) -> Passage | None:
         """Let a caller in by a route; None when it does not let them."""
-        allow = admits(match, known.allow if known is not None else None, self._anonymous)
-        if allow is None or match is None:
+        if match is None:
+            return None
+        anonymous = self._unnamed if match.route.access == Access.OPTIONAL else self._anonymous
+        allow = admits(match, known.allow if known is not None else None, anonymous)
+        if allow is None:
             return None
         if (self._assertions is not None or match.route.headers) and known is not None and allow.identity is not None:
             allow = self._let_in(match, allow.identity, known)

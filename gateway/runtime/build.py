@@ -29,7 +29,7 @@ from gateway.runtime.generation import Generation, Readiness
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.services import Clock, build_desk, build_performers, build_provider, build_store, build_webhook
 from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
-from gateway.runtime.values import build_assertions, build_cookies, build_plan, build_reader
+from gateway.runtime.values import build_allowed_hosts, build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
 from gateway.settings import Settings
@@ -115,7 +115,7 @@ def build(
     answers = Answers(
         public_url=settings.public_url,
         prefix=settings.prefix,
-        allowed_hosts=frozenset(settings.return_to.allowed_hosts),
+        allowed_hosts=build_allowed_hosts(settings),
         session_cookie=session_cookie,
         binding_cookie=binding_cookie,
         sign_in=sign_in,

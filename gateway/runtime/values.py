@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
-from gateway.core.forwarded import TrustedProxies
+from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
+from gateway.core.names import FieldNames
 from gateway.core.request import Limits
 from gateway.flows.sign_in import AuthorizationPlan
 from gateway.settings import Settings
@@ -13,7 +14,7 @@ from gateway.web.scope import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits, trusted proxies and routes."""
+    """Make what reads request heads, by the operator's limits, trusted proxies, dropped fields and routes."""
     limits = settings.limits
     return HeadReader(
         TrustedProxies(settings.trusted_proxies, keep=[name.lower() for name in settings.trusted_headers]),
@@ -22,8 +23,15 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        FieldNames(settings.drop_headers),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
     )
+
+
+def build_allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Return the other hosts that a sign-in may return to, as requests name them."""
+    scheme = "https" if settings.secure else "http"
+    return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
 
 
 def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:

@@ -132,7 +132,7 @@ class BlockReader:
         if name in self._left_to_parser or (name == b"connection" and value.lower() != b"keep-alive"):
             return _Line(_OTHER)
         normal = passing_name(name)
-        if not normal or normal in self._reserved:
+        if not normal or normal in self._reserved or not self._reader.names.read(name):
             return _Line(_DROPPED)
         return _Line(_PASSING, b"%b: %b\r\n" % (name, value))
 

@@ -22,7 +22,7 @@ MOST_HEADS: Final = 512
 class Lane:
     """The way to one upstream."""
 
-    __slots__ = ("_anonymous", "_named", "door", "pool", "title_case")
+    __slots__ = ("_anonymous", "_named", "_unnamed", "door", "pool", "title_case")
 
     def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
         self.door = door
@@ -30,6 +30,7 @@ class Lane:
         self.title_case = pool.upstream.title_case
         self._anonymous: dict[Head, bytes] = {}
         self._named: dict[Head, bytes] = {}
+        self._unnamed: dict[Head, bytes] = {}  # where somebody would be named
 
     def towards(self, asked: Asked) -> Lane:
         """Return the way for those who asked for the same host: this one, unless the app's addresses are translated."""
@@ -41,7 +42,9 @@ class Lane:
 
     def answer_lines(self, head: Head, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
-        known = self._named if allow.identity is not None else self._anonymous
+        known = self._named
+        if allow.identity is None:
+            known = self._unnamed if allow.varies else self._anonymous
         lines = known.get(head)
         if lines is None:
             if len(known) >= MOST_HEADS:

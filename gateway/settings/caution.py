@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from gateway.settings.headers import METHOD_OVERRIDES
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem
 
@@ -33,6 +34,11 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
         yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
     yield from _find_in_forward_auth(settings)
+    dropped = {name.lower() for name in settings.drop_headers}
+    passing = [name for name in METHOD_OVERRIDES if not _is_dropped(name.lower(), dropped)]
+    narrowed = [index for index, route in enumerate(settings.routes) if route.methods]
+    if passing and narrowed:
+        yield "drop_headers", f"lacks {passing[0]}: an app that obeys it goes round routes[{narrowed[0]}].methods"
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
@@ -108,6 +114,10 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "redis", "is not encrypted, on another host: use rediss://"
     if settings.redis.tls is not None and not settings.redis.tls.verify:
         yield "redis.tls.verify", "is off: anybody on the way can be Redis; name its authority in `redis.tls.ca`"
+
+
+def _is_dropped(name: str, dropped: set[str]) -> bool:
+    return name in dropped or any(each.endswith("*") and name.startswith(each[:-1]) for each in dropped)
 
 
 def _is_loopback(host: str) -> bool:

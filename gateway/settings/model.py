@@ -7,9 +7,10 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from gateway.settings.part import OneOrMore, Part
+from gateway.settings.headers import DROPPED, check_dropped
+from gateway.settings.part import OneOrMore, Part, Strings
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
@@ -59,6 +60,8 @@ class Settings(Part):
     ] = ()
     """What else is taken from them: X-Forwarded-Prefix, X-Forwarded-Port, X-Request-Id. Only for fronts that set these
     themselves, or take a client's off."""
+    drop_headers: Annotated[Strings, AfterValidator(check_dropped)] = DROPPED
+    """Headers that no client may send to the app, in any spelling; * at the end of a name stands for any rest."""
     session: SessionSettings = SessionSettings()
     """Sessions and their cookie."""
     identity: IdentitySettings = IdentitySettings()

@@ -92,6 +92,7 @@ class InProcessDoor:
             own_cookies=self._own_cookies,
             remove_headers=allow.remove_headers,
             identity_bearing=allow.identity is not None,
+            varies=allow.varies,
         )
 
 

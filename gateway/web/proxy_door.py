@@ -122,6 +122,7 @@ class ReverseProxyDoor:
             own_cookies=self._own_cookies,
             remove_headers=allow.remove_headers,
             identity_bearing=allow.identity is not None,
+            varies=allow.varies,
             keep_date=False,  # our server dates every answer, as nginx does; two dates would be one too many
         )
 

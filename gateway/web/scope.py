@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
 from gateway.core.request import Limits, RequestHead, read_head
 
@@ -24,14 +25,22 @@ Scope = Any
 
 
 class HeadReader:
-    """Reads the head of a request from its scope, by the operator's limits and trusted proxies.
+    """Reads the head of a request from its scope, by the operator's limits, trusted proxies and dropped fields.
 
     `encoded_slashes`: some route takes them in paths.
     """
 
-    def __init__(self, trusted: TrustedProxies, limits: Limits, *, encoded_slashes: bool = False) -> None:
+    def __init__(
+        self,
+        trusted: TrustedProxies,
+        limits: Limits,
+        names: FieldNames = ALL_NAMES,
+        *,
+        encoded_slashes: bool = False,
+    ) -> None:
         self.trusted = trusted
         self.limits = limits
+        self.names = names
         self.encoded_slashes = encoded_slashes
 
     def read(self, scope: Scope) -> RequestHead:
@@ -70,6 +79,7 @@ class HeadReader:
             peer=peer,
             trusted=self.trusted,
             limits=self.limits,
+            names=self.names,
             http_version=http_version,
             websocket=websocket,
             mount=mount,

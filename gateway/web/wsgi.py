@@ -141,6 +141,7 @@ class WsgiGateway:
                 own_cookies=self._own_cookies,
                 remove_headers=allow.remove_headers,
                 identity_bearing=allow.identity is not None,
+                varies=allow.varies,
             )
             return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
@@ -212,6 +213,7 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         peer=environ.get("REMOTE_ADDR") or None,
         trusted=reader.trusted,
         limits=reader.limits,
+        names=reader.names,
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
         mount=mount.text if mount is not None else "",
     )

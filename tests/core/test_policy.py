@@ -251,6 +251,15 @@ def test_a_host_with_its_root_is_closed_but_not_opened() -> None:
     assert index([public("/**", host="app.example.com")], "/", host="app.example.com.") is None
 
 
+def test_a_default_port_may_be_left_out() -> None:
+    for port in (80, 443):
+        routes = [public("/**", host=f"app.example.com:{port}")]
+        assert index(routes, "/", host="app.example.com") == 0
+        assert index(routes, "/", host=f"app.example.com:{port}") == 0
+        assert index(routes, "/", host="app.example.com:8443") is None
+    assert index([public("/**", host="app.example.com:8443")], "/", host="app.example.com") is None
+
+
 def test_a_broken_regex_is_told_with_its_place() -> None:
     with pytest.raises(SettingsError, match=r"routes\[1\]\.path: 'regex:/\(' is no regular expression"):
         Policy([public("/"), public("regex:/(")])

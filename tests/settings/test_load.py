@@ -107,6 +107,11 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("listen: 8080", "listen: is no address to listen on"),
         ("listen: 127.0.0.1:99999", "listen: is no address to listen on"),
         ("trusted_proxies: [nonsense]", "trusted_proxies[0]: is neither a CIDR"),
+        ("drop_headers: ['X Bad']", "drop_headers: has `X Bad`, which is no header name"),
+        ("drop_headers: ['*']", "drop_headers: has `*`, which is no header name"),
+        ("drop_headers: ['X-*-Y']", "drop_headers: has `X-*-Y`, which is no header name"),
+        ("drop_headers: [cookie]", "drop_headers: has `cookie`, but the gateway itself reads cookie"),
+        ("drop_headers: [X-F*]", "drop_headers: has `X-F*`, but the gateway itself reads x-forwarded-for"),
         ("session: {idle_timeout: soon}", "session.idle_timeout: is no duration"),
         ("session: {idle_timeout: 40d}", "session: idle_timeout must not be longer"),
         ("session: {cookie_domain: other.example}", "session.cookie_domain: `other.example` is not the domain"),
@@ -245,6 +250,7 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),
         ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
         ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
+        ("routes: [{path: /**, methods: [GET]}]\ndrop_headers: [Proxy]", "drop_headers: lacks X-HTTP-Method-Override"),
     ],
 )
 def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
@@ -254,6 +260,13 @@ def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: st
 def test_a_cookie_for_frames_needs_https(tmp_path: Path) -> None:
     text = MINIMAL.replace("https://app", "http://app") + "session: {cookie_same_site: none}\n"
     assert "session.cookie_same_site: none needs an https public_url" in problems(tmp_path, text)[0]
+
+
+def test_method_overrides_that_are_dropped_are_no_danger(tmp_path: Path) -> None:
+    narrowed = MINIMAL + "routes: [{path: /**, methods: [GET]}]\n"
+    for lines in ("", "drop_headers: [x-http-*, X-Method-Override]\n"):
+        assert not [each for each in warnings(read(tmp_path, narrowed + lines)) if each.key == "drop_headers"]
+    assert not [each for each in warnings(read(tmp_path, MINIMAL + "drop_headers: []\n")) if each.key == "drop_headers"]
 
 
 def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:
