@@ -35,6 +35,7 @@ from gateway.runtime.services import (
     build_store,
     build_webhook,
 )
+from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.upstreams import build_upstream, find_own_host
 from gateway.runtime.values import build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
@@ -199,6 +200,7 @@ def build(
         admin_api=_build_admin_api(settings, oversight, build_desk(settings, store, sessions, refresh, clock)),
         metrics=metrics,
         readiness=readiness,
+        store_watch=StoreWatch(store),
         upstreams=proxies,
         fast_path=FastPath(reader, shared) if app is None and doors else None,
     )
