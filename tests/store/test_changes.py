@@ -12,20 +12,11 @@ from gateway.store import changes
 from gateway.store.changes import ChangeFeed
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer
-from tests.store.stores import LEAST_RIGHTS, open_at
+from tests.store.stores import LEAST_RIGHTS, open_at, until
 
 pytestmark = pytest.mark.anyio
 
 CHANNEL = b"__redis__:invalidate"
-
-
-async def until(said: Callable[[], bool]) -> None:
-    """Wait until something is so; at most ten seconds."""
-    for _ in range(1000):
-        if said():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.fixture
