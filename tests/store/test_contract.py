@@ -301,3 +301,11 @@ async def test_a_cluster_that_nobody_answers_for_is_away() -> None:
         with pytest.raises(StoreUnavailable):
             await call()
     await store.close()
+
+
+async def test_every_store_can_be_inspected(store: RedisStore) -> None:
+    findings = {finding.name.rsplit(": ")[-1]: finding for finding in await store.inspect()}
+    if "store" in findings:  # the embedded one
+        return
+    assert {"version", "role", "maxmemory-policy", "persistence", "changes", "encryption"} == set(findings)
+    assert (findings["changes"].ok, findings["changes"].found) == (True, "told")
