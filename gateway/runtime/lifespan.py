@@ -1,6 +1,6 @@
-"""The gateway's end inside somebody else's server: when the server shuts down, what was opened is closed.
+"""The gateway's start and end inside somebody else's server: when the server shuts down, what was opened is closed.
 
-The lifespan belongs to the app; the gateway only listens for its end. An app that does not know the protocol is
+The lifespan belongs to the app; the gateway only listens for its ends. An app that does not know the protocol is
 answered for, so that the gateway is closed all the same (ASGI specification, "Lifespan Protocol").
 """
 
@@ -35,6 +35,8 @@ class Lifespan:
         async def receive_noted() -> Message:
             message = await receive()
             received.append(message["type"])
+            if message["type"] == "lifespan.startup":
+                self.generation.start()
             return message
 
         async def send_noted(message: Message) -> None:
@@ -56,6 +58,7 @@ class Lifespan:
     async def _answer(self, receive: Receive, send: Send, *, started: bool = False) -> None:
         if not started:
             await receive()
+            self.generation.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.generation.close()

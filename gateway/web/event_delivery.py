@@ -38,16 +38,18 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class EventQueue:
-    """Keeps events until the app has got them."""
+    """Keeps events until the app has got them; `instance` tells this gateway's app from those of others."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, instance: str) -> None:
         self._outbox = outbox
+        self._instance = instance
 
     async def __call__(self, event: WebhookEvent, body: bytes) -> None:
         """Take an event. Raises `StoreUnavailable`."""
         delivery = Delivery(event.name, event.event_id, event.subject, body)
-        await self._outbox.add(f"event-{event.event_id}", EVENT, msgspec.msgpack.encode(delivery))
-        self._outbox.perform_soon(f"event-{event.event_id}")
+        job_id = f"event-{self._instance}-{event.event_id}"
+        await self._outbox.add(job_id, EVENT, msgspec.msgpack.encode(delivery))
+        self._outbox.perform_soon(job_id)
 
 
 class EventDelivery:

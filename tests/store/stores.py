@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ def open_at(url: str = "", *, timeout: float = 2, **words: Any) -> RedisStore:
     """Return a store at a URL, or at `sentinel=` or `cluster=`; `timeout` in seconds."""
     where = {"url": url} if url else {}
     return open_store(RedisSettings.model_validate(where | words | {"key_prefix": "test:", "timeout": timeout}))
+
+
+async def until(said: Callable[[], bool]) -> None:
+    """Wait until something is so; at most twenty seconds."""
+    for _ in range(2000):
+        if said():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
 
 
 @contextlib.contextmanager
