@@ -59,6 +59,7 @@ NO_URLS = [
     "redis://:S3CRET#PART@127.0.0.1:1/0", "redis://:S3CRET?PART@127.0.0.1:1/0", "redis://:S3CRETPART@127.0.0.1:port/0",
     "redis://:S3CRET@a:0", "redis://:S3CRET@a:65536", "redis://:S3CRET@a:", "redis://:S3CRET@a/x", "redis://:S3C%RET@a",
     "redis://:S3C@RET@a", "redis://:S3CRET@a?socket_timeout=x", "redis://:S3CRET@a/0#", "redis://:S3CRET@[::1",
+    "redis://:S3CRET@[::::]:1", "redis://:s3crété@a",
     "redis://:S3CRET@a b", "redis://:S3CRET@a\n", "redis://:S3C\u2100RET@\u2100", "redis://[:S3CRET@a", "REDIS://:S3CRET@a",
     "unix://S3CRET", "unix://:S3CRET@r", "unix:///r?password=S3CRET", "memory://S3CRET", "http://:S3CRET@a", "S3CRET",
 ]  # fmt: skip
