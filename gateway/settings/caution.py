@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.settings.model import Settings
+from gateway.settings.parts import is_loopback
 from gateway.settings.problem import Problem
 
 
@@ -17,7 +18,7 @@ def warnings(settings: Settings) -> tuple[Problem, ...]:
 
 def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     public = urlsplit(settings.public_url)
-    if not settings.secure and not _is_loopback(public.hostname or ""):
+    if not settings.secure and not is_loopback(public.hostname or ""):
         yield (
             "public_url",
             "is http: anybody on the way can take cookies and tokens; TikTok registers https only",
@@ -33,15 +34,18 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
         yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
     admin = settings.admin.listen
-    if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
+    if admin is not None and not admin.unix_path and not is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
     keys = [key.get_secret_value() for key in settings.secret_keys]
     if len(set(keys)) < len(keys):
         yield "secret_keys", "has the same key twice"
     if any(len(set(key)) < 12 for key in keys):
         yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
+    for index, route in enumerate(settings.routes):
+        if route.keep_post and route.upstream not in settings.apps:
+            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
     for origin in settings.cors.allowed_origins:
-        if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+        if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
@@ -57,16 +61,9 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
     url = urlsplit(settings.redis.address)
     if url.scheme == "memory":
         yield "redis", "is the embedded store: sessions end with the process and are not shared"
-    elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
+    elif url.scheme == "redis" and not is_loopback(url.hostname or ""):
         if not settings.redis.has_password:
             yield "redis", "has no password, on another host"
         yield "redis", "is not encrypted, on another host: use rediss://"
     if settings.redis.tls is not None and not settings.redis.tls.verify:
         yield "redis.tls.verify", "is off: anybody on the way can be Redis; name its authority in `redis.tls.ca`"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

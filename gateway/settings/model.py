@@ -43,7 +43,7 @@ class Settings(Part):
     """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
-    secret_keys: Annotated[tuple[Token, ...], Field(min_length=1), OneOrMore()]
+    secret_keys: Annotated[tuple[Token, ...], OneOrMore(least=1)]
     """Keys that seal what is kept in Redis, newest first; make one with `gateway keys new`."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""

@@ -49,15 +49,15 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def judge(node: NodeState, *, encrypted: bool) -> list[Finding]:
+def judge(node: NodeState, *, encrypted: bool, same_machine: bool = False) -> list[Finding]:
     """Return what there is to say about a node that sessions are written to."""
     return [
         Finding(ok=not advice, name=f"{node.name}: {name}", found=found, advice=advice)
-        for name, found, advice in _look(node, encrypted=encrypted)
+        for name, found, advice in _look(node, encrypted, same_machine)
     ]
 
 
-def _look(node: NodeState, *, encrypted: bool) -> Iterator[tuple[str, str, str]]:
+def _look(node: NodeState, encrypted: bool, same_machine: bool) -> Iterator[tuple[str, str, str]]:
     info = node.info
     version = str(info.get("redis_version", "unknown"))
     yield "version", version, "" if _is_new_enough(version) else "use Redis 6 or newer: changes cannot be followed here"
@@ -75,7 +75,11 @@ def _look(node: NodeState, *, encrypted: bool) -> Iterator[tuple[str, str, str]]
         ("allowed", "") if node.may_track else ("refused", "add `+client|tracking` to the user's ACL: without it each "
                                                 "request asks Redis")
     )  # fmt: skip
-    yield "encryption", *(("TLS", "") if encrypted else ("none", "use rediss:// unless the way to Redis is private"))
+    if same_machine and not encrypted:
+        yield "encryption", "none, and none needed on one machine", ""
+    else:
+        advice = "use rediss:// unless the way to Redis is private"
+        yield "encryption", *(("TLS", "") if encrypted else ("none", advice))
 
 
 _EVICTION: Final = (

@@ -124,6 +124,7 @@ class RedisStore:
         reader: QuickReader | None = None,
         feed: Feed | None = None,
         encrypted: bool = False,
+        same_machine: bool = False,
         masters: Callable[[], Awaitable[Mapping[str, Execute]]] | None = None,
     ) -> None:
         """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
@@ -134,6 +135,7 @@ class RedisStore:
         self._reader = reader
         self._feed = feed
         self._encrypted = encrypted
+        self._same_machine = same_machine
         self._masters = masters
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
@@ -278,7 +280,8 @@ class RedisStore:
         """Return what an operator should know of how Redis is set up."""
         nodes = {self.address: self._client.execute_command} if self._masters is None else await self._masters()
         asked = [await ask_node(name, execute) for name, execute in nodes.items()]
-        return [finding for state in asked for finding in judge(state, encrypted=self._encrypted)]
+        kept = {"encrypted": self._encrypted, "same_machine": self._same_machine}
+        return [finding for state in asked for finding in judge(state, **kept)]
 
     async def close(self) -> None:
         """Close all connections."""

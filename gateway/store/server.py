@@ -9,6 +9,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.settings.parts import is_loopback
 from gateway.settings.redis import RedisSettings
 from gateway.store.changes import ChangeFeed
 from gateway.store.connection import connection_options, tls_options
@@ -43,7 +44,8 @@ def open_server_store(settings: RedisSettings) -> RedisStore:
         timeout=timeout,
         reader=Reader(plain.connection_pool.make_connection),
         feed=ChangeFeed(plain, [settings.key_prefix + kind for kind in FOLLOWED], timeout=timeout),
-        encrypted=not url.startswith("redis:"),
+        encrypted=url.startswith("rediss:"),
+        same_machine=url.startswith("unix:") or is_loopback(urlsplit(url).hostname or ""),
     )
 
 

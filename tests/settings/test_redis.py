@@ -29,7 +29,7 @@ SENTINEL = {"nodes": ["s-1:26379"], "service": "gateway", "password": "hunter2"}
         ({"url": "redis://a", "sentinel": SENTINEL}, "has url and sentinel"),
         ({"url": "http://a"}, "no Redis URL"),
         ({"sentinel": SENTINEL | {"nodes": ["s-1"]}}, "write it like redis-1.internal:6379"),
-        ({"cluster": {"nodes": []}}, "at least 1 item"),
+        ({"cluster": {"nodes": []}}, "is empty"),
         ({"cluster": {"nodes": "a:99999"}}, "write it like redis-1.internal:6379"),
         ({"url": "redis://a", "tls": {}}, "tls needs a rediss:// URL"),
         ({"url": "rediss://a", "tls": {"key": __file__}}, "come together"),

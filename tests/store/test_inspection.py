@@ -35,6 +35,17 @@ def test_what_is_sound_needs_no_advice() -> None:
 
 
 @pytest.mark.parametrize(
+    ("encrypted", "same_machine", "advice"),
+    [(True, False, None), (True, True, None), (False, True, None), (False, False, "use rediss://")],
+)
+def test_what_stays_on_one_machine_needs_no_encryption(encrypted: bool, same_machine: bool, advice: str | None) -> None:
+    node = NodeState("Redis", SOUND, {"save": ""}, may_track=True)
+    found = bad(judge(node, encrypted=encrypted, same_machine=same_machine)).get("encryption")
+    assert (found is None) == (advice is None)
+    assert advice is None or advice in str(found)
+
+
+@pytest.mark.parametrize(
     ("change", "name", "advice"),
     [
         ({"redis_version": "5.0.9"}, "version", "Redis 6"),
@@ -52,7 +63,7 @@ def test_what_is_wrong_is_told_with_what_would_be_right(change: dict[str, object
 
 async def test_a_real_redis_is_inspected(redis_server: RedisServer) -> None:
     found = bad(await inspect(redis_server.url))
-    assert set(found) == {"persistence", "encryption"}
+    assert set(found) == {"persistence"}  # it is on this machine
     redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         assert "noeviction" in bad(await inspect(redis_server.url))["maxmemory-policy"]
@@ -63,7 +74,7 @@ async def test_a_real_redis_is_inspected(redis_server: RedisServer) -> None:
 async def test_a_user_who_may_not_ask_for_settings_is_answered_all_the_same(redis_server: RedisServer) -> None:
     redis_server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret", *LEAST_RIGHTS.split())
     found = bad(await inspect(USER.format(port=redis_server.port)))
-    assert set(found) == {"persistence", "encryption"}
+    assert set(found) == {"persistence"}
     redis_server.command("ACL", "SETUSER", "gateway", "-client|tracking")
     assert "+client|tracking" in bad(await inspect(USER.format(port=redis_server.port)))["CLIENT TRACKING"]
 
