@@ -276,9 +276,9 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     (session,) = json.loads(listed.stdout)
     shown = command(running, "sessions", "show", session["session_id"])
     assert f"open_id: {person}" in shown.stdout
-    listed = command(running, "grants", "list").stdout
-    assert person in listed
-    assert "user.info.basic,user.info.profile" in listed
+    grants = command(running, "grants", "list").stdout
+    assert person in grants
+    assert "user.info.basic,user.info.profile" in grants
     ended = command(running, "sessions", "revoke", f"--user={person}")
     assert (ended.returncode, ended.stdout) == (0, "ended 1 session\n")
     assert not is_signed_in(browser)  # the gateway that runs heard of it
