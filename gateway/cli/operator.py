@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gateway.printable import escape_controls
 from gateway.runtime.oversight import Oversight, SessionView, describe_unreadable, oversee
 from gateway.settings import find, load
 
@@ -141,4 +142,4 @@ def _plain(found: msgspec.Struct) -> dict[str, Any]:
 def _cell(value: object) -> str:
     text = ",".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
     # whatever a browser or TikTok called itself: never a control character on a terminal
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return escape_controls(text)

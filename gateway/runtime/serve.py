@@ -142,7 +142,7 @@ def bind(listen: Listen, key: str) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StartError(
-            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}:`."
+            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}`."
         ) from None
 
 

@@ -45,7 +45,7 @@ class Settings(Part):
     """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
-    secret_keys: Annotated[tuple[Token, ...], Field(min_length=1), OneOrMore()]
+    secret_keys: Annotated[tuple[Token, ...], OneOrMore(least=1)]
     """Keys that seal what is kept in Redis, newest first; make one with `gateway keys new`."""
     instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
     """Name of this gateway, if several share one Redis; default: where its session cookie holds."""

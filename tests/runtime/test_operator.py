@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cli.main import main
+from gateway.cli.entry import main
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser
 from tests.redis_server import RedisServer
@@ -309,7 +309,9 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     (session,) = json.loads(listed.stdout)
     shown = command(running, "sessions", "show", session["session_id"])
     assert f"open_id: {person}" in shown.stdout
-    assert person in command(running, "grants", "list").stdout
+    grants = command(running, "grants", "list").stdout
+    assert person in grants
+    assert "user.info.basic,user.info.profile" in grants
     ended = command(running, "sessions", "revoke", f"--user={person}")
     assert (ended.returncode, ended.stdout) == (0, "ended 1 session\n")
     assert not is_signed_in(browser)  # the gateway that runs heard of it

@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ LEAST_RIGHTS = _read_rights()
 def open_at(url: str = "", *, timeout: float = 2, **words: Any) -> RedisStore:
     """Return a store at a URL, or at `sentinel=` or `cluster=`; `timeout` in seconds."""
     where = {"url": url} if url else {}
-    return open_store(RedisSettings.model_validate(where | words | {"key_prefix": "test:", "timeout": timeout}))
+    more = {"key_prefix": "test:", "timeout": timedelta(seconds=timeout)}
+    return open_store(RedisSettings.model_validate(where | words | more))
 
 
 async def until(said: Callable[[], bool]) -> None:
