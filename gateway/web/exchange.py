@@ -44,6 +44,7 @@ class Exchange:
     """What is known of a request and its answer, told in one line at its end."""
 
     status = 0  # 0 until an answer has started
+    whole = False  # whether an answer has been sent to its end
     decision = "refused"
     route = -1
     session = ""
@@ -75,6 +76,8 @@ class Exchange:
             elif kind == "websocket.accept":
                 self.status = 101
             await send(message)
+            if kind == "http.response.body" and not message.get("more_body", False):
+                self.whole = True
 
         return watched
 

@@ -37,6 +37,7 @@ class Pipeline:
         self._gate = gate
         self._answers = answers
         self.reserved = gate.identity_headers.reserved  # names that no client may send in
+        self._mounts_watched = True
 
     async def judge(
         self, head: RequestHead, exchange: Exchange, read_body: ReadBody | None = None
@@ -46,6 +47,8 @@ class Pipeline:
         `read_body` reads the request's body, where the door can: only for a form that is to be kept.
         """
         exchange.client_address = head.client_address
+        if head.mount and self._mounts_watched:
+            self._watch_mount(head.mount)
         if self._answers.is_own_path(head.path):
             exchange.decision = "own"
             return self._answers.answer_preflight(head) or OwnPage()
@@ -64,6 +67,17 @@ class Pipeline:
                 return self._answers.share(answer, head)
             case _ as never:
                 assert_never(never)
+
+    def _watch_mount(self, mount: str) -> None:
+        """Tell the operator, once, of pages that no request to this app can reach."""
+        if not self._answers.prefix.startswith(mount + "/"):
+            self._mounts_watched = False
+            log.warning(
+                "prefix_outside_of_mount",
+                prefix=self._answers.prefix,
+                mount=mount,
+                advice=f"nobody can sign in, unless another gateway serves the prefix: set `prefix: {mount}/oauth2`",
+            )
 
     async def _answer_refusal(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:
