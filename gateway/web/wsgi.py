@@ -2,9 +2,6 @@
 
 The gate is asynchronous and lives in one event loop, in a thread of this process. Each request asks it and waits; the
 app itself then runs in the server's thread as ever, with its own streaming of bodies.
-
-WSGI has no raw path: `SCRIPT_NAME` and `PATH_INFO` are decoded. So exactly what the app will see is encoded again and
-judged, and the raw target that some servers add (`REQUEST_URI`, `RAW_URI`) serves only to return to it after a sign-in.
 """
 
 from __future__ import annotations
@@ -13,26 +10,22 @@ from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
-
 from gateway.core.headers import in_process_headers
-from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
-from gateway.core.request import RequestHead, read_head
+from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
 from gateway.errors import GatewayError, MalformedRequest
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
+from gateway.web.environ import Environ, EnvironReader
 from gateway.web.exchange import Exchange, Message, Receive
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY, read_from
 from gateway.web.responses import Answer
-from gateway.web.scope import HeadReader
 from gateway.web.wsgi_body import LimitedInput, LiveBody
 from gateway.web.wsgi_loop import Here, LoopThread
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
 
@@ -44,7 +37,7 @@ class WsgiGateway:
         app: Any,
         *,
         pipeline: Pipeline,
-        reader: HeadReader,
+        reader: EnvironReader,
         own_pages: Any,
         own_cookies: frozenset[bytes],
         live: Live,
@@ -72,7 +65,7 @@ class WsgiGateway:
         head: RequestHead | None = None
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         try:
-            head = read_environ(environ, self._reader)
+            head = self._reader.read(environ)
             outcome = self._judge(head, exchange, environ)
             if isinstance(outcome, Passage):
                 check_length(head, outcome.match.route.body_limit)
@@ -179,54 +172,6 @@ class WsgiGateway:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
         return inner
-
-
-def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
-    """Read the head of a request from its environ. Raises a `RequestRefused` when it is ambiguous."""
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
-    for name, variable in ((b"content-type", "CONTENT_TYPE"), (b"content-length", "CONTENT_LENGTH")):
-        if environ.get(variable):
-            headers.append((name, environ[variable].encode("latin-1")))
-    name = environ.get("SCRIPT_NAME", "").encode("latin-1")
-    mount = read_mount(name)
-    query = environ.get("QUERY_STRING", "").encode("latin-1")
-    path = encode_path(name + environ.get("PATH_INFO", "").encode("latin-1")) or b"/"
-    head = read_head(
-        method=environ["REQUEST_METHOD"],
-        scheme=environ["wsgi.url_scheme"],
-        target=path + b"?" + query if query else path,
-        headers=headers,
-        peer=environ.get("REMOTE_ADDR") or None,
-        trusted=reader.trusted,
-        limits=reader.limits,
-        http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
-        mount=mount.text if mount is not None else "",
-    )
-    raw = _find_raw_target(environ, head, mount)
-    return msgspec.structs.replace(head, raw_target=raw) if raw is not None else head
-
-
-def _find_raw_target(environ: Environ, head: RequestHead, mount: CanonicalPath | None) -> bytes | None:
-    """Return the target as it was received, if the server tells it, and if it leads to the path that is judged.
-
-    Raises `MalformedRequest` for what decoding has hidden in it, such as an encoded slash.
-    """
-    raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
-    path, _, query = raw.partition(b"?")
-    if not path.startswith(b"/"):
-        return None
-    asked = canonicalise(path)
-    if query != head.query:
-        return None
-    if asked.text == head.path.text:  # as text: servers differ in what they resolve and merge, and all decode
-        return raw
-    below = head.path.text.removeprefix(head.mount)
-    # a front has taken the mount off, and something before us has put it on again
-    return mount.raw + raw if mount is not None and asked.text == below else None
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:

@@ -73,3 +73,16 @@ def test_a_stranger_says_nothing_of_where_it_comes_from(inside_wsgi: Running, na
     headers = told(inside_wsgi, compose(fields=HOST + b"".join(name + b": 6.6.6.6\r\n" for name in names)))
     assert "6.6.6.6" not in str(headers)
     assert headers["x-forwarded-for"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_of_several_cookie_fields_the_gateway_finds_its_own_and_the_app_does_not(
+    inside_wsgi: Running, cookie: bytes, own_first: bool
+) -> None:
+    """The server (wsgiref) makes one field of them, with commas."""
+    own = cookie.replace(b"a=1; ", b"")
+    binding = b"Cookie: c=3; gateway-sign-in=" + b"b" * 43 + b"\r\n"
+    fields = [own, b"Cookie: b=2,2\r\n", binding]
+    headers = told(inside_wsgi, compose(b"/private/x", HOST + b"".join(fields if own_first else reversed(fields))))
+    assert headers["x-tiktok-open-id"]
+    assert headers["cookie"] in {"b=2,2; c=3", "c=3; b=2,2", "b=2,2,c=3", "c=3,b=2,2"}
