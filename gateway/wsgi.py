@@ -12,6 +12,7 @@ from typing import Any
 from gateway.asgi import read_settings
 from gateway.errors import SettingsError
 from gateway.runtime.build import build
+from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings
 from gateway.web.environ import EnvironReader
 from gateway.web.wsgi import WsgiGateway
@@ -28,7 +29,13 @@ def protect(app: Any, settings: Settings | Path | str | None = None, *, undersco
     The app gets the same headers as behind the proxy, and besides `REMOTE_USER` (the open_id) and
     `environ["gateway.identity"]`. Raises `SettingsError`, with every problem in its message.
     """
-    settings = read_settings(settings, needs_upstream=False)
+    try:
+        return _build(app, read_settings(settings, needs_upstream=False), underscores_dropped=underscores_dropped)
+    except SettingsError as error:
+        raise told_plainly(error) from None
+
+
+def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGateway:
     for index, route in enumerate(settings.routes):
         if route.upstream != "default":
             raise SettingsError(
