@@ -33,7 +33,7 @@ def build_keyring(settings: Settings) -> Keyring:
 
 def build_store(settings: Settings) -> Store:
     """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
-    return open_store(settings.redis)
+    return open_store(settings.redis, gateway=settings.public_url)
 
 
 def build_provider(settings: Settings, clock: Clock) -> Provider:

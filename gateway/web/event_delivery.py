@@ -21,7 +21,7 @@ from gateway.core.request import Headers, RequestHead
 from gateway.core.webhook import WebhookEvent
 from gateway.errors import GatewayError, UpstreamBroken
 from gateway.flows.outbox import Outbox, Save
-from gateway.web.doors import Door
+from gateway.web.doors import AppRaised, Door
 from gateway.web.exchange import Message, new_request_id
 
 EVENT: Final = "event"
@@ -88,7 +88,8 @@ class EventDelivery:
         except GatewayError:
             raise
         except Exception as error:
-            raise UpstreamBroken(f"the app failed at the event `{delivery.name}`: {type(error).__name__}") from error
+            failure = type(error.error if isinstance(error, AppRaised) else error).__name__
+            raise UpstreamBroken(f"the app failed at the event `{delivery.name}`: {failure}") from error
         status = sent[0]["status"] if sent else 0
         if not 200 <= status < 300:
             raise UpstreamBroken(f"the app answered {status} to the event `{delivery.name}`")
