@@ -432,6 +432,10 @@ def test_the_middleware_takes_the_secret_too(simulator: RunningSimulator) -> Non
         front = Front(running, running.url, {"X-Gateway-Check": SECRET}, sign_in(running.url))
         assert TOKEN in front.ask().headers
         assert TOKEN not in Front(running, running.url, {}, front.cookie).ask().headers
+        # a server that is not ours takes it for a WebSocket
+        assert TOKEN in front.ask(more=HANDSHAKE).headers
+        assert front.status(more=HANDSHAKE, cookie="") == 401
+        assert front.status(more=HANDSHAKE | {"Origin": "https://evil.example"}) == 403
 
 
 # What a front hands to `start`
