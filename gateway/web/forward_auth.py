@@ -22,7 +22,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import every, join_cookies
 from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
-from gateway.errors import CheckRefused, RequestRefused
+from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.telemetry.logs import log
@@ -34,6 +34,10 @@ from gateway.web.responses import NO_STORE, Answer, redirect
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
+MOST_SENT_BACK: Final = 8
+"""Times that a session is sent back to a page within `SHORTLY`; browsers follow twenty redirects."""
+SHORTLY: Final = 10.0  # seconds
+MOST_COUNTED: Final = 10_000  # sessions
 
 
 class ForwardAuth:
@@ -59,6 +63,8 @@ class ForwardAuth:
         self._own_cookies = own_cookies
         self._secret = _digest(secret.encode()) if secret is not None else None
         self._warned_at = -SILENCE
+        self._sent_back: dict[str, int] = {}  # how often, by session
+        self._counted_since = 0.0
 
     async def __call__(self, request: Request) -> Answer:
         """Answer on the public listener, where anybody may ask."""
@@ -88,7 +94,8 @@ class ForwardAuth:
         """Answer the browser whose request was not let in, and which the front now hands to `start`."""
         verdict = await self._pipeline.decide(original)
         if isinstance(verdict, Passage):
-            # signed in meanwhile, perhaps in another tab
+            # signed in meanwhile, perhaps in another tab; or the store is back
+            self._count(verdict)
             return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
         return await self._pipeline.answer_refusal(verdict, original, request_id)
 
@@ -101,6 +108,18 @@ class ForwardAuth:
         if not (self._trusts_peer_of(request) or self._is_proven(head)):
             return None
         return self._read_original(head)
+
+    def _count(self, passage: Passage) -> None:
+        """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
+        now = monotonic()
+        if now - self._counted_since > SHORTLY or len(self._sent_back) >= MOST_COUNTED:
+            self._sent_back.clear()
+            self._counted_since = now
+        times = self._sent_back[passage.session_key] = self._sent_back.get(passage.session_key, 0) + 1
+        if not passage.session_key or times > MOST_SENT_BACK:
+            raise CheckMisconfigured(
+                "the front keeps out what the gateway lets in: have it ask where `forward_auth` says, and see its log"
+            )
 
     async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
         original = self._read_original(head, own=CheckRefused("the path is the gateway's own: no app is to have it"))

@@ -477,3 +477,50 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
     assert start("/private/x", Cookie=cookie, X_TikTok_Open_Id="evil").status_code == 403
     assert start("/a?\xe4").status_code == 400
     assert start("/a//b").status_code == 400
+
+
+def test_a_browser_that_a_front_keeps_out_all_the_same_does_not_go_round_and_round(
+    running: Running, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.web.forward_auth.SHORTLY", 3600.0)
+
+    def start(uri: str, cookie: str) -> int:
+        fields = {"X-Forwarded-Uri": uri, "X-Forwarded-Method": "GET", "Cookie": cookie, **NAVIGATION}
+        return httpx.get(running.url + "/oauth2/start", headers=fields, trust_env=False).status_code
+
+    somebody, another = sign_in(running.url), sign_in(running.url)
+    # whoever has signed in in another tab meanwhile is sent back, but not for ever
+    statuses = [start("/private/x", somebody) for _ in range(20)]
+    assert (statuses[0], statuses[-1]) == (302, 403)
+    assert statuses == sorted(statuses)
+    assert start("/private/x", another) == 302
+    assert start("/public/x", "") == 403
+    assert "check_misconfigured" in {line.get("error") for line in tuple(lines)}
+
+
+def test_the_listener_takes_as_many_connections_as_its_front_makes(simulator: RunningSimulator) -> None:
+    with (
+        WAYS["fast"](
+            simulator, "none", forward_auth__listen="127.0.0.1:0", limits__connections_per_address="3"
+        ) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = [stack.enter_context(httpx.Client(trust_env=False)) for _ in range(9)]
+        assert {client.get(running.checks + "/oauth2/livez").status_code for client in clients} == {200}
+
+
+def test_the_operator_hears_of_a_front_that_proves_nothing(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("gateway.web.forward_auth.SILENCE", 3600.0)
+    with unproven(simulator, "fast") as front:
+        monkeypatch.setattr(
+            "gateway.web.forward_auth.log.warning", lambda event, **more: heard.append(event + str(more))
+        )
+        front.ask(None)
+        assert heard == []  # that may be anybody
+        for _ in range(3):
+            front.ask("/private/x")
+    assert len(heard) == 1
+    assert "forward_auth.listen" in heard[0]
