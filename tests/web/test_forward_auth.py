@@ -513,7 +513,6 @@ def test_the_operator_hears_of_a_front_that_proves_nothing(
     simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    monkeypatch.setattr("gateway.web.forward_auth.SILENCE", 3600.0)
     with unproven(simulator, "fast") as front:
         monkeypatch.setattr(
             "gateway.web.forward_auth.log.warning", lambda event, **more: heard.append(event + str(more))
