@@ -72,7 +72,7 @@ class ForwardAuth:
         try:
             if self._is_proven(head):
                 return await self._check(head, exchange)
-            original = self._read_original(head) if self._trusts_peer_of(request) else None
+            original = self._of_an_app(self._read_original(head)) if self._trusts_peer_of(request) else None
             return await self._answer_by_status(head, original)
         except RequestRefused as refused:
             return self.refuse(refused, exchange)
@@ -107,7 +107,7 @@ class ForwardAuth:
         head = head_of(request)
         if not (self._trusts_peer_of(request) or self._is_proven(head)):
             return None
-        return self._read_original(head)
+        return self._of_an_app(self._read_original(head))
 
     def _count(self, passage: Passage) -> None:
         """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
@@ -122,9 +122,11 @@ class ForwardAuth:
             )
 
     async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
-        original = self._read_original(head, own=CheckRefused("the path is the gateway's own: no app is to have it"))
+        original = self._read_original(head)
         if original is None:
             raise not_told()
+        if self._of_an_app(original) is None:
+            raise CheckRefused("the path is the gateway's own: no app is to have it")
         exchange.note_original(original)
         verdict = await self._pipeline.decide(original)
         exchange.note(verdict)
@@ -144,20 +146,16 @@ class ForwardAuth:
         verdict = await self._pipeline.decide(original)
         return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(202)
 
-    def _read_original(self, head: RequestHead, own: CheckRefused | None = None) -> RequestHead | None:
-        """Return what is asked about; None where that is not said, and for the gateway's own paths.
-
-        `own` is raised for the latter, if given.
-        """
+    def _read_original(self, head: RequestHead) -> RequestHead | None:
+        """Return what is asked about; None where that is not said."""
         for name, _ in head.headers:
             if self._gate.identity_headers.is_look_alike(name):
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
-        original = read_original(head)
-        if original is None or not self._answers.is_own_path(original.path):
-            return original
-        if own is not None:
-            raise own
-        return None
+        return read_original(head)
+
+    def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
+        """Return what is asked about, unless it is for the gateway itself."""
+        return None if original is None or self._answers.is_own_path(original.path) else original
 
     def _is_proven(self, head: RequestHead) -> bool:
         """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
