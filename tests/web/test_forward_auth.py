@@ -465,7 +465,9 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
         return httpx.get(running.url + "/oauth2/start", headers=raw, trust_env=False)
 
     assert start("/private/x", **NAVIGATION).headers["location"].startswith(running.simulator.authorize_url)
-    assert start("/private/x", accept="application/json").status_code == 401
+    problem = start("/private/x", accept="application/json", origin="https://other.example")
+    assert problem.status_code == 401
+    assert problem.headers.get_list("access-control-allow-origin") == ["https://other.example"]
     # where it is not known whether a redirect would lose a form, a person is shown the button
     page = start("/private/x", None, **NAVIGATION)
     assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
