@@ -184,10 +184,12 @@ class CheckRefused(RequestRefused):
 
 
 class CheckMisconfigured(CheckRefused):
-    """A front that is one does not say what it asks about; the message says what to set there."""
+    """A front does not ask as it must; the message says what to set there."""
 
     code = "check_misconfigured"
     blame = Blame.OPERATOR
+    title = "This site is not set up correctly"
+    advice = "Please try again later, or tell whoever runs it."
 
 
 class CrossSite(RequestRefused):

@@ -48,5 +48,7 @@ GATEWAY_FOR_MANY = dataclasses.replace(
     config=GATEWAY.config + "limits: {connections_per_address: 0}\n",  # they all come from the loopback
 )
 GATEWAY_BESIDE = dataclasses.replace(
-    GATEWAY, name="gateway beside nginx", config=_CONFIG + "upstream: none\ntrusted_proxies: [127.0.0.1]\n"
+    GATEWAY,
+    name="gateway beside nginx",
+    config=_CONFIG + "upstream: none\ntrusted_proxies: [127.0.0.1]\nforward_auth: {listen: '127.0.0.1:@{checks}'}\n",
 )

@@ -95,9 +95,11 @@ NGINX_ALWAYS_YES = dataclasses.replace(
 )
 _ADDRESSES = {
     "server 127.0.0.1:8080; keepalive 16;": "server 127.0.0.1:@{beside}; keepalive 600;",
+    "server 127.0.0.1:8081; keepalive 16;": "server 127.0.0.1:@{checks}; keepalive 600;",
     "server 127.0.0.1:3000; keepalive 16;": "server 127.0.0.1:@{app}; keepalive 600;",
     "listen 80;": "listen 127.0.0.1:@{port} backlog=4096;",
     "server_name app.example.com;": "server_name 127.0.0.1;",
+    "access_log /var/log/nginx/access.log gateway;": "access_log off;",
 }
 
 

@@ -22,8 +22,8 @@ class Peer:
 
     In `config`, `command` and `environ`, @{name} stands for: port (where to listen), second (one more free port),
     folder (its own, empty), config (the file that `config` was written to), app, redis, provider and simulator
-    (ports), python, secret_key, modules (where `module` was found), beside (port of `beside`), front (port that
-    visitors see).
+    (ports), python, secret_key, modules (where `module` was found), beside and checks (ports of `beside`), front (port
+    that visitors see).
     """
 
     name: str

@@ -38,7 +38,7 @@ def start(peer: Peer, stage: Stage) -> Generator[Proxy]:
         words = {"front": str(choose_port())}
         processes = []
         if peer.beside is not None:
-            words["beside"] = str(choose_port())
+            words |= {"beside": str(choose_port()), "checks": str(choose_port())}
             beside = stack.enter_context(_run(peer.beside, stage, {**words, "port": words["beside"]}))
             processes.append(beside)
         processes.append(stack.enter_context(_run(peer, stage, {**words, "port": words["front"]})))

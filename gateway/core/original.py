@@ -14,13 +14,11 @@ check's own connection and mean nothing; a WebSocket is known by its key (RFC 64
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from gateway.core.forwarded import is_host, without_default_port
-from gateway.core.headers import every, first
-from gateway.core.request import UNKNOWN_METHOD, Headers, RequestHead, check_method, split_target
+from gateway.core.request import UNKNOWN_METHOD, RequestHead, check_method, split_target
 from gateway.errors import CheckMisconfigured, CheckRefused
 
 PROOF: Final = b"x-gateway-check"
@@ -28,12 +26,16 @@ PROOF: Final = b"x-gateway-check"
 
 _ADDRESSES: Final = (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
 _METHODS: Final = (b"x-forwarded-method", b"x-original-method")
+_SAYING: Final = frozenset({*_ADDRESSES, *_METHODS, b"x-forwarded-host", b"x-forwarded-proto", b"sec-websocket-key"})
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _NOT_TOLD: Final = (
     "the front does not say what it asks about: have it send X-Forwarded-Uri (path and query as they came), "
     "X-Forwarded-Method, X-Forwarded-Host and X-Forwarded-Proto"
 )
+
+
+Said = Mapping[bytes, Sequence[bytes]]  # values by the name of the field
 
 
 class _Address(NamedTuple):
@@ -51,30 +53,26 @@ def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> Reques
     canonical but for its percent-encoding is taken. Raises `RequestRefused`: for fields that contradict each other, and
     for what the proxy form would refuse too.
     """
-    said = {_read_address(value) for name in _ADDRESSES for value in every(head.headers, name)}
-    targets = {address.target for address in said}
-    if not targets:
+    said: dict[bytes, list[bytes]] = {}
+    for name, value in head.headers:
+        if name in _SAYING:
+            said.setdefault(name, []).append(value)
+    address = _read_address(said)
+    if address is None:
         return None
-    if len(targets) > 1:
-        raise CheckRefused("the fields that name the original address contradict each other")
-    (target,) = targets
-    path, query = split_target(target, encoded_slashes=encoded_slashes, fixed=True)
-    host = _last(head.headers, b"x-forwarded-host") or head.host
-    if not is_host(host.encode("latin-1")):
-        raise CheckRefused("X-Forwarded-Host names a host that is none")
-    if any(not _is_same_host(address, host) for address in said):
-        raise CheckRefused(
-            "X-Original-URL names another host than X-Forwarded-Host (without that: Host): have the front set both"
-        )
-    return msgspec.structs.replace(
-        head,
-        method=_read_method(head.headers),
-        scheme=_read_scheme(head, said),
-        host=host,
+    path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
+    return RequestHead(
+        method=_read_method(said),
+        scheme=_read_scheme(said, address, head.scheme),
+        host=_read_host(said, address, head.host),
         path=path,
         query=query,
-        raw_target=target,
-        websocket=first(head.headers, b"sec-websocket-key") is not None,
+        raw_target=address.target,
+        headers=head.headers,
+        client_address=head.client_address,
+        websocket=b"sec-websocket-key" in said,
+        destination=head.destination,
+        front=head.front,
     )
 
 
@@ -83,7 +81,20 @@ def not_told() -> CheckMisconfigured:
     return CheckMisconfigured(_NOT_TOLD)
 
 
-def _read_address(value: bytes) -> _Address:
+def _read_address(said: Said) -> _Address | None:
+    """Return the one address that is named, with host and scheme where any field has them."""
+    found = {_read_url(value) for name in _ADDRESSES for value in said.get(name, ())}
+    if len(found) < 2:
+        return found.pop() if found else None
+    if len({address.target for address in found}) > 1:
+        raise CheckRefused("the fields that name the original address contradict each other")
+    whole = [address for address in found if address.scheme]
+    if len(whole) > 1:
+        raise CheckRefused("the fields that name the original address contradict each other")
+    return whole[0]
+
+
+def _read_url(value: bytes) -> _Address:
     found = _URL.fullmatch(value)
     if found is None:
         return _Address(value)
@@ -91,32 +102,41 @@ def _read_address(value: bytes) -> _Address:
     return _Address(target, found[1].decode("ascii").lower(), found[2].decode("latin-1").lower())
 
 
-def _is_same_host(address: _Address, host: str) -> bool:
-    scheme = address.scheme
-    return not scheme or without_default_port(scheme, address.host) == without_default_port(scheme, host.lower())
+def _read_host(said: Said, address: _Address, host: str) -> str:
+    """Return the host that was asked for; `host` is that of the check."""
+    named = _last(said, b"x-forwarded-host")
+    if named and named != host:
+        if not is_host(named.encode("latin-1")):
+            raise CheckRefused("X-Forwarded-Host names a host that is none")
+        host = named
+    if address.scheme:
+        plain = without_default_port(address.scheme, host.lower())
+        if without_default_port(address.scheme, address.host) != plain:
+            raise CheckRefused(
+                "X-Original-URL names another host than X-Forwarded-Host (without that: Host): have the front set both"
+            )
+    return host
 
 
-def _read_method(headers: Headers) -> str:
-    said = {value for name in _METHODS for value in every(headers, name)}
-    if len(said) > 1:
+def _read_method(said: Said) -> str:
+    found = {value for name in _METHODS for value in said.get(name, ())}
+    if len(found) > 1:
         raise CheckRefused("X-Forwarded-Method and X-Original-Method contradict each other")
-    if not said:
+    if not found:
         return UNKNOWN_METHOD
-    method = said.pop().decode("latin-1")
+    method = found.pop().decode("latin-1")
     check_method(method)
     return method
 
 
-def _read_scheme(head: RequestHead, said: set[_Address]) -> str:
-    """Return what the visitor's browser spoke. No rule depends on it."""
-    by_url = next((address.scheme for address in said if address.scheme), head.scheme)
-    named = _last(head.headers, b"x-forwarded-proto") or by_url
-    scheme = _SCHEMES.get(named.lower())
-    if scheme is None:
+def _read_scheme(said: Said, address: _Address, scheme: str) -> str:
+    """Return what the visitor's browser spoke; `scheme` is that of the check. No rule depends on it."""
+    named = _SCHEMES.get((_last(said, b"x-forwarded-proto") or address.scheme or scheme).lower())
+    if named is None:
         raise CheckRefused("the front names a scheme that is none")
-    return scheme
+    return named
 
 
-def _last(headers: Headers, name: bytes) -> str:
+def _last(said: Said, name: bytes) -> str:
     """Return the last word of a list, over all fields of that name; "" for none."""
-    return b",".join(every(headers, name)).decode("latin-1").rpartition(",")[2].strip()
+    return said[name][-1].decode("latin-1").rpartition(",")[2].strip() if name in said else ""

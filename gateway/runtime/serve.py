@@ -176,12 +176,9 @@ def build_server(
     lifespan: Literal["on", "off"] = "off",
     boards: Boards | None = None,
     worker: int = 0,
-    checks: tuple[bytes, ...] | None = None,
+    only_checks: bool = False,
 ) -> uvicorn.Server:
-    """Make a server of ours; the caller binds its socket and handles signals.
-
-    `checks`: how the targets of checks begin, whose upgrades are ignored; None for the usual address.
-    """
+    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there."""
     boards = boards or Boards(1)
     limits = settings.limits
     timeouts = Timeouts(
@@ -191,17 +188,16 @@ def build_server(
         keep_alive=limits.keep_alive.total_seconds(),
     )
     guard = ConnectionGuard(
-        limits.connections_per_address,
+        0 if only_checks else limits.connections_per_address,
         TrustedProxies(settings.trusted_proxies),
         board=boards.connections,
         worker=worker,
     )
-    usual = (f"{settings.prefix}/auth".encode(),)
     own = {
         "head_limit": limits.header_bytes,
         "timeouts": timeouts,
         "guard": guard,
-        "checks": usual if checks is None else checks,
+        "checks": (b"/",) if only_checks else (f"{settings.prefix}/auth".encode(),),
     }
     if fast_path is None:
         protocol = type("Protocol", (StrictHttpProtocol,), own)
@@ -226,7 +222,7 @@ def build_server(
 
 def build_check_server(generation: Generation) -> uvicorn.Server:
     """Make the server of the listener for checks."""
-    return build_server(generation.checks, generation.settings, checks=(b"/",))
+    return build_server(generation.checks, generation.settings, only_checks=True)
 
 
 def _settle_memory() -> None:

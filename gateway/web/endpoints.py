@@ -15,7 +15,7 @@ from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
 from gateway.web.kept_post_pages import KeptPostPages
 from gateway.web.reading import head_of
-from gateway.web.responses import Answer, send_answer, text_answer
+from gateway.web.responses import Answer, refuse_websocket, send_answer, text_answer
 from gateway.web.sign_in_pages import SignInPages
 from gateway.web.webhook_page import WebhookPage
 
@@ -39,6 +39,8 @@ class Endpoints:
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._keys = keys
+        self._auth = f"{prefix}/auth"
+        self._forward_auth = forward_auth
         self._pages = answers.pages
         self._readiness = readiness
         table: dict[str, dict[str, Handler]] = {
@@ -67,8 +69,16 @@ class Endpoints:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request under the prefix (ASGI 3)."""
         if scope["type"] == "websocket":
+            await self._answer_handshake(scope, send)
+        else:
+            await self._router(scope, receive, send)
+
+    async def _answer_handshake(self, scope: Any, send: Any) -> None:
+        """Answer what a foreign server took for a WebSocket: a check, by its front's copy of `Upgrade`."""
+        if scope["path"] != self._auth:
             raise NoSuchPage("the gateway has no WebSocket of its own")
-        await self._router(scope, receive, send)
+        answer = await self._forward_auth(Request({**scope, "type": "http", "method": "GET"}))
+        await refuse_websocket(answer, send, scope.get("extensions") or {})
 
     async def livez(self, request: Request) -> Answer:
         """Say that the process serves."""

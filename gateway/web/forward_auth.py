@@ -22,7 +22,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import every, join_cookies
 from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
-from gateway.errors import CheckRefused, RequestRefused
+from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.telemetry.logs import log
@@ -34,6 +34,10 @@ from gateway.web.responses import NO_STORE, Answer, redirect
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
+MOST_SENT_BACK: Final = 8
+"""Times that a session is sent back to a page within `SHORTLY`; browsers follow twenty redirects."""
+SHORTLY: Final = 10.0  # seconds
+MOST_COUNTED: Final = 10_000  # sessions
 
 
 class ForwardAuth:
@@ -64,6 +68,8 @@ class ForwardAuth:
         self._own_cookies = own_cookies
         self._secret = _digest(secret.encode()) if secret is not None else None
         self._warned_at = -SILENCE
+        self._sent_back: dict[str, int] = {}  # how often, by session
+        self._counted_since = 0.0
 
     async def __call__(self, request: Request) -> Answer:
         """Answer on the public listener, where anybody may ask."""
@@ -71,7 +77,7 @@ class ForwardAuth:
         try:
             if self._is_proven(head):
                 return await self._check(head, exchange)
-            original = self._read_original(head) if self._trusts_peer_of(request) else None
+            original = self._of_an_app(self._read_original(head)) if self._trusts_peer_of(request) else None
             return await self._answer_by_status(head, original)
         except RequestRefused as refused:
             return self.refuse(refused, exchange)
@@ -93,7 +99,8 @@ class ForwardAuth:
         """Answer the browser whose request was not let in, and which the front now hands to `start`."""
         verdict = await self._pipeline.decide(original)
         if isinstance(verdict, Passage):
-            # signed in meanwhile, perhaps in another tab
+            # signed in meanwhile, perhaps in another tab; or the store is back
+            self._count(verdict)
             return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
         return await self._pipeline.answer_refusal(verdict, original, request_id)
 
@@ -105,12 +112,26 @@ class ForwardAuth:
         head = head_of(request)
         if not (self._trusts_peer_of(request) or self._is_proven(head)):
             return None
-        return self._read_original(head)
+        return self._of_an_app(self._read_original(head))
+
+    def _count(self, passage: Passage) -> None:
+        """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
+        now = monotonic()
+        if now - self._counted_since > SHORTLY or len(self._sent_back) >= MOST_COUNTED:
+            self._sent_back.clear()
+            self._counted_since = now
+        times = self._sent_back[passage.session_key] = self._sent_back.get(passage.session_key, 0) + 1
+        if not passage.session_key or times > MOST_SENT_BACK:
+            raise CheckMisconfigured(
+                "the front keeps out what the gateway lets in: have it ask where `forward_auth` says, and see its log"
+            )
 
     async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
-        original = self._read_original(head, own=CheckRefused("the path is the gateway's own: no app is to have it"))
+        original = self._read_original(head)
         if original is None:
             raise not_told()
+        if self._of_an_app(original) is None:
+            raise CheckRefused("the path is the gateway's own: no app is to have it")
         exchange.note_original(original)
         verdict = await self._pipeline.decide(original)
         exchange.note(verdict)
@@ -130,20 +151,16 @@ class ForwardAuth:
         verdict = await self._pipeline.decide(original)
         return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(202)
 
-    def _read_original(self, head: RequestHead, own: CheckRefused | None = None) -> RequestHead | None:
-        """Return what is asked about; None where that is not said, and for the gateway's own paths.
-
-        `own` is raised for the latter, if given.
-        """
+    def _read_original(self, head: RequestHead) -> RequestHead | None:
+        """Return what is asked about; None where that is not said."""
         for name, _ in head.headers:
             if self._gate.identity_headers.is_look_alike(name):
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
-        original = read_original(head, encoded_slashes=self._encoded_slashes)
-        if original is None or not self._answers.is_own_path(original.path):
-            return original
-        if own is not None:
-            raise own
-        return None
+        return read_original(head, encoded_slashes=self._encoded_slashes)
+
+    def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
+        """Return what is asked about, unless it is for the gateway itself."""
+        return None if original is None or self._answers.is_own_path(original.path) else original
 
     def _is_proven(self, head: RequestHead) -> bool:
         """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""

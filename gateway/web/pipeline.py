@@ -60,7 +60,7 @@ class Pipeline:
         exchange.note(verdict)
         if isinstance(verdict, Passage):
             return verdict
-        return await self.answer_refusal(verdict, head, exchange.request_id, read_body)
+        return self._answers.share(await self.answer_refusal(verdict, head, exchange.request_id, read_body), head)
 
     def _watch_mount(self, mount: str) -> None:
         """Tell the operator, once, of pages that no request to this app can reach."""
@@ -88,12 +88,11 @@ class Pipeline:
         """Answer a request that may not pass: a preflight, a form to be kept, or whoever has to do something first."""
         match, decision = refusal.match, refusal.decision
         keeps = match is not None and match.route.keep_post and _is_page(decision)
-        answer = (
+        return (
             (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
             or self._answer_preflight(head)
             or await self._say_no(decision, head, request_id)
         )
-        return self._answers.share(answer, head)
 
     async def _say_no(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:

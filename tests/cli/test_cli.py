@@ -80,6 +80,18 @@ def test_check_says_yes(tmp_path: Path) -> None:
     assert found == {"problems": [], "warnings": []}
 
 
+def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path) -> None:
+    text = Path(EXAMPLE).read_text()
+    asking = text[: text.index("upstream:\n")] + "upstream: none\n" + text[text.index("# Where sessions live") :]
+    asking = asking.replace("upstream: backoffice, ", "")
+    (tmp_path / "gateway.yaml").write_text(asking)
+    done = gateway("check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: forward_auth: is off" in done.stderr
+    (tmp_path / "gateway.yaml").write_text(asking.replace("  listen: []", "  listen: 127.0.0.1:8081"))
+    assert "forward_auth" not in gateway("check", cwd=tmp_path).stderr
+
+
 def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("public_url: x\nnonsense: 1\n")
     done = gateway("check", cwd=tmp_path)

@@ -235,3 +235,11 @@ def test_any_display_name_comes_back(name: str) -> None:
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 def test_an_open_id_is_never_touched(open_id: str) -> None:
     assert build("remote-user", person(open_id=open_id))["remote-user"] == open_id
+
+
+def test_a_look_alike_is_any_spelling_but_the_usual_one() -> None:
+    headers = IdentityHeaders(["tiktok"], {"X_Who": "{open_id}"})
+    assert all(
+        map(headers.is_look_alike, [b"x_tiktok_open_id", b"x.tiktok-open-id", b"remote_user", b"x-who", b"x.who"])
+    )
+    assert not any(map(headers.is_look_alike, [b"x-tiktok-open-id", b"x_who", b"x_tiktok", b"accept", b"remote-user"]))

@@ -251,6 +251,9 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
         ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
         ("routes: [{path: /**, methods: [GET]}]\ndrop_headers: [Proxy]", "drop_headers: lacks X-HTTP-Method-Override"),
+        ("forward_auth: {listen: ':8081'}", "forward_auth.listen: is 0.0.0.0:8081: whoever reaches it"),
+        ("forward_auth: {secret: 0123456789abcdef0123456789abcdef}", "forward_auth.secret: stands in the file"),
+        (f"forward_auth: {{secret: {KEY}}}", "secret_keys: has a key that is used for something else too"),
     ],
 )
 def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
@@ -267,6 +270,53 @@ def test_method_overrides_that_are_dropped_are_no_danger(tmp_path: Path) -> None
     for lines in ("", "drop_headers: [x-http-*, X-Method-Override]\n"):
         assert not [each for each in warnings(read(tmp_path, narrowed + lines)) if each.key == "drop_headers"]
     assert not [each for each in warnings(read(tmp_path, MINIMAL + "drop_headers: []\n")) if each.key == "drop_headers"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "lines", "warned"),
+    [
+        ("upstream: none", "", True),
+        ("upstream: none", "forward_auth: {listen: 'unix:/run/checks.sock'}", False),
+        ("upstream: none", 'forward_auth: {secret: "${CHECK}"}', False),
+        ("upstream: none", "upstreams: {a: 'http://a'}", False),
+        ("upstream: http://127.0.0.1:3000", "", False),
+    ],
+)
+def test_who_only_answers_checks_is_told_that_none_is_proven(
+    tmp_path: Path, upstream: str, lines: str, warned: bool
+) -> None:
+    text = MINIMAL.replace("upstream: http://127.0.0.1:3000", upstream) + lines + "\n"
+    found = [str(caution) for caution in warnings(read(tmp_path, text, ENVIRON | {"CHECK": "c" * 32}))]
+    assert any("forward_auth: is off" in caution and "forward_auth.listen" in caution for caution in found) is warned
+
+
+def test_checks_are_asked_on_one_address_or_several(tmp_path: Path) -> None:
+    asked = read(
+        tmp_path, MINIMAL + "forward_auth: {listen: ['127.0.0.1:8081', 'unix:/run/checks.sock']}\n"
+    ).forward_auth
+    assert [str(listen) for listen in asked.listen] == ["127.0.0.1:8081", "unix:/run/checks.sock"]
+    assert [str(listen) for listen in read(tmp_path, MINIMAL).forward_auth.listen] == []
+    environ = ENVIRON | {"GATEWAY__FORWARD_AUTH__LISTEN": "127.0.0.1:8081", "GATEWAY__FORWARD_AUTH__SECRET": "s" * 32}
+    settings = read(tmp_path, MINIMAL, environ)
+    assert [str(listen) for listen in settings.forward_auth.listen] == ["127.0.0.1:8081"]
+    assert "s" * 32 not in repr(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("forward_auth: {secret: hunter2hunter2}", "forward_auth.secret: is shorter than 32 characters"),
+        ("forward_auth: {listen: 8081}", "forward_auth.listen: is no address to listen on"),
+        ("forward_auth: {listen: ['127.0.0.1:8081', x]}", "forward_auth.listen: is no address to listen on"),
+        ("forward_auth: {listen: '0.0.0.0:8080'}", "forward_auth.listen: 0.0.0.0:8080 is `listen`"),
+        ("forward_auth: {header: x}", "forward_auth.header: is not a key"),
+        ("identity: {headers: {X-Gateway-Check: '{open_id}'}}", "identity.headers: has `X-Gateway-Check`"),
+    ],
+)
+def test_forward_auth_that_cannot_be(tmp_path: Path, lines: str, told: str) -> None:
+    found = problems(tmp_path, MINIMAL + lines + "\n")
+    assert told in found[0]
+    assert "hunter2" not in str(found)
 
 
 def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:

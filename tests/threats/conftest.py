@@ -10,7 +10,7 @@ import pytest
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 from tests.harness import WAYS, Running, asgi_form, proxy_form, slow_proxy_form
-from tests.threats.guarded import Guarded, guard_app, guard_upstream
+from tests.threats.guarded import Guarded, guard_app, guard_behind_nginx, guard_upstream
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,14 @@ def under_h11(simulator: RunningSimulator) -> Generator[Guarded]:
         yield guarded
 
 
-def _fresh(request: pytest.FixtureRequest) -> Guarded:
+@pytest.fixture(scope="session")
+def behind_nginx(simulator: RunningSimulator) -> Generator[Guarded]:
+    with guard_behind_nginx(simulator) as guarded:
+        yield guarded
+
+
+def fresh(request: pytest.FixtureRequest) -> Guarded:
+    """Return the guarded gateway that the parameter names, with nothing behind it yet."""
     guarded: Guarded = request.getfixturevalue(request.param)
     guarded.behind.reset()
     return guarded
@@ -109,16 +116,16 @@ def _fresh(request: pytest.FixtureRequest) -> Guarded:
 @pytest.fixture(params=WAYS)
 def proxied(request: pytest.FixtureRequest) -> Guarded:
     """The gateway under its own server, both ways, before a recorder."""
-    return _fresh(request)
+    return fresh(request)
 
 
 @pytest.fixture(params=["under_httptools", "under_h11"])
 def inside(request: pytest.FixtureRequest) -> Guarded:
     """The gateway inside a recording app, under the two parsers of a foreign server."""
-    return _fresh(request)
+    return fresh(request)
 
 
 @pytest.fixture(params=["fast", "slow", "under_httptools", "under_h11"])
 def guarded(request: pytest.FixtureRequest) -> Guarded:
     """Every one of them."""
-    return _fresh(request)
+    return fresh(request)

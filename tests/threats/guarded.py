@@ -10,6 +10,7 @@ from typing import Literal
 from gateway.asgi import protect
 from gateway.simulator import RunningSimulator
 from tests.harness import WAYS, Browser, Running, listener, read_settings, serve_app, url_of
+from tests.nginx import serve_behind_nginx
 from tests.recorder import Recorder, RecordingApp, Seen, record
 from tests.talk import Answer, Talk, ask
 
@@ -21,6 +22,7 @@ class Guarded:
         self.running = running
         self.behind = behind
         self.own_server = own_server
+        self.by_nginx = running.folder is not None
 
     @property
     def recorder(self) -> Recorder:
@@ -76,6 +78,13 @@ class Guarded:
 def guard_upstream(simulator: RunningSimulator, way: str, **changes: str) -> Generator[Guarded]:
     """The gateway before a recorder."""
     with record() as recorder, WAYS[way](simulator, recorder.url, **changes) as running:
+        yield Guarded(running, recorder)
+
+
+@contextlib.contextmanager
+def guard_behind_nginx(simulator: RunningSimulator, **changes: str) -> Generator[Guarded]:
+    """A real nginx with the file that users copy before a recorder, asking the gateway."""
+    with record() as recorder, serve_behind_nginx(simulator, recorder.url, **changes) as running:
         yield Guarded(running, recorder)
 
 

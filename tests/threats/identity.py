@@ -27,6 +27,7 @@ RESERVED = (
     "X-WEBAUTH-USER",
     "X-WEBAUTH-NAME",
     "X-Gateway-Assertion",
+    "X-Gateway-Check",  # and how a front proves itself, which no app is to read
 )
 _NORMAL = frozenset(name.lower() for name in RESERVED)
 

@@ -432,6 +432,10 @@ def test_the_middleware_takes_the_secret_too(simulator: RunningSimulator) -> Non
         front = Front(running, running.url, {"X-Gateway-Check": SECRET}, sign_in(running.url))
         assert TOKEN in front.ask().headers
         assert TOKEN not in Front(running, running.url, {}, front.cookie).ask().headers
+        # a server that is not ours takes it for a WebSocket
+        assert TOKEN in front.ask(more=HANDSHAKE).headers
+        assert front.status(more=HANDSHAKE, cookie="") == 401
+        assert front.status(more=HANDSHAKE | {"Origin": "https://evil.example"}) == 403
 
 
 # What a front hands to `start`
@@ -461,7 +465,9 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
         return httpx.get(running.url + "/oauth2/start", headers=raw, trust_env=False)
 
     assert start("/private/x", **NAVIGATION).headers["location"].startswith(running.simulator.authorize_url)
-    assert start("/private/x", accept="application/json").status_code == 401
+    problem = start("/private/x", accept="application/json", origin="https://other.example")
+    assert problem.status_code == 401
+    assert problem.headers.get_list("access-control-allow-origin") == ["https://other.example"]
     # where it is not known whether a redirect would lose a form, a person is shown the button
     page = start("/private/x", None, **NAVIGATION)
     assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
@@ -473,3 +479,49 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
     assert start("/private/x", Cookie=cookie, X_TikTok_Open_Id="evil").status_code == 403
     assert start("/a?\xe4").status_code == 400
     assert start("/a//b").status_code == 400
+
+
+def test_a_browser_that_a_front_keeps_out_all_the_same_does_not_go_round_and_round(
+    running: Running, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.web.forward_auth.SHORTLY", 3600.0)
+
+    def start(uri: str, cookie: str) -> int:
+        fields = {"X-Forwarded-Uri": uri, "X-Forwarded-Method": "GET", "Cookie": cookie, **NAVIGATION}
+        return httpx.get(running.url + "/oauth2/start", headers=fields, trust_env=False).status_code
+
+    somebody, another = sign_in(running.url), sign_in(running.url)
+    # whoever has signed in in another tab meanwhile is sent back, but not for ever
+    statuses = [start("/private/x", somebody) for _ in range(20)]
+    assert (statuses[0], statuses[-1]) == (302, 403)
+    assert statuses == sorted(statuses)
+    assert start("/private/x", another) == 302
+    assert start("/public/x", "") == 403
+    assert "check_misconfigured" in {line.get("error") for line in tuple(lines)}
+
+
+def test_the_listener_takes_as_many_connections_as_its_front_makes(simulator: RunningSimulator) -> None:
+    with (
+        WAYS["fast"](
+            simulator, "none", forward_auth__listen="127.0.0.1:0", limits__connections_per_address="3"
+        ) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = [stack.enter_context(httpx.Client(trust_env=False)) for _ in range(9)]
+        assert {client.get(running.checks + "/oauth2/livez").status_code for client in clients} == {200}
+
+
+def test_the_operator_hears_of_a_front_that_proves_nothing(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    with unproven(simulator, "fast") as front:
+        monkeypatch.setattr(
+            "gateway.web.forward_auth.log.warning", lambda event, **more: heard.append(event + str(more))
+        )
+        front.ask(None)
+        assert heard == []  # that may be anybody
+        for _ in range(3):
+            front.ask("/private/x")
+    assert len(heard) == 1
+    assert "forward_auth.listen" in heard[0]
