@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies
@@ -22,6 +24,8 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        own_host=urlsplit(settings.public_url).netloc.encode(),
+        probes=frozenset(f"{settings.prefix}/{name}".encode() for name in ("livez", "readyz")),
     )
 
 

@@ -1,7 +1,8 @@
 """The client connections of a process: how many an address may have, and who looks at the clock for them.
 
-The counts stand on a board that the workers of this host share, each address in the slot that its hash names. Two
-addresses in one slot count as one; with thousands of slots and a limit in the hundreds that harms nobody.
+The counts stand on a board that the workers of this host share, each address (with IPv6, each /64) in the slot that its
+hash names. Two addresses in one slot count as one; with thousands of slots and a limit in the hundreds that harms
+nobody.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from gateway.core.forwarded import TrustedProxies
+from gateway.core.forwarded import TrustedProxies, find_network
 from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 
@@ -52,7 +53,7 @@ class ConnectionGuard:
         """Note a connection; False when its address has too many. Proxies that are trusted speak for many clients."""
         slot = -1
         if self._limit and address and not self._trusted.trusts(address):
-            slot = hash(address) % SLOTS
+            slot = hash(find_network(address)) % SLOTS
             if self._board.total(slot) >= self._limit:
                 self._warn(address)
                 return False

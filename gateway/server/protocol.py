@@ -25,6 +25,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.core.forwarded import unmap
 from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
 from gateway.server.connections import ConnectionGuard
@@ -87,6 +88,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Begin, unless the address has too many connections already."""
         super().connection_made(transport)
         self.flow = Flow(transport, self._go_on_soon)
+        if self.client is not None:
+            self.client = unmap(self.client[0]), self.client[1]
         self._since = self.loop.time()
         if not self.guard.admit(self, self.client[0] if self.client else None):
             transport.abort()

@@ -49,6 +49,7 @@ class Exchange:
     session = ""
     client_address = ""
     error: GatewayError | None = None
+    client_left = False  # it hung up before it was answered in full
 
     def __init__(self) -> None:
         self.began_at = time.perf_counter()
@@ -66,7 +67,7 @@ class Exchange:
         self.route = match.index if match is not None else -1
 
     def watch(self, send: Send) -> Send:
-        """Return a `send` that notes the status of what passes."""
+        """Return a `send` that notes the status of what passes, and whether anybody is left to take it."""
 
         async def watched(message: Message) -> None:
             kind = message["type"]
@@ -74,7 +75,11 @@ class Exchange:
                 self.status = message["status"]
             elif kind == "websocket.accept":
                 self.status = 101
-            await send(message)
+            try:
+                await send(message)
+            except OSError:  # what servers raise when the client has hung up (ASGI 2.4)
+                self.client_left = True
+                raise
 
         return watched
 

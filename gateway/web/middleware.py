@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -52,10 +53,13 @@ class GatewayMiddleware:
             head = self._reader.read(scope)
             await self._answer(head, exchange, scope, receive, send)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
+            if exchange.client_left:
+                return  # whatever became of that, there is nobody to tell
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
-            await _send(answer, send, scope)
+            with contextlib.suppress(OSError):
+                await _send(answer, send, scope)
         finally:
             exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
 
