@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -48,6 +49,7 @@ def unmap(address: str) -> str:
     return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 
+@lru_cache(maxsize=_MEMO_SIZE)
 def find_network(address: str) -> str:
     """Return whom an address counts for: itself, or its /64 with IPv6, which one customer has whole (RFC 6177 §2)."""
     try:

@@ -230,6 +230,7 @@ def build_server(
     timeouts = Timeouts(
         head=limits.head_timeout.total_seconds(),
         body=limits.body_timeout.total_seconds(),
+        body_rate=limits.body_rate or 0,
         send=limits.send_timeout.total_seconds(),
         keep_alive=limits.keep_alive.total_seconds(),
     )

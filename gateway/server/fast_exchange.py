@@ -77,6 +77,11 @@ class FastExchange(Exchange):
         return self.status != 0
 
     @property
+    def holder(self) -> str:
+        """Whose request it is."""
+        return self.known.sender.origin.network
+
+    @property
     def body_left(self) -> int:
         """How many bytes of a counted request body are still to come; -1 when it is not counted."""
         return self._body.left if self._body is not None else -1
@@ -146,7 +151,7 @@ class FastExchange(Exchange):
     def go(self, permit: Permit) -> None:
         """Let a request in that has no body, and send it."""
         self.enter(permit)
-        connection = permit.lane.pool.take_idle()
+        connection = permit.lane.pool.take_idle(self.known.sender.origin.network)
         if connection is not None:
             self.start(connection)
         else:
@@ -186,8 +191,8 @@ class FastExchange(Exchange):
         if self._connection is not None:
             if self._body is not None:
                 self._connection.write(self._body.take(), last=self._body.complete)
-        elif self._permit is not None and not self._is_waiting():
-            connection = self._permit.lane.pool.take_idle()
+        elif self._permit is not None and not self._is_waiting() and (self._body is None or self._body.may_go):
+            connection = self._permit.lane.pool.take_idle(self.holder)
             if connection is not None:
                 self.start(connection)
             else:
@@ -201,7 +206,7 @@ class FastExchange(Exchange):
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
-        self.start(await self._permit.lane.pool.acquire(fresh=fresh))
+        self.start(await self._permit.lane.pool.acquire(self.holder, fresh=fresh))
 
     def start(self, connection: Connection) -> None:
         """Send the request on a connection."""

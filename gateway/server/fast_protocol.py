@@ -79,7 +79,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         exchange = self._exchange
         if exchange is None or exchange.done:  # the connection is about to end
             return
-        self._since = self.loop.time()
+        self._note_body(len(data))
         left = exchange.body_left
         if len(data) < left:
             exchange.take_body(data, last=False)

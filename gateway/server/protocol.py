@@ -28,7 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.core.forwarded import unmap
 from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
-from gateway.server.connections import ConnectionGuard
+from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
 from gateway.server.strictness import Refused, asks_for_websocket, check_head
 from gateway.web.scope import TARGET_KEY
@@ -51,6 +51,7 @@ class Timeouts(msgspec.Struct, frozen=True):
 
     head: float = 10.0
     body: float = 30.0  # between two pieces
+    body_rate: float = 0.0  # bytes a second of a body that takes longer than that; 0: any number
     send: float = 60.0  # without taking anything of what waits for it
     keep_alive: float = 75.0
 
@@ -74,6 +75,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._progress = False  # whether some body came with the bytes fed last
         self._to_websocket = False  # the request in hand asks for a WebSocket
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
+        self._came = 0  # bytes of it
+        self._body_since = 0.0  # when it began, what we made it wait left out
         self._served = False  # whether there has been a request
         self._since = 0.0  # when the head under way began, the body went on, or the last answer ended
         self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
@@ -104,8 +107,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._waiting += data  # in spite of the pause; once, at most
         else:
             if self._phase == BODY:
-                self._since = self.loop.time()
+                self._note_body(len(data))
             self._parse(data)
+
+    def _note_body(self, size: int) -> None:
+        """Note that some of a request body has come."""
+        self._since = self.loop.time()
+        self._came += size
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser up to where the request in hand ends; what is behind it waits."""
@@ -265,7 +273,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _complete_head(self) -> None:
         """Note that a head is complete. Raises `Refused` for one that could be read in two ways."""
         self._phase = BODY
-        self._barren = 0
+        self._barren = self._came = 0
+        self._body_since = self._since
         self._served = True
         parser, end_of = self.parser, self._end_of
         version = parser.get_http_version()
@@ -356,13 +365,20 @@ class StrictHttpProtocol(HttpToolsProtocol):
             if now > self._linger_until:
                 self.transport.close()
         elif self._phase == BODY:
-            if waited > timeouts.body and not self.flow.read_paused:
+            if self.flow.read_paused:
+                self._body_since += TICK  # it is us who are slow
+            elif waited > timeouts.body or self._is_too_slow(now):
                 self._give_up_body()
         elif self._phase == HEAD:
             if waited > timeouts.head:
                 self._refuse(b"408 Request Timeout", b"The request headers took too long.")
         elif self._is_free() and waited > (timeouts.keep_alive if self._served else timeouts.head):
             self.transport.close()
+
+    def _is_too_slow(self, now: float) -> bool:
+        """Whether a body comes at less than the least rate, once it has taken the time of a pause."""
+        rate = self.timeouts.body_rate
+        return rate > 0 and now - self._body_since > self.timeouts.body + self._came / rate
 
     def _give_up_body(self) -> None:
         self._drop()

@@ -217,6 +217,8 @@ class LimitsSettings(Part):
     """Longest time in which the request headers must be complete, from the first byte or from connecting."""
     body_timeout: Duration = timedelta(seconds=30)
     """Longest pause within a request body."""
+    body_rate: OptionalSize = 512
+    """Least bytes a second of a request body that takes longer than body_timeout; none for no limit."""
     send_timeout: Duration = timedelta(seconds=60)
     """Longest time in which a client may take nothing of an answer that is waiting for it."""
     keep_alive: Duration = timedelta(seconds=75)
