@@ -237,6 +237,7 @@ def build_server(
     guard = ConnectionGuard(
         limits.connections_per_address,
         TrustedProxies(settings.trusted_proxies),
+        most_waiting=limits.waiting_per_address or 0,
         board=boards.connections,
         worker=worker,
     )

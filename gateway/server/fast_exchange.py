@@ -198,7 +198,7 @@ class FastExchange(Exchange):
             else:
                 self._run(self._connect(fresh=False))
         elif self._body is not None and self._body.is_much:
-            self._client.hold()
+            self._client.hold(self._body.size)
 
     def _is_waiting(self) -> bool:
         """Whether the gate, or a connection, is being waited for."""
@@ -320,7 +320,8 @@ class FastExchange(Exchange):
 
     def on_full(self) -> None:
         """The upstream is slow to take the body."""
-        self._client.hold()
+        if self._connection is not None:
+            self._client.hold(self._connection.unsent)
 
     def on_drained(self) -> None:
         """It takes more."""

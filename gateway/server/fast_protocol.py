@@ -201,12 +201,15 @@ class FastHttpProtocol(StrictHttpProtocol):
             type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
         return self._dated[1]
 
-    def hold(self) -> None:
-        """Take no more of the request body for now."""
+    def hold(self, waiting: int = 0) -> None:
+        """Take no more of the request body for now: so many bytes of it wait for the upstream."""
         self.flow.pause_reading()
+        self._note_waiting(body=waiting)
 
     def release(self) -> None:
         """Take more of it; of the next request only when the client has taken the last answer."""
+        if self._waits:
+            self._note_waiting(body=0)
         if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
@@ -224,7 +227,7 @@ class FastHttpProtocol(StrictHttpProtocol):
             flow = self.flow
             if flow.write_paused:
                 self.hold()
-            elif flow.read_paused:
+            elif flow.read_paused or self._waits:
                 self.release()
             if self._waiting:
                 self._go_on_soon()

@@ -30,6 +30,7 @@ from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
 from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
+from gateway.server.presence import has_left
 from gateway.server.strictness import Refused, asks_for_websocket, check_head
 from gateway.web.scope import TARGET_KEY
 
@@ -70,6 +71,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._phase = REST
         self._end_of = MessageEnd()
         self._waiting = b""  # what was read and waits to be parsed
+        self._waits: dict[str, int] = {}  # bytes that wait, by what they are
         self._chunked = False  # whether the body under way is
         self._barren = 0  # bytes of it that brought nothing, or of empty lines before a request
         self._progress = False  # whether some body came with the bytes fed last
@@ -205,6 +207,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Keep what is behind the request in hand, and read no more."""
         self._waiting = data
         self.flow.fill()
+        self._note_waiting(unread=len(data))
         if not self.flow.read_paused and (self._phase != REST or self._may_begin()):
             self._go_on_soon()
 
@@ -221,7 +224,18 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if waiting:
             self._parse(waiting)
         if not self._waiting:
+            if self._waits:
+                self._note_waiting(unread=0)
             self.flow.empty()
+
+    def _note_waiting(self, **sizes: int) -> None:
+        """Note what waits here, by what it is; end the connection if all that of its address is too much."""
+        self._waits |= sizes
+        total = sum(self._waits.values())
+        if not total:
+            self._waits.clear()
+        if not self.guard.note_waiting(self, total):
+            self.transport.abort()
 
     def _renew_parser(self) -> None:
         """Take a new parser: the old one waits for what will not come."""
@@ -243,10 +257,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
+        self._note_waiting(unsent=self._unsent)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
+        self._note_waiting(unsent=0)
         if self._waiting:
             self._go_on_soon()
 
@@ -329,6 +345,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Pass some of a request body on."""
         self._progress = True
         super().on_body(body)
+        if self.flow.read_paused and self.cycle is not None:  # the app is slow, or whom it hands the body to
+            self._note_waiting(body=len(self.cycle.body))
 
     def on_message_complete(self) -> None:
         """Tell that a request is complete."""
@@ -347,6 +365,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, or take the one that waits already."""
         self.server_state.total_requests += 1
+        if self._waits:
+            self._note_waiting(body=0)
         self._since = self.loop.time()
         self.flow.resume_reading()
         if self._waiting:
@@ -361,6 +381,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         timeouts, waited = self.timeouts, now - self._since
         if self.flow.write_paused or self.transport.is_closing():
             self._check_reader(now)
+        elif self._waiting and has_left(self.transport):  # which a connection that is not read from does not tell
+            self.transport.abort()
         elif self._linger_until:
             if now > self._linger_until:
                 self.transport.close()

@@ -31,6 +31,11 @@ class RequestBody:
         return self._framing.left if self._framing.left is not None else -1
 
     @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return len(self._kept)
+
+    @property
     def is_much(self) -> bool:
         """Whether so much is kept that the client should wait."""
         return len(self._kept) > HIGH_WATER

@@ -94,6 +94,11 @@ class Connection(asyncio.Protocol):
         return self._sink.holder if self._sink is not None else ""
 
     @property
+    def unsent(self) -> int:
+        """How many bytes the upstream has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    @property
     def answered(self) -> bool:
         """Whether anything of an answer has arrived in this exchange, be it a 100."""
         return not self._unread
