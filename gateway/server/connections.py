@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Final, Protocol
 
 from gateway.core.forwarded import TrustedProxies, find_network
+from gateway.server.memory import Tide
 from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 
@@ -58,6 +59,7 @@ class ConnectionGuard:
         self._slots: dict[Connection, int] = {}  # -1: not counted
         self._waiting: dict[Connection, int] = {}  # bytes, where there are any
         self._waiting_of: Counter[int] = Counter()  # all of a slot
+        self._tide = Tide()
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -SILENCE
 
@@ -113,6 +115,7 @@ class ConnectionGuard:
         now = loop.time()
         for connection in tuple(self._slots):
             connection.check(now)
+        self._tide.look(len(self._slots), self._waiting_of.total())
 
     def _warn(self, event: str, limit: str, client: str = "") -> None:
         now = asyncio.get_running_loop().time()

@@ -38,14 +38,14 @@ def test_any_address_of_ipv6_takes_ipv4_too(workers: int) -> None:
 def test_one_address_is_that_address_alone() -> None:
     with bind(Listen(host="::1", port=0), "listen") as bound:
         assert not reaches("127.0.0.1", bound.getsockname()[1])
-    with bind(Listen(host="0.0.0.0", port=0), "listen") as bound:  # noqa: S104 -- for a moment
+    with bind(Listen(host="0.0.0.0", port=0), "listen") as bound:
         assert not reaches("::1", bound.getsockname()[1])
 
 
 def test_a_live_unix_socket_is_nobody_elses(tmp_path: Path) -> None:
     listen = Listen(unix_path=str(tmp_path / "s"))
     with bind(listen, "listen") as bound:
-        with pytest.raises(StartError, match="listen: cannot listen on unix:.*in use"):
+        with pytest.raises(StartError, match=r"listen: cannot listen on unix:.*in use"):
             bind(listen, "listen")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(listen.unix_path)  # it is still the first one's

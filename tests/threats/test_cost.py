@@ -12,6 +12,8 @@ import os
 import resource
 import selectors
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -57,25 +59,36 @@ def same(sent: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: iter([sent] * CONNECTIONS)
 
 
+def uploading(target: bytes, fields: bytes = b"") -> bytes:
+    return compose(target, HOST + fields + b"Content-Length: 99999999\r\n", method=b"POST")
+
+
+PLAIN = compose(b"/public/x", HOST)
+BEGUN = b"GET /public/x HTTP/1.1\r\n" + HOST
+MANY_FIELDS = compose(b"/public/x", HOST + b"".join(b"X%d:\r\n" % number for number in range(90)))
+PIECE = b"x" * 9999
+FRAME = frame(BINARY, PIECE, masked=True)
+EXPECTING = b"Expect: 100-continue\r\n"
+
 FLOODS: dict[str, Callable[[], Iterator[bytes]]] = {
-    "pipelined behind an unfinished request": same(repeat(HOLD, compose(b"/public/x", HOST))),
-    "pipelined, and no answer read": same(repeat(b"", compose(b"/public/x", HOST))),
+    "pipelined behind an unfinished request": same(repeat(HOLD, PLAIN)),
+    "pipelined, and no answer read": same(repeat(b"", PLAIN)),
     "pipelined to our own pages": same(repeat(b"", compose(b"/oauth2/livez", HOST))),
-    "heads without end": same(repeat(b"GET /public/x HTTP/1.1\r\n" + HOST, b"X-A: " + b"a" * 200 + b"\r\n")),
-    "one field without end": same(repeat(b"GET /public/x HTTP/1.1\r\n" + HOST + b"X-A: ", b"a" * 1000)),
-    "heads of many fields": same(repeat(b"", compose(b"/public/x", HOST + b"".join(b"X%d:\r\n" % n for n in range(90))))),
+    "heads without end": same(repeat(BEGUN, b"X-A: " + b"a" * 200 + b"\r\n")),
+    "one field without end": same(repeat(BEGUN + b"X-A: ", b"a" * 1000)),
+    "heads of many fields": same(repeat(b"", MANY_FIELDS)),
     "paths as long as may be": long_paths,
-    "bodies that nobody takes": same(repeat(compose(b"/public/hold", HOST + b"Content-Length: 99999999\r\n", method=b"POST"), b"x" * 9999)),
+    "bodies that nobody takes": same(repeat(uploading(b"/public/hold"), PIECE)),
     "bodies in the smallest chunks": same(repeat(compose(b"/public/hold", CHUNKED, method=b"POST"), b"1\r\nx\r\n")),
-    "bodies of requests that are refused": same(repeat(compose(b"/private/x", HOST + b"Content-Length: 99999999\r\n", method=b"POST"), b"x" * 9999)),
-    "bodies that an own page does not take": same(repeat(compose(b"/oauth2/webhook", HOST + b"Content-Length: 99999999\r\n", method=b"POST"), b"x" * 9999)),
-    "bodies on the ASGI way": same(repeat(compose(b"/public/hold", HOST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n", method=b"POST"), b"x" * 9999)),
-    "frames that nobody takes": same(repeat(SOCKET, frame(BINARY, b"x" * 9999, masked=True))),
-    "frames behind an unfinished request": same(repeat(HOLD + SOCKET, frame(BINARY, b"x" * 9999, masked=True))),
+    "bodies of requests that are refused": same(repeat(uploading(b"/private/x"), PIECE)),
+    "bodies that an own page does not take": same(repeat(uploading(b"/oauth2/webhook"), PIECE)),
+    "bodies on the ASGI way": same(repeat(uploading(b"/public/hold", EXPECTING), PIECE)),
+    "frames that nobody takes": same(repeat(SOCKET, FRAME)),
+    "frames behind an unfinished request": same(repeat(HOLD + SOCKET, FRAME)),
     "answers that nobody reads": same(compose(b"/public/large")),
     "answers of the ASGI way that nobody reads": same(compose(b"/public/large").replace(b"1.1", b"1.0")),
     "messages that nobody reads": same(compose(b"/public/flood", ASKING)),
-}  # fmt: skip
+}
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,8 +101,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if path == b"large":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n")
             if path in (b"hold", b"socket"):
-                while not writer.is_closing():
-                    await asyncio.sleep(0.2)
+                await asyncio.Event().wait()
             while path in (b"large", b"flood"):
                 writer.write(frame(BINARY, b"x" * 9999) if path == b"flood" else b"x" * 10_000)
                 await writer.drain()
@@ -104,9 +116,36 @@ def run_upstream() -> Generator[str]:
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024, limit=16 * 1024))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    yield "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    asyncio.run_coroutine_threadsafe(_end_all(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    loop.close()
+
+
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks or [asyncio.ensure_future(asyncio.sleep(0))])
+
+
+ASKING_ON = """
+import http.client, select, sys, time, urllib.parse
+parts, answers, silent, slowest = urllib.parse.urlsplit(sys.argv[1]), 0, 0, 0.0
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    try:
+        connection.request("GET", parts.path)
+        answers += connection.getresponse().status == 200
+    except OSError:
+        silent += 1
+    connection.close()
+    slowest = max(slowest, time.monotonic() - began)
+print(answers, silent, slowest)
+"""
+"""Another visitor, in a process of its own: how many answers there were, how many not, and the slowest in seconds."""
 
 
 @dataclass
@@ -132,25 +171,18 @@ class Watch:
             while not done.wait(0.02):
                 self.most = max(self.most, self.resident())
 
-        def ask() -> None:
-            with httpx.Client(trust_env=False, timeout=20) as client:
-                while not done.wait(0.05):
-                    began = time.monotonic()
-                    try:
-                        self.answers += client.get(self.running.url + "/oauth2/livez").status_code == 200
-                    except httpx.HTTPError:
-                        self.silent += 1
-                    self.slowest = max(self.slowest, time.monotonic() - began)
-
-        threads = [threading.Thread(target=look), threading.Thread(target=ask)]
-        for thread in threads:
-            thread.start()
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        words = [sys.executable, "-c", ASKING_ON, self.running.url + "/oauth2/livez"]
+        visitor = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             yield
         finally:
+            told, _ = visitor.communicate("", timeout=60)
             done.set()
-            for thread in threads:
-                thread.join()
+            watcher.join()
+        answers, silent, slowest = told.split()
+        self.answers, self.silent, self.slowest = int(answers), int(silent), float(slowest)
 
 
 def flood(address: tuple[str, int], payloads: Iterator[bytes]) -> int:
