@@ -42,7 +42,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         known, self._known = self._known, None
         if known is not None and data.endswith(known.block) and self._take_known(known, data):
             return
-        if self._ending or self._waiting:
+        if self._ending or self._waiting or self._dropping:
             super().data_received(data)
         elif self._straight:
             self._take_straight(data)
@@ -255,6 +255,10 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _is_free(self) -> bool:
         return self._exchange is None and super()._is_free()
+
+    def _last_of_connection(self) -> None:
+        self._keep_alive = False
+        super()._last_of_connection()
 
     def _drop(self) -> None:
         exchange, self._exchange = self._exchange, None

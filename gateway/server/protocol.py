@@ -30,7 +30,6 @@ from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
 from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
-from gateway.server.presence import has_left
 from gateway.server.strictness import Refused, asks_for_websocket, check_head
 from gateway.web.scope import TARGET_KEY
 
@@ -45,6 +44,10 @@ SLACK: Final = 16 * 1024
 LINGER: Final = 5.0
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """Seconds for, and bytes of, what a client still sends after it was answered: read and dropped, so that it reads on."""
+
+
+PATIENCE: Final = 2.0
+"""Seconds for which what is pipelined behind an unfinished request is kept."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -71,6 +74,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._phase = REST
         self._end_of = MessageEnd()
         self._waiting = b""  # what was read and waits to be parsed
+        self._waiting_since = 0.0
         self._waits: dict[str, int] = {}  # bytes that wait, by what they are
         self._chunked = False  # whether the body under way is
         self._barren = 0  # bytes of it that brought nothing, or of empty lines before a request
@@ -84,7 +88,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
         self._unsent_since = 0.0
         self._ending = False  # the connection ends, whatever else comes
-        self._linger_until = 0.0  # and when, at the latest; 0: not yet
+        self._dropping = False  # nothing more of it is a request
+        self._linger_until = 0.0  # when it ends, at the latest; 0: not yet
         self._linger_left = LINGER_BYTES
 
     # The event loop's side
@@ -101,7 +106,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless something waits before it, or nobody wants it any more."""
-        if self._ending:
+        if self._ending or self._dropping:
             self._linger_left -= len(data)
             if self._linger_left < 0:
                 self.transport.close()
@@ -206,6 +211,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _keep(self, data: bytes) -> None:
         """Keep what is behind the request in hand, and read no more."""
         self._waiting = data
+        self._waiting_since = self.loop.time()
         self.flow.fill()
         self._note_waiting(unread=len(data))
         if not self.flow.read_paused and (self._phase != REST or self._may_begin()):
@@ -235,6 +241,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if not total:
             self._waits.clear()
         if not self.guard.note_waiting(self, total):
+            self._waiting = b""  # now: many a connection may be read from before the event loop ends this one
             self.transport.abort()
 
     def _renew_parser(self) -> None:
@@ -381,8 +388,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         timeouts, waited = self.timeouts, now - self._since
         if self.flow.write_paused or self.transport.is_closing():
             self._check_reader(now)
-        elif self._waiting and has_left(self.transport):  # which a connection that is not read from does not tell
-            self.transport.abort()
+        elif self._waiting and self._phase == REST and not self._is_free():
+            if now - self._waiting_since > PATIENCE:
+                self._take_no_more()
         elif self._linger_until:
             if now > self._linger_until:
                 self.transport.close()
@@ -396,6 +404,23 @@ class StrictHttpProtocol(HttpToolsProtocol):
                 self._refuse(b"408 Request Timeout", b"The request headers took too long.")
         elif self._is_free() and waited > (timeouts.keep_alive if self._served else timeouts.head):
             self.transport.close()
+
+    def _take_no_more(self) -> None:
+        """Drop what is pipelined behind a request that takes long, and end the connection with its answer.
+
+        A connection that is not read from does not tell that its client has left. Who pipelines asks anew for what is
+        not answered (RFC 9112 §9.3.2).
+        """
+        self._dropping = True
+        self._waiting = b""
+        self._note_waiting(unread=0)
+        self._last_of_connection()
+        self.flow.empty()
+
+    def _last_of_connection(self) -> None:
+        """Have the connection end with the answer in hand."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _is_too_slow(self, now: float) -> bool:
         """Whether a body comes at less than the least rate, once it has taken the time of a pause."""
@@ -456,7 +481,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         Where the client is still sending, what it sends is dropped for a while: to close on it at once is a reset,
         which takes the answer away before it was read (RFC 9112 §9.6).
         """
-        at_rest = self._phase == REST and not self._waiting
+        at_rest = self._phase == REST and not (self._waiting or self._dropping)
         self._ending = True
         self._waiting = b""
         if at_rest or self.transport.is_closing():

@@ -93,7 +93,7 @@ FLOODS: dict[str, Callable[[], Iterator[bytes]]] = {
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer /public/x; hold, or say without end, what the other paths name."""
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
         while head := await reader.readuntil(b"\r\n\r\n"):
             path = head.split(b" ")[1].removeprefix(b"/public/")
             if path in (b"socket", b"flood"):
@@ -143,6 +143,9 @@ while not select.select([sys.stdin], [], [], 0.05)[0]:
         silent += 1
     connection.close()
     slowest = max(slowest, time.monotonic() - began)
+    if answers == 1:
+        print("ready", flush=True)
+        answers, slowest = 2, 0.0
 print(answers, silent, slowest)
 """
 """Another visitor, in a process of its own: how many answers there were, how many not, and the slowest in seconds."""
@@ -175,6 +178,8 @@ class Watch:
         watcher.start()
         words = [sys.executable, "-c", ASKING_ON, self.running.url + "/oauth2/livez"]
         visitor = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert visitor.stdout is not None
+        assert visitor.stdout.readline() == "ready\n"
         try:
             yield
         finally:
@@ -206,7 +211,7 @@ def flood(address: tuple[str, int], payloads: Iterator[bytes]) -> int:
                 selector.unregister(key.fileobj)
             else:
                 selector.modify(key.fileobj, selectors.EVENT_WRITE, key.data[count:])
-    time.sleep(1)
+    time.sleep(STUCK)  # in which answers come, and pile up
     for connection in connections:
         connection.close()
     selector.close()
@@ -244,5 +249,5 @@ def test_a_flood_costs_no_more_than_the_bound_and_leaves_nothing(
         print("\n" + told)
     assert grown < ALLOWED, told
     assert left < ALLOWED // 4, told
-    assert watch.answers, told
+    assert watch.answers > 2, told
     assert not watch.silent, told
