@@ -203,6 +203,8 @@ def _serve_generation(
     server = build_server(Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
     if fast_path is None:  # a foreign server would bring its own WebSockets
         server.config.ws = "websockets-sansio"
+        server.config.ws_per_message_deflate = False
+        server.config.ws_ping_interval = None
     if not generation.settings.forward_auth.listen:
         with serve_in_thread(server, bound):
             yield Running(url_of(bound), generation.settings, simulator, generation)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -53,6 +54,12 @@ class Origin(msgspec.Struct, frozen=True):
     host: str
 
 
+def unmap(address: str) -> str:
+    """Return an IPv4 address as itself, where a socket of both families tells it as `::ffff:…` (RFC 4291 §2.5.5.2)."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
+
+
+@lru_cache(maxsize=_MEMO_SIZE)
 def find_network(address: str) -> str:
     """Return whom an address counts for: itself, or its /64 with IPv6, which one customer has whole (RFC 6177 §2)."""
     try:

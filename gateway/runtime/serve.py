@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -65,6 +66,9 @@ def run(settings: Settings, workers: int = 1) -> None:
             [stack.enter_context(each) for each in bind_many(listen, "forward_auth.listen", workers)]
             for listen in settings.forward_auth.listen
         ]
+        for each in (settings.listen, settings.admin.listen, *settings.forward_auth.listen):
+            if each is not None and each.unix_path:
+                stack.callback(_remove_socket, Path(each.unix_path), os.stat(each.unix_path).st_ino)
 
         def work(number: int) -> None:
             parent = os.getppid() if workers > 1 else None
@@ -132,7 +136,7 @@ def bind_many(listen: Listen, key: str, number: int) -> list[socket.socket]:
     # it was free: bound without SO_REUSEPORT, with which another gateway would share it unnoticed
     address, family = first.getsockname()[:2], first.family
     first.close()
-    return [socket.create_server(address, family=family, backlog=2048, reuse_port=True) for _ in range(number)]
+    return [_open_tcp(address, family, reuse_port=True) for _ in range(number)]
 
 
 def bind(listen: Listen, key: str) -> socket.socket:
@@ -150,13 +154,21 @@ def _bind_tcp(listen: Listen) -> socket.socket:
     family, *_, address = socket.getaddrinfo(
         listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(address[:2], family=family, backlog=2048)
+    return _open_tcp(address[:2], family)
+
+
+def _open_tcp(address: tuple[Any, ...], family: int, *, reuse_port: bool = False) -> socket.socket:
+    """Open a listening socket; `[::]` takes both families, as everywhere but in the C library's defaults."""
+    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address, family=family, backlog=2048, reuse_port=reuse_port, dualstack_ipv6=both)
 
 
 def _bind_unix(path: Path) -> socket.socket:
     # a socket left behind by a process that died is in the way; anything else at that path is not ours to remove
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):
+            if _is_answered(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -166,6 +178,26 @@ def _bind_unix(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether somebody listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except (TimeoutError, BlockingIOError):  # too busy to answer, so there
+            return True
+    return True
+
+
+def _remove_socket(path: Path, inode: int) -> None:
+    """Remove a socket of ours, unless another has taken its place."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_ino == inode:
+            path.unlink()
 
 
 def build_server(
@@ -184,12 +216,14 @@ def build_server(
     timeouts = Timeouts(
         head=limits.head_timeout.total_seconds(),
         body=limits.body_timeout.total_seconds(),
+        body_rate=limits.body_rate or 0,
         send=limits.send_timeout.total_seconds(),
         keep_alive=limits.keep_alive.total_seconds(),
     )
     guard = ConnectionGuard(
         0 if only_checks else limits.connections_per_address,
         TrustedProxies(settings.trusted_proxies),
+        most_waiting=0 if only_checks else limits.waiting_per_address or 0,
         board=boards.connections,
         worker=worker,
     )

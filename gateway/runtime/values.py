@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies, without_default_port
@@ -25,6 +27,8 @@ def build_reader(settings: Settings) -> HeadReader:
         ),
         FieldNames(settings.drop_headers),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
+        own_host=urlsplit(settings.public_url).netloc.encode(),
+        probes=frozenset(f"{settings.prefix}/{name}".encode() for name in ("livez", "readyz")),
     )
 
 

@@ -24,8 +24,8 @@ class Client(Protocol):
     def date_field(self) -> bytes:
         """Return the one of them that is there in any case."""
 
-    def hold(self) -> None:
-        """Take no more of the request body for now."""
+    def hold(self, waiting: int) -> None:
+        """Take no more of the request body for now: so many bytes of it wait for the upstream."""
 
     def release(self) -> None:
         """Take more of it."""

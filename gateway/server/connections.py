@@ -1,15 +1,18 @@
-"""The client connections of a process: how many an address may have, and who looks at the clock for them.
+"""The client connections of a process: how many an address may have, what may wait for it, and who looks at the clock.
 
-The counts stand on a board that the workers of this host share, each address in the slot that its hash names. Two
-addresses in one slot count as one; with thousands of slots and a limit in the hundreds that harms nobody.
+The counts stand on a board that the workers of this host share, each address (with IPv6, each /64) in the slot that its
+hash names. Two addresses in one slot count as one; with thousands of slots and a limit in the hundreds that harms
+nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Final, Protocol
 
-from gateway.core.forwarded import TrustedProxies
+from gateway.core.forwarded import TrustedProxies, find_network
+from gateway.server.memory import Tide
 from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 
@@ -31,16 +34,32 @@ def open_connection_board(workers: int) -> Board:
 
 
 class ConnectionGuard:
-    """Admits connections, and wakes those that wait once a second. `limit` 0 admits any number."""
+    """Admits connections, and wakes those that wait once a second.
 
-    def __init__(self, limit: int, trusted: TrustedProxies, *, board: Board | None = None, worker: int = 0) -> None:
+    `limit` 0 admits any number. `most_waiting` is how many bytes may wait in this process for one address and from it:
+    what was read and cannot be passed on yet, and what nobody takes; 0 for any number.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        trusted: TrustedProxies,
+        *,
+        most_waiting: int = 0,
+        board: Board | None = None,
+        worker: int = 0,
+    ) -> None:
         self._limit = limit
+        self._most_waiting = most_waiting
         self._trusted = trusted
         self._board = board or open_connection_board(1)
         self._counts = self._board.row(worker)
         for slot in range(SLOTS):  # those of a predecessor are gone
             self._counts[slot] = 0.0
         self._slots: dict[Connection, int] = {}  # -1: not counted
+        self._waiting: dict[Connection, int] = {}  # bytes, where there are any
+        self._waiting_of: Counter[int] = Counter()  # all of a slot
+        self._tide = Tide()
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -SILENCE
 
@@ -51,10 +70,10 @@ class ConnectionGuard:
     def admit(self, connection: Connection, address: str | None) -> bool:
         """Note a connection; False when its address has too many. Proxies that are trusted speak for many clients."""
         slot = -1
-        if self._limit and address and not self._trusted.trusts(address):
-            slot = hash(address) % SLOTS
-            if self._board.total(slot) >= self._limit:
-                self._warn(address)
+        if address and not self._trusted.trusts(address):
+            slot = hash(find_network(address)) % SLOTS
+            if self._limit and self._board.total(slot) >= self._limit:
+                self._warn("too_many_connections", "limits.connections_per_address", address)
                 return False
             self._counts[slot] += 1.0
         self._slots[connection] = slot
@@ -64,13 +83,31 @@ class ConnectionGuard:
 
     def discard(self, connection: Connection) -> None:
         """Forget a connection that has ended, or that was not admitted."""
+        self.note_waiting(connection, 0)
         slot = self._slots.pop(connection, -1)
         if slot >= 0:
             self._counts[slot] -= 1.0
 
     def replace(self, connection: Connection, successor: Connection) -> None:
         """Have another object stand for a connection."""
+        self.note_waiting(connection, 0)
         self._slots[successor] = self._slots.pop(connection, -1)
+
+    def note_waiting(self, connection: Connection, size: int) -> bool:
+        """Note how many bytes wait on a connection; False when it is one too many of its address."""
+        slot = self._slots.get(connection, -1)
+        before = self._waiting.pop(connection, 0)
+        if slot < 0 or not (size or before):
+            return True
+        total = self._waiting_of[slot] = self._waiting_of[slot] + size - before
+        if size:
+            self._waiting[connection] = size
+        elif not total:
+            del self._waiting_of[slot]
+        if not size or not self._most_waiting or total <= self._most_waiting:
+            return True
+        self._warn("too_much_waits", "limits.waiting_per_address")
+        return False
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -78,13 +115,14 @@ class ConnectionGuard:
         now = loop.time()
         for connection in tuple(self._slots):
             connection.check(now)
+        self._tide.look(len(self._slots), self._waiting_of.total())
 
-    def _warn(self, address: str) -> None:
+    def _warn(self, event: str, limit: str, client: str = "") -> None:
         now = asyncio.get_running_loop().time()
         if now - self._warned_at >= SILENCE:
             self._warned_at = now
             log.warning(
-                "too_many_connections",
-                client=address,
-                advice="raise limits.connections_per_address, or list the proxy it is in trusted_proxies",
+                event,
+                client=client,
+                advice=f"raise {limit}, or list the proxy it is in trusted_proxies",
             )

@@ -78,6 +78,11 @@ class FastExchange(Exchange):
         return self.status != 0
 
     @property
+    def holder(self) -> str:
+        """Whose request it is."""
+        return self.known.sender.origin.network
+
+    @property
     def body_left(self) -> int:
         """How many bytes of a counted request body are still to come; -1 when it is not counted."""
         return self._body.left if self._body is not None else -1
@@ -147,7 +152,7 @@ class FastExchange(Exchange):
     def go(self, permit: Permit) -> None:
         """Let a request in that has no body, and send it."""
         self.enter(permit)
-        connection = permit.lane.pool.take_idle()
+        connection = permit.lane.pool.take_idle(self.known.sender.origin.network)
         if connection is not None:
             self.start(connection)
         else:
@@ -189,14 +194,14 @@ class FastExchange(Exchange):
         if self._connection is not None:
             if self._body is not None:
                 self._connection.write(self._body.take(), last=self._body.complete)
-        elif self._permit is not None and not self._is_waiting():
-            connection = self._permit.lane.pool.take_idle()
+        elif self._permit is not None and not self._is_waiting() and (self._body is None or self._body.may_go):
+            connection = self._permit.lane.pool.take_idle(self.holder)
             if connection is not None:
                 self.start(connection)
             else:
                 self._run(self._connect(fresh=False))
         elif self._body is not None and self._body.is_much:
-            self._client.hold()
+            self._client.hold(self._body.size)
 
     def _is_waiting(self) -> bool:
         """Whether the gate, or a connection, is being waited for."""
@@ -204,7 +209,7 @@ class FastExchange(Exchange):
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
-        self.start(await self._permit.lane.pool.acquire(fresh=fresh))
+        self.start(await self._permit.lane.pool.acquire(self.holder, fresh=fresh))
 
     def start(self, connection: Connection) -> None:
         """Send the request on a connection."""
@@ -326,7 +331,8 @@ class FastExchange(Exchange):
 
     def on_full(self) -> None:
         """The upstream is slow to take the body."""
-        self._client.hold()
+        if self._connection is not None:
+            self._client.hold(self._connection.unsent)
 
     def on_drained(self) -> None:
         """It takes more."""

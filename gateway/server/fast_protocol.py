@@ -42,7 +42,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         known, self._known = self._known, None
         if known is not None and data.endswith(known.block) and self._take_known(known, data):
             return
-        if self._ending or self._waiting:
+        if self._ending or self._waiting or self._dropping:
             super().data_received(data)
         elif self._straight:
             self._take_straight(data)
@@ -79,7 +79,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         exchange = self._exchange
         if exchange is None or exchange.done:  # the connection is about to end
             return
-        self._since = self.loop.time()
+        self._note_body(len(data))
         left = exchange.body_left
         if len(data) < left:
             exchange.take_body(data, last=False)
@@ -201,12 +201,15 @@ class FastHttpProtocol(StrictHttpProtocol):
             type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
         return self._dated[1]
 
-    def hold(self) -> None:
-        """Take no more of the request body for now."""
+    def hold(self, waiting: int = 0) -> None:
+        """Take no more of the request body for now: so many bytes of it wait for the upstream."""
         self.flow.pause_reading()
+        self._note_waiting(body=waiting)
 
     def release(self) -> None:
         """Take more of it; of the next request only when the client has taken the last answer."""
+        if self._waits:
+            self._note_waiting(body=0)
         if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
@@ -224,7 +227,7 @@ class FastHttpProtocol(StrictHttpProtocol):
             flow = self.flow
             if flow.write_paused:
                 self.hold()
-            elif flow.read_paused:
+            elif flow.read_paused or self._waits:
                 self.release()
             if self._waiting:
                 self._go_on_soon()
@@ -252,6 +255,10 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _is_free(self) -> bool:
         return self._exchange is None and super()._is_free()
+
+    def _last_of_connection(self) -> None:
+        self._keep_alive = False
+        super()._last_of_connection()
 
     def _drop(self) -> None:
         exchange, self._exchange = self._exchange, None

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+from gateway.core.forwarded import find_network
 from gateway.core.headers import build_lines, forwarded_headers, split_line
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.policy import Match
@@ -58,12 +59,13 @@ class Permit:
 class KnownOrigin:
     """Where requests come from and what they are sent to."""
 
-    __slots__ = ("client_address", "host", "lines", "scheme")
+    __slots__ = ("client_address", "host", "lines", "network", "scheme")
 
     def __init__(self, head: RequestHead) -> None:
         self.host = head.host
         self.scheme = head.scheme
         self.client_address = head.client_address
+        self.network = find_network(head.client_address)
         said = forwarded_headers(head.client_address, head.host, head.scheme, head.front.port)
         self.lines = build_lines(said)  # for the upstream
 

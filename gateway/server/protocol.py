@@ -26,9 +26,10 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.core.forwarded import unmap
 from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
-from gateway.server.connections import ConnectionGuard
+from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
 from gateway.server.strictness import Refused, asks_for_websocket, check_head
 from gateway.web.scope import TARGET_KEY
@@ -46,11 +47,16 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 """Seconds for, and bytes of, what a client still sends after it was answered: read and dropped, so that it reads on."""
 
 
+PATIENCE: Final = 2.0
+"""Seconds for which what is pipelined behind an unfinished request is kept."""
+
+
 class Timeouts(msgspec.Struct, frozen=True):
     """How long a client may take, in seconds."""
 
     head: float = 10.0
     body: float = 30.0  # between two pieces
+    body_rate: float = 0.0  # bytes a second of a body that takes longer than that; 0: any number
     send: float = 60.0  # without taking anything of what waits for it
     keep_alive: float = 75.0
 
@@ -70,17 +76,22 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._phase = REST
         self._end_of = MessageEnd()
         self._waiting = b""  # what was read and waits to be parsed
+        self._waiting_since = 0.0
+        self._waits: dict[str, int] = {}  # bytes that wait, by what they are
         self._chunked = False  # whether the body under way is
         self._barren = 0  # bytes of it that brought nothing, or of empty lines before a request
         self._progress = False  # whether some body came with the bytes fed last
         self._to_websocket = False  # the request in hand asks for a WebSocket
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
+        self._came = 0  # bytes of it
+        self._body_since = 0.0  # when it began, what we made it wait left out
         self._served = False  # whether there has been a request
         self._since = 0.0  # when the head under way began, the body went on, or the last answer ended
         self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
         self._unsent_since = 0.0
         self._ending = False  # the connection ends, whatever else comes
-        self._linger_until = 0.0  # and when, at the latest; 0: not yet
+        self._dropping = False  # nothing more of it is a request
+        self._linger_until = 0.0  # when it ends, at the latest; 0: not yet
         self._linger_left = LINGER_BYTES
 
     # The event loop's side
@@ -89,13 +100,15 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Begin, unless the address has too many connections already."""
         super().connection_made(transport)
         self.flow = Flow(transport, self._go_on_soon)
+        if self.client is not None:
+            self.client = unmap(self.client[0]), self.client[1]
         self._since = self.loop.time()
         if not self.guard.admit(self, self.client[0] if self.client else None):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless something waits before it, or nobody wants it any more."""
-        if self._ending:
+        if self._ending or self._dropping:
             self._linger_left -= len(data)
             if self._linger_left < 0:
                 self.transport.close()
@@ -103,8 +116,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._waiting += data  # in spite of the pause; once, at most
         else:
             if self._phase == BODY:
-                self._since = self.loop.time()
+                self._note_body(len(data))
             self._parse(data)
+
+    def _note_body(self, size: int) -> None:
+        """Note that some of a request body has come."""
+        self._since = self.loop.time()
+        self._came += size
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser up to where the request in hand ends; what is behind it waits."""
@@ -195,7 +213,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _keep(self, data: bytes) -> None:
         """Keep what is behind the request in hand, and read no more."""
         self._waiting = data
+        self._waiting_since = self.loop.time()
         self.flow.fill()
+        self._note_waiting(unread=len(data))
         if not self.flow.read_paused and (self._phase != REST or self._may_begin()):
             self._go_on_soon()
 
@@ -212,7 +232,19 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if waiting:
             self._parse(waiting)
         if not self._waiting:
+            if self._waits:
+                self._note_waiting(unread=0)
             self.flow.empty()
+
+    def _note_waiting(self, **sizes: int) -> None:
+        """Note what waits here, by what it is; end the connection if all that of its address is too much."""
+        self._waits |= sizes
+        total = sum(self._waits.values())
+        if not total:
+            self._waits.clear()
+        if not self.guard.note_waiting(self, total):
+            self._waiting = b""  # now: many a connection may be read from before the event loop ends this one
+            self.transport.abort()
 
     def _renew_parser(self) -> None:
         """Take a new parser: the old one waits for what will not come."""
@@ -234,10 +266,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
+        self._note_waiting(unsent=self._unsent)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
+        self._note_waiting(unsent=0)
         if self._waiting:
             self._go_on_soon()
 
@@ -264,7 +298,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _complete_head(self) -> None:
         """Note that a head is complete. Raises `Refused` for one that could be read in two ways."""
         self._phase = BODY
-        self._barren = 0
+        self._barren = self._came = 0
+        self._body_since = self._since
         self._served = True
         parser, end_of = self.parser, self._end_of
         version = parser.get_http_version()
@@ -320,6 +355,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Pass some of a request body on."""
         self._progress = True
         super().on_body(body)
+        if self.flow.read_paused and self.cycle is not None:  # the app is slow, or whom it hands the body to
+            self._note_waiting(body=len(self.cycle.body))
 
     def on_message_complete(self) -> None:
         """Tell that a request is complete."""
@@ -338,6 +375,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, or take the one that waits already."""
         self.server_state.total_requests += 1
+        if self._waits:
+            self._note_waiting(body=0)
         self._since = self.loop.time()
         self.flow.resume_reading()
         if self._waiting:
@@ -352,17 +391,44 @@ class StrictHttpProtocol(HttpToolsProtocol):
         timeouts, waited = self.timeouts, now - self._since
         if self.flow.write_paused or self.transport.is_closing():
             self._check_reader(now)
+        elif self._waiting and self._phase == REST and not self._is_free():
+            if now - self._waiting_since > PATIENCE:
+                self._take_no_more()
         elif self._linger_until:
             if now > self._linger_until:
                 self.transport.close()
         elif self._phase == BODY:
-            if waited > timeouts.body and not self.flow.read_paused:
+            if self.flow.read_paused:
+                self._body_since += TICK  # it is us who are slow
+            elif waited > timeouts.body or self._is_too_slow(now):
                 self._give_up_body()
         elif self._phase == HEAD:
             if waited > timeouts.head:
                 self._refuse(b"408 Request Timeout", b"The request headers took too long.")
         elif self._is_free() and waited > (timeouts.keep_alive if self._served else timeouts.head):
             self.transport.close()
+
+    def _take_no_more(self) -> None:
+        """Drop what is pipelined behind a request that takes long, and end the connection with its answer.
+
+        A connection that is not read from does not tell that its client has left. Who pipelines asks anew for what is
+        not answered (RFC 9112 §9.3.2).
+        """
+        self._dropping = True
+        self._waiting = b""
+        self._note_waiting(unread=0)
+        self._last_of_connection()
+        self.flow.empty()
+
+    def _last_of_connection(self) -> None:
+        """Have the connection end with the answer in hand."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _is_too_slow(self, now: float) -> bool:
+        """Whether a body comes at less than the least rate, once it has taken the time of a pause."""
+        rate = self.timeouts.body_rate
+        return rate > 0 and now - self._body_since > self.timeouts.body + self._came / rate
 
     def _give_up_body(self) -> None:
         self._drop()
@@ -418,7 +484,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         Where the client is still sending, what it sends is dropped for a while: to close on it at once is a reset,
         which takes the answer away before it was read (RFC 9112 §9.6).
         """
-        at_rest = self._phase == REST and not self._waiting
+        at_rest = self._phase == REST and not (self._waiting or self._dropping)
         self._ending = True
         self._waiting = b""
         if at_rest or self.transport.is_closing():

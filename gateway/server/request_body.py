@@ -14,13 +14,14 @@ HIGH_WATER: Final = 64 * 1024
 class RequestBody:
     """`end` is the end of the head that announces it; `complete`: nothing more will come."""
 
-    __slots__ = ("_framing", "_limit", "_pieces", "_received", "complete", "end")
+    __slots__ = ("_framing", "_kept", "_limit", "_received", "_waits", "complete", "end")
 
     def __init__(self, framing: BodyFraming, end: bytes) -> None:
         self._framing = framing
         self.end = end
         self.complete = False
-        self._pieces: list[bytes] = []  # framed, not sent yet
+        self._waits = framing.is_small  # to be sent whole
+        self._kept: bytes | bytearray = b""  # framed, not sent yet; never a piece for each of a thousand chunks
         self._received = 0  # bytes of the body
         self._limit: int | None = None  # most of them; None: any number
 
@@ -30,9 +31,19 @@ class RequestBody:
         return self._framing.left if self._framing.left is not None else -1
 
     @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return len(self._kept)
+
+    @property
     def is_much(self) -> bool:
         """Whether so much is kept that the client should wait."""
-        return sum(map(len, self._pieces)) > HIGH_WATER
+        return len(self._kept) > HIGH_WATER
+
+    @property
+    def may_go(self) -> bool:
+        """Whether enough of it is there that an upstream connection may be held for the rest."""
+        return self.complete or (bool(self._kept) and not self._waits)
 
     def limit(self, limit: int | None) -> None:
         """Allow so many bytes; None allows any number. Raises `ContentTooLarge` when there have been more."""
@@ -43,13 +54,19 @@ class RequestBody:
         """Take a piece. Raises `ContentTooLarge`, or `MalformedRequest` when it is not as long as announced."""
         self._received += len(data)
         self._check()
-        self._pieces.append(self._framing.frame(data, last=last))
+        framed = self._framing.frame(data, last=last)
+        if not self._kept:
+            self._kept = framed
+        elif framed:
+            if isinstance(self._kept, bytes):
+                self._kept = bytearray(self._kept)
+            self._kept += framed
         self.complete = last
 
     def take(self) -> bytes:
         """Return what is to be sent."""
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        kept, self._kept = self._kept, b""
+        return bytes(kept)  # no copy of what is bytes already
 
     def _check(self) -> None:
         if self._limit is not None and self._received > self._limit:

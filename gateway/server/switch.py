@@ -54,6 +54,7 @@ def join(
         loop=asyncio.get_running_loop(),
         idle_limit=shared.websocket_idle,
         ended=ended,
+        may_wait=guard.note_waiting,
     )
     shared.metrics.add_websockets(1)
     socket = OpenSocket(passage, tunnel.close)

@@ -94,6 +94,16 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     @property
+    def holder(self) -> str:
+        """The client whose request it carries; "" while it carries none."""
+        return self._sink.holder if self._sink is not None else ""
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes the upstream has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    @property
     def answered(self) -> bool:
         """Whether anything of an answer has arrived in this exchange, be it a 100."""
         return not self._unread

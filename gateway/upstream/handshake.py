@@ -26,6 +26,8 @@ from gateway.upstream.place import Place
 from gateway.upstream.request import OUR_FRAMING, build_request, build_target, title_case_name
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds for the closing handshake
+MOST_MESSAGE: Final = 16 * 1024 * 1024
+"""Most bytes of a message: ASGI hands on whole messages only. As uvicorn has it for the client's side."""
 
 # RFC 6455 §4.1
 OWN_FIELDS: Final = OUR_FRAMING | {
@@ -87,7 +89,8 @@ class _Dial(connect):
             open_timeout=upstream.connect_timeout + upstream.first_byte_timeout,
             close_timeout=CLOSE_TIMEOUT,
             ping_interval=None,
-            max_size=None,
+            max_size=MOST_MESSAGE,
+            max_queue=1,
             **_find_socket(upstream, place),
         )
 

@@ -3,6 +3,7 @@
 Rules
 - Bodies flow both ways as they come, and the slower side sets the pace: above `HIGH_WATER` bytes that the
   client has not taken, the upstream is read no further.
+- No upstream connection is held for a body of which nothing has come; for a small one, not before all has.
 - A request is sent a second time only where the first sending cannot have had an effect twice: the connection
   was a kept one, nothing of an answer came, the method is idempotent and there was no body (RFC 9110 §9.2.2).
 - A body cut short is never ended as if it were whole: we raise, and the server breaks the connection to the
@@ -18,6 +19,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from gateway.core.forwarded import find_network
 from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
 from gateway.core.response import HOP, LENGTH, Field, Head
@@ -51,10 +53,12 @@ class Exchange:
         "complete",
         "error",
         "fields",
+        "holder",
         "status",
     )
 
-    def __init__(self, connection: Connection, receive: Receive) -> None:
+    def __init__(self, connection: Connection, receive: Receive, holder: str) -> None:
+        self.holder = holder
         self._connection = connection
         self._receive = receive
         self._chunks: list[bytes] = []
@@ -206,14 +210,20 @@ async def forward(
         request = title_case(request)
     more = False
     if framing is not None:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        more = message.get("more_body", False)
-        request += framing.frame(message.get("body", b""), last=not more)
-    connection = pool.take_idle() or await pool.acquire()
+        waits = framing.is_small
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            more = message.get("more_body", False)
+            request += framing.frame(message.get("body", b""), last=not more)
+            if not waits:
+                break
+    holder = find_network(head.client_address)
+    connection = pool.take_idle(holder) or await pool.acquire(holder)
     while True:
-        exchange = Exchange(connection, receive)
+        exchange = Exchange(connection, receive, holder)
         try:
             connection.start(exchange, request, head_request=head.method == "HEAD", complete=not more)
             if more and framing is not None:
@@ -226,7 +236,7 @@ async def forward(
                 return
         finally:
             exchange.close()
-        connection = await pool.acquire(fresh=True)
+        connection = await pool.acquire(holder, fresh=True)
 
 
 def may_repeat(method: str, has_body: bool, error: BaseException | None, connection: Connection) -> bool:

@@ -4,6 +4,8 @@ Rules
 - The connection used last is used first: the others grow old and are closed after `keep_alive` seconds.
 - Never more than `max_connections`; who must wait is served in the order of coming, and nobody passes the
   queue. An open WebSocket does not count: it may stay for days.
+- The last of them are not for a client that holds its share (see `share`): it waits until there are more, and
+  nobody waits behind it.
 - A place that takes no connection is passed over for the next one (see `place`).
 - One timer for all connections, which stops when there are none.
 """
@@ -11,7 +13,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from ssl import SSLError
 from typing import Final, TypeVar
@@ -20,8 +22,10 @@ from gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.connection import Connection
 from gateway.upstream.place import Place, Places
+from gateway.upstream.share import Shares
 
 T = TypeVar("T")
+_Turn = asyncio.Future[Connection | None]
 
 _LONGEST_TICK: Final = 1.0  # seconds: also how soon a client that hung up is noticed
 _SHORTEST_TICK: Final = 0.01
@@ -36,7 +40,9 @@ class Pool:
         self.places = Places(upstream)
         self._open: set[Connection] = set()
         self._permits = upstream.max_connections  # connections that may still be opened
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._waiting: deque[_Turn] = deque()
+        self._waiting_for_more: deque[_Turn] = deque()  # of clients that hold their share
+        self._shares = Shares(upstream.max_connections, self._count_holders)
         self._timer: asyncio.TimerHandle | None = None
         self._tick = _choose_tick(upstream)
         self._closed = False
@@ -46,57 +52,70 @@ class Pool:
         return len(self._open)
 
     @property
+    def free(self) -> int:
+        """How many connections are idle, or may still be opened."""
+        return self._permits + self.idle
+
+    @property
     def idle(self) -> int:
         """How many connections are idle."""
         return sum(len(place.idle) for place in self.places.known)
 
-    def take_idle(self) -> Connection | None:
-        """An idle connection, at once; None when there is none where the next request should go."""
+    def take_idle(self, client: str = "") -> Connection | None:
+        """An idle connection, at once; None when there is none where the next request of `client` should go."""
         known = self.places.known
         place = known[0] if len(known) == 1 else self.places.choose(asyncio.get_running_loop().time())
         if place is None:
             return None
         idle = place.idle
+        if idle and self._permits + len(idle) <= self._shares.reserve and not self._may_take(client):
+            return None
         while idle:
             connection = idle.pop()
             if connection.alive:
                 return connection
         return None
 
-    async def acquire(self, *, fresh: bool = False) -> Connection:
-        """A connection, if need be a new one; `fresh`: always a new one. Waits for a free place.
+    async def acquire(self, client: str = "", *, fresh: bool = False) -> Connection:
+        """A connection for a client, if need be a new one; `fresh`: always a new one. Waits for a free place.
 
         Raises:
             UpstreamUnreachable: no connection can be made.
             UpstreamTimeout: none was made, or none came free, in `connect_timeout` seconds.
         """
         while True:
-            connection = None if fresh else self.take_idle()
+            connection = None if fresh else self.take_idle(client)
             if connection is None:
-                connection = await self._wait_for_permit(fresh)
+                connection = await self._wait_for_permit(client, fresh)
             if connection is None:
                 return await self._open_with_permit()
             if connection.alive and not fresh:
                 return connection
             connection.close()
 
-    async def _wait_for_permit(self, fresh: bool) -> Connection | None:
+    async def _wait_for_permit(self, client: str, fresh: bool) -> Connection | None:
         """A connection that came free, or None: the permit to open one."""
-        if self._permits > 0 and not self._waiting:
+        may_take = self.free > self._shares.reserve or self._may_take(client)
+        if self._permits > 0 and not self._waiting and may_take:
             self._permits -= 1
             return None
-        self._make_room(fresh)
-        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if may_take:
+            self._make_room(fresh)
+        turn: _Turn = asyncio.get_running_loop().create_future()
+        queue = self._waiting if may_take else self._waiting_for_more
+        queue.append(turn)
         try:
             async with asyncio.timeout(self.upstream.connect_timeout):
                 return await turn
         except BaseException as error:
-            self._leave_queue(turn)
+            self._leave_queue(queue, turn)
             if isinstance(error, TimeoutError):
+                whose = (
+                    "in use" if may_take else "in use or kept for other clients than this one, which holds its share"
+                )
                 raise UpstreamTimeout(
                     f"all {self.upstream.max_connections} connections to the upstream {self.upstream} "
-                    "are in use; raise max_connections or look for slow answers"
+                    f"are {whose}; raise max_connections or look for slow answers"
                 ) from None
             raise
 
@@ -108,11 +127,11 @@ class Pool:
                 place.idle.pop().close()  # its permit comes free when it is gone
                 return
 
-    def _leave_queue(self, turn: asyncio.Future[Connection | None]) -> None:
+    def _leave_queue(self, queue: deque[_Turn], turn: _Turn) -> None:
         """Nobody waits for `turn` any more; what it was already given goes to the next."""
         if not turn.done() or turn.cancelled():
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            if turn in queue:
+                queue.remove(turn)
             return
         connection = turn.result()
         if connection is None:
@@ -198,7 +217,7 @@ class Pool:
         if self._closed or not connection.alive or connection.place.gone:
             connection.close()
             return
-        turn = self._next_turn() if self._waiting else None
+        turn = self._next_turn(1) if self._waiting or self._waiting_for_more else None
         if turn is not None:
             turn.set_result(connection)
             return
@@ -224,18 +243,26 @@ class Pool:
         self.places.leave_out(connection.place, asyncio.get_running_loop().time())
 
     def _return_permit(self) -> None:
-        turn = self._next_turn()
+        turn = self._next_turn(1)
         if turn is not None:
             turn.set_result(None)
         else:
             self._permits += 1
 
-    def _next_turn(self) -> asyncio.Future[Connection | None] | None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                return turn
+    def _next_turn(self, more: int) -> _Turn | None:
+        """Whose turn it is, now that so many more are free."""
+        for queue in (self._waiting, self._waiting_for_more):
+            while queue and (queue is self._waiting or self.free + more > self._shares.reserve):
+                turn = queue.popleft()
+                if not turn.done():
+                    return turn
         return None
+
+    def _may_take(self, client: str) -> bool:
+        return self._shares.may_take(client, asyncio.get_running_loop().time())
+
+    def _count_holders(self) -> Counter[str]:
+        return Counter(connection.holder for connection in self._open)
 
     # The timer
 

@@ -24,6 +24,9 @@ OUR_FRAMING: Final = frozenset(
     {b"content-length", b"transfer-encoding", b"expect", b"connection", b"keep-alive", b"trailer"}
 )
 
+SMALL_BODY: Final = 16 * 1024
+"""Bytes of a counted body up to which the upstream is only sent it whole."""
+
 # RFC 9110 §8.6: these say "no content" aloud, with Content-Length: 0.
 _EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -51,6 +54,11 @@ class BodyFraming:
 
     def __init__(self, length: int | None) -> None:
         self.left = length
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the whole body may be waited for before anything is sent: it is little, and sure to come."""
+        return self.left is not None and self.left <= SMALL_BODY
 
     def frame(self, body: bytes, *, last: bool) -> bytes:
         """The bytes to send for a piece of the body.

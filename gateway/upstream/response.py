@@ -26,6 +26,10 @@ HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before i
 class ResponseSink(Protocol):
     """Takes the events of one exchange. Called from the transport's callbacks: it must not block."""
 
+    @property
+    def holder(self) -> str:
+        """Whose request it is: a client address, or its network; "" for nobody's in particular."""
+
     def on_whole(self, head: Head, body: bytes) -> None:
         """The whole answer came at once: nothing else will. The connection is no longer ours."""
 

@@ -24,9 +24,12 @@ _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class Tunnel:
-    """Two ends that are joined. `ended` is called once, when both are gone."""
+    """Two ends that are joined. `ended` is called once, when both are gone.
 
-    __slots__ = ("_client", "_closing_at", "_ended", "_idle_limit", "_loop", "_upstream", "active_at")
+    `may_wait` is told how many bytes wait for an end that is slow; when it says no, that is too much.
+    """
+
+    __slots__ = ("_client", "_closing_at", "_ended", "_idle_limit", "_loop", "_may_wait", "_upstream", "active_at")
 
     def __init__(
         self,
@@ -36,10 +39,12 @@ class Tunnel:
         loop: asyncio.AbstractEventLoop,
         idle_limit: float,
         ended: Callable[[], None],
+        may_wait: Callable[[Tunnel, int], bool],
     ) -> None:
         self._loop = loop
         self._idle_limit = idle_limit  # seconds; 0: none
         self._ended = ended
+        self._may_wait = may_wait
         self._closing_at = 0.0  # when we began to close; 0: not yet
         self.active_at = loop.time()
         self._client = End(self, client, is_client=True)
@@ -73,6 +78,12 @@ class Tunnel:
         elif self._idle_limit and now - self.active_at > self._idle_limit:
             self.close(GOING_AWAY)
 
+    def note_waiting(self) -> None:
+        """Note how much waits for both ends."""
+        if not self._may_wait(self, self._client.waiting + self._upstream.waiting):
+            self._client.transport.abort()
+            self._upstream.transport.abort()
+
     def lose(self, end: End) -> None:
         """One end is gone."""
         peer = end.peer
@@ -83,12 +94,24 @@ class Tunnel:
             self._closing_at = self._closing_at or self._loop.time()
         else:
             self._ended()
+            self._ended = _nothing  # it leads to the request, and from there to whatever was known of it
+            del end.peer, peer.peer
 
 
 class End(asyncio.Protocol):
     """One end of a tunnel."""
 
-    __slots__ = ("_close_frame", "_told_close", "alive", "frames", "is_client", "peer", "transport", "tunnel")
+    __slots__ = (
+        "_close_frame",
+        "_told_close",
+        "alive",
+        "frames",
+        "is_client",
+        "peer",
+        "transport",
+        "tunnel",
+        "waiting",
+    )
 
     peer: End
 
@@ -98,6 +121,7 @@ class End(asyncio.Protocol):
         self.is_client = is_client
         self.frames = FrameTracker()  # of what comes from this end
         self.alive = True
+        self.waiting = 0  # bytes that this end is slow to take
         self._close_frame = b""  # waits for the frame under way towards this end to end
         self._told_close = False  # this end has been sent our close frame: nothing may follow it
 
@@ -131,11 +155,15 @@ class End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Have the other end wait: this one is slow."""
+        self.waiting = self.transport.get_write_buffer_size()
+        self.tunnel.note_waiting()
         if self.peer.alive:
             self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on: this end has caught up."""
+        self.waiting = 0
+        self.tunnel.note_waiting()
         if self.peer.alive:
             self.peer.transport.resume_reading()
 
@@ -143,6 +171,10 @@ class End(asyncio.Protocol):
         """Tell the other end that this one is gone."""
         self.alive = False
         self.tunnel.lose(self)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:

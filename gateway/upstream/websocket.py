@@ -5,7 +5,8 @@ Rules
   it is.
 - Both sides end together. The code and reason of the one that closes reach the other; a client that vanished
   is 1001 to the upstream, an upstream that vanished is 1011 to the client (RFC 6455 §7.4.1).
-- Order is kept and memory bounded: each direction waits for its slower end before it takes the next message.
+- Order is kept and memory bounded: each direction waits for its slower end before it takes the next message, and a
+  message too large to be kept is 1009 to both ends. Our own server needs none of this: there, bytes pass (`tunnel`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from websockets.protocol import State
 from gateway.core.headers import Fields
 from gateway.core.request import RequestHead
 from gateway.errors import UpstreamBroken, UpstreamUnreachable
-from gateway.upstream.handshake import CLOSE_TIMEOUT, dial, read_fields
+from gateway.upstream.handshake import CLOSE_TIMEOUT, MOST_MESSAGE, dial, read_fields
 from gateway.upstream.http import EditResponse, Message, Receive, Send
 from gateway.upstream.place import Place
 from gateway.upstream.pool import Pool
@@ -30,6 +31,7 @@ from gateway.upstream.pool import Pool
 _NORMAL: Final = 1000
 _GOING_AWAY: Final = 1001
 _NO_CODE: Final = 1005
+_TOO_BIG: Final = 1009
 _INTERNAL_ERROR: Final = 1011
 
 
@@ -117,7 +119,11 @@ class _Pair:
                 message = await self._receive()
                 if message["type"] == "websocket.receive":
                     text = message.get("text")
-                    await self._socket.send(message["bytes"] if text is None else text)
+                    data = message["bytes"] if text is None else text
+                    if len(data) > MOST_MESSAGE:
+                        await self._socket.close(_TOO_BIG)
+                        return
+                    await self._socket.send(data)
                 elif message["type"] == "websocket.disconnect":
                     self._client_gone = True
                     await self._socket.close(*_read_client_close(message))
@@ -143,7 +149,9 @@ class _Pair:
 
     async def _close_client(self, closed: ConnectionClosed) -> None:
         code, reason = _INTERNAL_ERROR, ""
-        if closed.rcvd is not None:
+        if closed.sent is not None and closed.sent.code == _TOO_BIG:
+            code = _TOO_BIG
+        elif closed.rcvd is not None:
             code, reason = closed.rcvd.code, closed.rcvd.reason
         message = {"type": "websocket.close", "code": _NORMAL if code == _NO_CODE else code, "reason": reason}
         try:

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.policy import Match
@@ -41,6 +41,11 @@ def new_request_id() -> str:
     return _ids.pop()
 
 
+_START: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+_BEGIN: Final = _START | {"websocket.accept"}
+"""Messages that begin an answer, and have its fields (ASGI specification)."""
+
+
 class Exchange:
     """What is known of a request and its answer, told in one line at its end."""
 
@@ -52,6 +57,7 @@ class Exchange:
     client_address = ""
     error: GatewayError | None = None
     original: tuple[str, str] | None = None  # method and path of the request that a front asks about
+    client_left = False  # it hung up before it was answered in full
 
     def __init__(self) -> None:
         self.began_at = time.perf_counter()
@@ -85,20 +91,24 @@ class Exchange:
         return b"x-request-id", self.request_id.encode()
 
     def watch(self, send: Send, *, answer_ids: bool = False) -> Send:
-        """Return a `send` that notes the status of what passes; with `answer_ids`, the answer tells the id."""
+        """Return a `send` that notes the status of what passes, and whether anybody is left to take it.
+
+        With `answer_ids`, the answer tells the id.
+        """
 
         async def watched(message: Message) -> None:
             kind = message["type"]
-            if kind in {"http.response.start", "websocket.http.response.start"}:
+            if kind in _START:
                 self.status = message["status"]
             elif kind == "websocket.accept":
                 self.status = 101
-            else:
-                await send(message)
-                return
-            if answer_ids:
+            if answer_ids and kind in _BEGIN:
                 message = {**message, "headers": [*message.get("headers", ()), self.id_field()]}
-            await send(message)
+            try:
+                await send(message)
+            except OSError:  # what servers raise when the client has hung up (ASGI 2.4)
+                self.client_left = True
+                raise
             if kind == "http.response.body" and not message.get("more_body", False):
                 self.whole = True
 

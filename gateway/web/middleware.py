@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -63,12 +64,15 @@ class GatewayMiddleware:
             raised = error
             exchange.status = exchange.status or 500  # as it will be answered, if nobody does better
         except Exception as error:  # noqa: BLE001 -- the one border: everything of ours becomes an answer here
+            if exchange.client_left:
+                return  # whatever became of that, there is nobody to tell
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.whole:
                 return
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
-            await _send(answer, send, scope)
+            with contextlib.suppress(OSError):
+                await _send(answer, send, scope)
         finally:
             exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
         if raised is not None:

@@ -27,7 +27,9 @@ Scope = Any
 class HeadReader:
     """Reads the head of a request from its scope, by the operator's limits, trusted proxies and dropped fields.
 
-    `encoded_slashes`: some route takes them in paths.
+    `encoded_slashes`: some route takes them in paths. `probes` are targets that may be asked for without a Host in
+    HTTP/1.0, as load balancers ask for a server's health; `own_host` stands in for it. For any other target nobody
+    could say whose request it is.
     """
 
     def __init__(
@@ -37,21 +39,28 @@ class HeadReader:
         names: FieldNames = ALL_NAMES,
         *,
         encoded_slashes: bool = False,
+        own_host: bytes = b"",
+        probes: frozenset[bytes] = frozenset(),
     ) -> None:
         self.trusted = trusted
         self.limits = limits
         self.names = names
         self.encoded_slashes = encoded_slashes
+        self._own_host = own_host
+        self._probes = probes
 
     def read(self, scope: Scope) -> RequestHead:
         """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
-        client = scope.get("client")
+        client, headers = scope.get("client"), scope["headers"]
         mount = read_mount(_encode(scope.get("root_path") or ""))
+        target = _read_target(scope, mount)
+        if scope.get("http_version") == "1.0" and target in self._probes and not any(n == b"host" for n, _ in headers):
+            headers = [*headers, (b"host", self._own_host)]  # RFC 9112 §3.2: only HTTP/1.1 demands it
         return self.read_raw(
             method=scope.get("method", "GET"),
             scheme=scope.get("scheme", "http"),
-            target=_read_target(scope, mount),
-            headers=scope["headers"],
+            target=target,
+            headers=headers,
             peer=client[0] if client else None,
             http_version=scope.get("http_version", "1.1"),
             websocket=scope["type"] == "websocket",

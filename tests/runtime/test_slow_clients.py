@@ -15,6 +15,7 @@ from tests.harness import Running, serve_app, serve_gateway, serve_gateway_slowl
 LIMITS = {
     "limits__head_timeout": "500ms",
     "limits__body_timeout": "500ms",
+    "limits__body_rate": "2",
     "limits__send_timeout": "500ms",
     "limits__keep_alive": "2s",
     "limits__connections_per_address": "20",

@@ -69,6 +69,27 @@ async def test_what_is_pipelined_is_answered_to_the_last_and_then_more_is_read(d
     assert (await until_written(towards_upstream)).startswith(b"GET /public/99 ")
 
 
+async def test_behind_a_request_that_takes_long_nothing_is_kept(dry: Dry) -> None:
+    client, towards_client = dry.connect()
+    upstream, towards_upstream = dry.connect_upstream()
+    client.data_received(GET % 1 + GET % 2)
+    assert (await until_written(towards_upstream)).startswith(b"GET /public/1 ")
+    client.check(client.loop.time() + 1)
+    assert not towards_client.reading
+    client.check(client.loop.time() + 3)
+    assert towards_client.reading  # so that the end of the client would be noticed
+    client.data_received(GET % 3)
+    upstream.data_received(OK)
+    answer = towards_client.take()
+    assert b"connection: close\r\n" in answer
+    assert answer.endswith(b"ok")
+    client.data_received(GET % 4)
+    await settle()
+    assert not towards_upstream.written
+    assert not towards_client.written
+    assert towards_client.said_eof
+
+
 async def test_a_client_that_takes_no_answer_gets_no_other(dry: Dry) -> None:
     client, towards_client = dry.connect()
     upstream, towards_upstream = dry.connect_upstream()

@@ -43,6 +43,15 @@ def test_http_1_0_without_a_host_is_refused(guarded: Guarded) -> None:
     guarded.refuses(b"GET /public/x HTTP/1.0\r\n\r\n", 400)
 
 
+@pytest.mark.parametrize("name", [b"livez", b"readyz"])
+def test_a_probe_of_http_1_0_needs_no_host(guarded: Guarded, name: bytes) -> None:
+    """As load balancers ask: whose health it is, is no question."""
+    assert guarded.status(b"GET /oauth2/" + name + b" HTTP/1.0\r\n\r\n") == 200
+    assert guarded.status(b"GET /oauth2/" + name + b" HTTP/1.0\r\n" + HOST + b"\r\n") == 200
+    for line in (b"/x HTTP/1.0", b"/../userinfo HTTP/1.0", b"?a=b HTTP/1.0", b" HTTP/1.0\r\nHost: a@b", b" HTTP/1.1"):
+        assert guarded.status(b"GET /oauth2/" + name + line + b"\r\n\r\n") == 400
+
+
 @pytest.mark.parametrize("target", [b"/public/x", b"/private/x", b"/public/%00", b"/oauth2/userinfo", b"/denied/x"])
 def test_head_gets_the_head_of_the_get_and_no_body(guarded: Guarded, target: bytes) -> None:
     with guarded.talk() as talk:

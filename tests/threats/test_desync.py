@@ -229,3 +229,35 @@ def test_a_request_that_arrives_upstream_is_answered(proxied: Guarded, behind: b
 def test_connect_is_405_in_its_own_form_too(proxied: Guarded) -> None:
     """As the table has it; RFC 9112 §3.2.3 gives it an authority for a target."""
     proxied.refuses(compose(b"app.example:443", method=b"CONNECT"), 405)
+
+
+@pytest.mark.parametrize("target", [b"/public/x", b"/private/x", b"/denied/x", b"/oauth2/livez", b"/oauth2/webhook"])
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: identity, chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: identity",
+        b"Transfer-Encoding: chunked, gzip",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+        b"Content-Length: 3\r\nContent-Length: 3",
+        b"Content-Length: +3",
+        b"Content-Length: 3, 3",
+        b"Content-Length: 99999999999999999999",
+        b"Content-Length: 0x3",
+    ],
+)
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_a_framing_that_is_refused_ends_the_connection(
+    proxied: Guarded, target: bytes, framing: bytes, version: bytes
+) -> None:
+    """Nobody can know where the next request begins (RFC 9112 §6.3)."""
+    request = compose(target, HOST + framing + b"\r\n", method=b"POST").replace(b"HTTP/1.1", b"HTTP/" + version)
+    with proxied.talk() as talk:
+        answer = talk.say(request + HIDDEN, b"3\r\nabc\r\n0\r\n\r\n" + HIDDEN, pause=0.005).answer()
+        assert answer is not None
+        assert answer.status == 400
+        assert answer.says_close
+        assert talk.ends()
+    assert not proxied.behind.take()

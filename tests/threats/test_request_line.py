@@ -230,3 +230,33 @@ def test_after_a_refused_connect_nothing_is_tunnelled(proxied: Guarded) -> None:
 def test_another_method_is_refused_or_arrives_in_its_own_spelling(guarded: Guarded, method: bytes) -> None:
     seen = guarded.forwarded_if_at_all(compose(method=method), 400, 405, 501)
     assert seen is None or seen.method == method
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GET  /public/x HTTP/1.1", 400),
+        (b"GET /public/x  HTTP/1.1", 400),
+        (b"GET /public/x HTTP/1.1 ", 400),
+        (b" GET /public/x HTTP/1.1", 400),
+        (b"GET\t/public/x HTTP/1.1", 400),
+        (b"GET /public/x\tHTTP/1.1", 400),
+        (b"GET /public/x RTSP/1.0", 400),
+        (b"GET /public/x", 400),
+        (b"GET /public/x HTTP/0.9", 505),
+        (b"GET /public/x HTTP/2.0", 505),
+        (b"GET /public/x HTTP/1.2", 400),
+        (b"GET /public/x HTTP/3.0", 400),
+    ],
+)
+@pytest.mark.parametrize("cut", [False, True])
+def test_one_version_and_single_spaces(proxied: Guarded, line: bytes, status: int, cut: bool) -> None:
+    """What the parser is generous with: none of it is forwarded, and nothing behind it is read."""
+    sent = line + b"\r\n" + HOST + b"\r\n" + compose(b"/public/behind")
+    with proxied.talk() as talk:
+        talk.say(*((sent[:7], sent[7:16], sent[16:]) if cut else (sent,)), pause=0.01)
+        answer = talk.answer()
+        assert answer is not None
+        assert answer.status == status
+        assert talk.ends()
+    assert not proxied.behind.take()

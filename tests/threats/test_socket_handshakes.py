@@ -138,3 +138,42 @@ def test_what_is_asked_after_a_refusal_is_a_request_or_nothing(proxied: Guarded)
                 after = talk.answer()
                 assert after is None or after.status == 403
     assert b"/denied/hidden" not in [seen.target for seen in proxied.behind.take()]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (ASKING.replace(b"Version: 13", b"Version: 8"), 426),
+        (ASKING.replace(b"Version: 13", b"Version: 13, 8"), 426),
+        (ASKING.replace(b"Sec-WebSocket-Version: 13\r\n", b""), 426),
+        (ASKING + b"Sec-WebSocket-Version: 13\r\n", 426),
+        (ASKING.replace(KEY, b"short"), 400),
+        (ASKING.replace(KEY, KEY + b"A"), 400),
+        (ASKING.replace(b"Sec-WebSocket-Key: " + KEY + b"\r\n", b""), 400),
+        (ASKING + b"Sec-WebSocket-Key: " + KEY + b"\r\n", 400),
+        (ASKING + b"Content-Length: 3\r\n", 400),
+    ],
+)
+def test_an_odd_handshake_is_refused_and_told_what_is_spoken(proxied: Guarded, fields: bytes, status: int) -> None:
+    before = proxied.behind.connections
+    with proxied.talk() as talk:
+        answer = talk.say(compose(b"/public/socket", fields) + compose(b"/public/behind")).answer()
+        assert answer is not None
+        assert answer.status == status
+        assert answer.every(b"sec-websocket-version") == ([b"13"] if status == 426 else [])
+        assert talk.ends()
+    assert (proxied.behind.connections, proxied.behind.take()) == (before, [])
+
+
+def test_an_upgrade_in_http_1_0_is_none(proxied: Guarded) -> None:
+    """RFC 9110 §7.8: it must be ignored."""
+    seen = proxied.forwarded(compose(b"/public/socket", ASKING).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert not seen.every(b"upgrade")
+
+
+def test_a_body_of_no_bytes_is_no_body(proxied: Guarded) -> None:
+    """Some clients say so aloud."""
+    ask(proxied, b"/public/socket", b"Content-Length: 0")
+    (seen,) = proxied.behind.take()
+    assert [value.lower() for value in seen.every(b"upgrade")] == [b"websocket"]
+    assert not seen.every(b"content-length")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
+from gateway.upstream.response import ResponseSink
 from tests.upstream.wire import WAIT, Script, answering, at, read_head, relaying, scripted, until
 
 pytestmark = pytest.mark.anyio
@@ -162,3 +165,59 @@ async def test_many_requests_share_few_connections() -> None:
         assert upstream.connections == 3
         await front.proxy.close()
         await until(lambda: len(front.proxy.pool) == 0)
+
+
+class Held:
+    """A request that is not answered."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def hold(pool: Pool, client: str) -> tuple[Connection, Held]:
+    connection = await pool.acquire(client)
+    held = Held(client)
+    connection.start(cast("ResponseSink", held), b"", head_request=False, complete=False)
+    return connection, held
+
+
+def end(pool: Pool) -> None:
+    for connection in tuple(pool._open):
+        connection.abort()
+
+
+async def test_a_client_that_holds_its_share_leaves_the_last_connections_to_others() -> None:
+    async with scripted(silent) as (_, server):
+        pool = Pool(at(server, max_connections=16, connect_timeout=WAIT))
+        held = [await hold(pool, "hog") for _ in range(12)]
+        more = [asyncio.ensure_future(hold(pool, "hog")) for _ in range(3)]
+        others = [await hold(pool, f"other-{number}") for number in range(4)]
+        assert (len(pool), [each.done() for each in more]) == (16, [False] * 3)
+        waiting = asyncio.ensure_future(hold(pool, "another"))
+        for connection, sink in [held.pop(), *others[:3]]:
+            connection.leave(sink)
+        await waiting  # who came last, but holds nothing
+        assert not any(each.done() for each in more)
+        for connection, sink in held[:3]:
+            connection.leave(sink)
+        await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+        for each in more:
+            each.cancel()
+        await asyncio.gather(*more, return_exceptions=True)
+        end(pool)
+
+
+async def test_while_there_are_plenty_nobody_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with scripted(silent) as (_, server):
+        pool = Pool(at(server, max_connections=16))
+        monkeypatch.setattr(pool._shares, "may_take", None)
+        for _ in range(12):
+            await hold(pool, "hog")
+        end(pool)

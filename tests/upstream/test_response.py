@@ -10,6 +10,8 @@ from gateway.upstream.response import ResponseReader
 
 
 class Sink:
+    holder = ""
+
     def __init__(self) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []

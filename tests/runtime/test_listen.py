@@ -1,0 +1,89 @@
+"""Where the gateway listens: both families, and unix sockets that are taken from nobody and left to nobody."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StartError
+from gateway.runtime.serve import bind, bind_many
+from gateway.settings import Listen
+from gateway.simulator import RunningSimulator
+from tests.redis_server import RedisServer
+from tests.runtime.conftest import run_gateway
+
+
+def reaches(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no sockets of both families here")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_address_of_ipv6_takes_ipv4_too(workers: int) -> None:
+    for bound in bind_many(Listen(host="::", port=0), "listen", workers):
+        with bound:
+            port = bound.getsockname()[1]
+            assert reaches("::1", port)
+            assert reaches("127.0.0.1", port)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_one_address_is_that_address_alone() -> None:
+    with bind(Listen(host="::1", port=0), "listen") as bound:
+        assert not reaches("127.0.0.1", bound.getsockname()[1])
+    with bind(Listen(host="0.0.0.0", port=0), "listen") as bound:
+        assert not reaches("::1", bound.getsockname()[1])
+
+
+def test_a_live_unix_socket_is_nobody_elses(tmp_path: Path) -> None:
+    listen = Listen(unix_path=str(tmp_path / "s"))
+    with bind(listen, "listen") as bound:
+        with pytest.raises(StartError, match=r"listen: cannot listen on unix:.*in use"):
+            bind(listen, "listen")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(listen.unix_path)  # it is still the first one's
+            bound.accept()[0].close()
+
+
+def test_a_unix_socket_of_a_process_that_died_is_replaced(tmp_path: Path) -> None:
+    listen = Listen(unix_path=str(tmp_path / "s"))
+    bind(listen, "listen").close()
+    assert Path(listen.unix_path).exists()
+    bind(listen, "listen").close()
+
+
+def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("mine")
+    with pytest.raises(StartError):
+        bind(Listen(unix_path=str(tmp_path / "s")), "listen")
+    assert (tmp_path / "s").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "2")])
+def test_a_unix_socket_goes_when_the_gateway_does(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "admin"
+    with run_gateway(tmp_path, simulator, redis_server, upstream, *words, admin__listen=f"unix:{path}") as running:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        assert running.stop() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_that_another_has_put_there_stays(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    path = tmp_path / "admin"
+    with run_gateway(tmp_path, simulator, redis_server, upstream, admin__listen=f"unix:{path}") as running:
+        os.rename(path, tmp_path / "moved")
+        with bind(Listen(unix_path=str(path)), "listen"):
+            assert running.stop() == 0
+            assert path.exists()
