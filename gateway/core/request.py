@@ -24,6 +24,8 @@ _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
+ROOM: Final = 1024
+"""Bytes for what our own targets say besides the one that they name."""
 _MEMO_SIZE: Final = 1024
 _known_names: dict[bytes, bytes] = {}
 
@@ -40,6 +42,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
+    scheme_told: bool = False  # whether a trusted proxy named the scheme
 
     @property
     def is_bare(self) -> bool:
@@ -53,6 +56,11 @@ class Limits(msgspec.Struct, frozen=True):
     header_bytes: int = 32 * 1024
     header_count: int = 100
     target_bytes: int = 8 * 1024
+    own_targets: tuple[bytes, ...] = ()  # how targets of our own begin that name another one in their query
+
+    def takes_address(self, target: bytes) -> bool:
+        """Whether a target is of our own, and long only for the one that it names: every byte of that may be three."""
+        return len(target) <= 3 * self.target_bytes + ROOM and target.startswith(self.own_targets)
 
 
 def read_head(
@@ -74,7 +82,7 @@ def read_head(
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     _check_method(method)
-    if len(target) > limits.target_bytes:
+    if len(target) > limits.target_bytes and not limits.takes_address(target):
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits)
     host = _check_singular(fields, http_version)
@@ -99,7 +107,12 @@ def read_head(
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
+        scheme_told=trusted.trusts(peer) and any(_names_scheme(*field) for field in fields),
     )
+
+
+def _names_scheme(name: bytes, value: bytes) -> bool:
+    return name == b"x-forwarded-proto" or (name == b"forwarded" and b"proto=" in value.lower())
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:

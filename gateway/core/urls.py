@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import msgspec
 from ada_url import URL
 
-MAX_LENGTH: Final = 8 * 1024
-"""Longest return address, in characters."""
+MAX_LENGTH: Final = 64 * 1024
+"""Longest return address, in characters: what limits request targets is `core.request.Limits`."""
 
 _SHOWN: Final = frozenset({"/account", "/kept_post"})
 _SUSPECT: Final = re.compile(r"[^?#]*\\|.*[^\x21-\x7e]", re.DOTALL)

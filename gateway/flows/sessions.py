@@ -16,7 +16,6 @@ from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import Record, read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
-from gateway.core.tiktok import Profile
 from gateway.errors import StoreUnavailable
 from gateway.flows.ports import Store
 
@@ -174,10 +173,13 @@ class Sessions:
         grant = read_record(self._keyring, key, sealed, Grant)
         return StoredGrant(key, grant, sealed) if grant is not None and sealed is not None else None
 
-    async def read_profile(self, subject: str) -> Profile | None:
-        """Return what an earlier sign-in of the person told."""
-        stored = await self.read_grant(build_grant_key(self._client_key, subject))
-        return stored.grant.profile if stored is not None else None
+    async def find_grant(self, subject: str) -> StoredGrant | None:
+        """Return the person's grant, or None."""
+        return await self.read_grant(build_grant_key(self._client_key, subject))
+
+    def key_of(self, grant: Grant) -> str:
+        """Return the store key of a grant."""
+        return build_grant_key(self._client_key, grant.subject)
 
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
         """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""

@@ -90,7 +90,10 @@ class FastPath:
             )
         except GatewayError:
             return None
-        sender = KnownSender(KnownOrigin(head), self._shared.pipeline.read_session_key(head.headers), b"")
+        keys = self._shared.pipeline.read_session_keys(head.headers)
+        if len(keys) > 1:
+            return None  # the gate has to choose
+        sender = KnownSender(KnownOrigin(head), keys[0] if keys else None, b"")
         destination = Destination(head.method, head.path, head.query, head.raw_target)
         exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))

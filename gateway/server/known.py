@@ -58,11 +58,12 @@ class Permit:
 class KnownOrigin:
     """Where requests come from and what they are sent to."""
 
-    __slots__ = ("client_address", "host", "lines", "scheme")
+    __slots__ = ("client_address", "host", "lines", "scheme", "scheme_told")
 
     def __init__(self, head: RequestHead) -> None:
         self.host = head.host
         self.scheme = head.scheme
+        self.scheme_told = head.scheme_told
         self.client_address = head.client_address
         self.lines = build_lines(forwarded_headers(head.client_address, head.host, head.scheme))  # for the upstream
 
@@ -132,6 +133,7 @@ class Destination:
             raw_target=self.raw_target,
             headers=known.read_headers(),
             client_address=origin.client_address,
+            scheme_told=origin.scheme_told,
         )
 
 

@@ -52,7 +52,9 @@ class GatewayMiddleware:
             head = self._reader.read(scope)
             await self._answer(head, exchange, scope, receive, send)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
-            answer = self._pipeline.answer_error(error, head, exchange)
+            answer = self._pipeline.answer_error(
+                error, head, exchange, scope["headers"] if scope["type"] == "http" else ()
+            )
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
             await _send(answer, send, scope)

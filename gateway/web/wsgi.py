@@ -114,7 +114,7 @@ class WsgiGateway:
             if isinstance(outcome, Passage):
                 check_length(head, outcome.match.route.body_limit)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
-            outcome = self._pipeline.answer_error(error, head, exchange)
+            outcome = self._pipeline.answer_error(error, head, exchange, _read_fields(environ))
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
             exchange.tell(method, path, self._metrics)
@@ -219,11 +219,7 @@ class WsgiGateway:
 
 def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
     """Read the head of a request from its environ. Raises a `RequestRefused` when it is ambiguous."""
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
+    headers = _read_fields(environ)
     for name, variable in ((b"content-type", "CONTENT_TYPE"), (b"content-length", "CONTENT_LENGTH")):
         if environ.get(variable):
             headers.append((name, environ[variable].encode("latin-1")))
@@ -246,6 +242,14 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
         canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
         return msgspec.structs.replace(head, raw_target=raw)
     return head
+
+
+def _read_fields(environ: Environ) -> list[tuple[bytes, bytes]]:
+    return [
+        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
 
 
 def _read_from(environ: Environ) -> ReadBody:
