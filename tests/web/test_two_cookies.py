@@ -22,12 +22,14 @@ OLD = "x" * 43
 
 @pytest.fixture(scope="module", params=[*WAYS, "asgi", "wsgi"])
 def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str) -> Generator[Running]:
-    forms = {"asgi": asgi_form, "wsgi": wsgi}
-    if request.param in forms:
-        with forms[request.param](simulator, routes=ROUTES) as running:
-            yield running
-        return
-    with WAYS[request.param](simulator, upstream, routes=ROUTES) as running:
+    match request.param:
+        case "asgi":
+            form = asgi_form(simulator, routes=ROUTES)
+        case "wsgi":
+            form = wsgi(simulator, routes=ROUTES)
+        case way:
+            form = WAYS[way](simulator, upstream, routes=ROUTES)
+    with form as running:
         yield running
 
 
