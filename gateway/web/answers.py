@@ -255,20 +255,27 @@ class Answers:
     ) -> Answer:
         if head is None:
             return self._errors.answer(error, find_viewer(headers), request_id)
-        here = None
-        if head.method == "GET" and head.path.text != f"{self.prefix}/callback":
-            here = self._check(self._address_of(head, head.raw_target.decode("ascii", "replace")))
         return self._errors.answer(
             error,
             find_viewer(head.headers, websocket=head.websocket),
             request_id,
-            here=here.url if here is not None else None,
+            here=self._find_here(head),
             caller=caller,
             words=words,
             brings_session=self.cookies.brings_session(head),
             within=_find_app(head) if isinstance(error, SignInRefused) else None,
             extra=self.cookies.forget_others(head) if isinstance(error, SessionsDiffer) else (),
         )
+
+    def _find_here(self, head: RequestHead) -> str | None:
+        """Return the address that was asked for, if it may be asked for again; never a callback, which works once."""
+        target = head.raw_target.decode("ascii", "replace")
+        if head.method != "GET" or head.path.text == f"{self.prefix}/callback":
+            return None
+        if self.is_own_path(head.path):
+            return self.public_url + target
+        checked = self._check(self._address_of(head, target))
+        return checked.url if checked is not None else None
 
     def _is_abroad(self, head: RequestHead) -> bool:
         """Whether the browser is at another address than the callback: a cookie set there would not be seen again.
