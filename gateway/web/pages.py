@@ -222,7 +222,7 @@ def _show(field: Field) -> Shown:
     elif _SECRET.search(field.name):
         value = "•••"
     else:
-        value = shorten(field.value, MAX_VALUE)
+        value = shorten(field.value, MAX_VALUE) or "(empty)"
     return Shown(shorten(field.name), value)
 
 

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import CookieSpec, read, strip
+from gateway.core.cookies import CookieSpec, OwnCookies, read, read_marked, strip
 
-OWN = frozenset({b"gateway", b"gateway-sign-in"})
+OWN = OwnCookies(session=CookieSpec("gateway", secure=False), binding=CookieSpec("gateway-sign-in", secure=False))
 
 
 def test_reads_every_value_over_all_lines() -> None:
@@ -58,3 +58,26 @@ def test_deleting_uses_the_same_attributes() -> None:
     assert b"; Domain=example.com" in shared.set("v", 1)
     assert b"; Domain=example.com" in shared.delete()
     assert len(spec.set("a" * 43, 2592000)) < 200
+
+
+def test_marked_cookies_are_ours_too() -> None:
+    assert {b"gateway", b"gateway-sign-in", b"gateway-sign-in-AbC_-123"} <= {name for name in NAMES if name in OWN}
+    assert [name for name in NAMES if name not in OWN] == [b"gateway-sign-inx", b"gatewayx", b"agateway-sign-in-x", b""]
+    line = b"gateway-sign-in-a=x; a=1; gateway-sign-in-b=y; gateway=z; gateway-sign-inx=2"
+    assert strip(line, OWN) == b"a=1; gateway-sign-inx=2"
+
+
+NAMES = [
+    b"gateway",
+    b"gateway-sign-in",
+    b"gateway-sign-in-AbC_-123",
+    b"gateway-sign-inx",
+    b"gatewayx",
+    b"agateway-sign-in-x",
+    b"",
+]
+
+
+def test_marks_are_read_with_their_values() -> None:
+    headers = ((b"cookie", b"s-a=1; s=2;s-b = 3 ; xs-c=4; s-"), (b"cookie", b"s-d=5=6"))
+    assert read_marked(headers, b"s") == ((b"a", b"1"), (b"b", b"3"), (b"d", b"5=6"))
