@@ -6,7 +6,6 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Self
 
 import msgspec
@@ -42,42 +41,49 @@ class CookieSpec(msgspec.Struct, frozen=True):
 class OwnCookies(frozenset[bytes]):
     """The names of the gateway's own cookies: some as they are, and others that end in a mark."""
 
+    _plain: frozenset[bytes]
     _lead: bytes
 
     def __new__(cls, *, session: CookieSpec, binding: CookieSpec) -> Self:
         """Binding cookies are marked, the session cookie is not."""
-        made = super().__new__(cls, (session.name.encode(), binding.name.encode()))
-        made._lead = binding.name.encode() + b"-"
+        plain = frozenset({session.name.encode(), binding.name.encode()})
+        made = super().__new__(cls, plain)
+        made._plain, made._lead = plain, binding.name.encode() + b"-"
         return made
 
     def __contains__(self, name: object) -> bool:
         """Whether a cookie of this name is ours."""
-        return super().__contains__(name) or (isinstance(name, bytes) and name.startswith(self._lead))
+        return name in self._plain or (isinstance(name, bytes) and name.startswith(self._lead))
+
+    def within(self, line: bytes) -> frozenset[bytes]:
+        """Return the names that count in a line: where no marked cookie can be, those that are quickly compared."""
+        return self if self._lead in line else self._plain
 
 
 def read(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     """Return the values of every cookie called `name`, over all `Cookie` lines, in order."""
-    return tuple(value for mark, value in _read_beginning(headers, name) if not mark)
+    found: list[bytes] = []
+    for header, line in headers:
+        if header == b"cookie" and name in line:
+            for pair in line.split(b";"):
+                key, separator, value = pair.partition(b"=")
+                if separator and key.strip() == name:
+                    found.append(value.strip())
+    return tuple(found)
 
 
 def read_marked(headers: Headers, name: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Return marks and values of every cookie whose name is `name`, `-` and a mark; in order."""
-    return tuple(_read_beginning(headers, name + b"-"))
-
-
-def _read_beginning(headers: Headers, lead: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what follows `lead` in the names that begin with it, and the values."""
-    for header, line in headers:
-        if header == b"cookie" and lead in line:
-            for pair in line.split(b";"):
-                key, separator, value = pair.partition(b"=")
-                key = key.strip()
-                if separator and key.startswith(lead):
-                    yield key[len(lead) :], value.strip()
+    lead = name + b"-"
+    pairs = [pair.partition(b"=") for field, line in headers if field == b"cookie" for pair in line.split(b";")]
+    named = [(key.strip(), value.strip()) for key, separator, value in pairs if separator]
+    return tuple((key[len(lead) :], value) for key, value in named if key.startswith(lead))
 
 
 def strip(line: bytes, names: frozenset[bytes]) -> bytes:
     """Return a cookie line without the cookies called `names`; the others stay byte-identical."""
+    if isinstance(names, OwnCookies):
+        names = names.within(line)
     pairs = line.split(b";")
     kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() not in names]
     if len(kept) == len(pairs):

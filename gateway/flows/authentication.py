@@ -73,6 +73,9 @@ class Authentication:
         An old cookie of another domain or path must not lock anybody out, so it takes the store to tell them apart.
         """
         values = cookies.read(headers, self._cookie_name)
+        if len(values) == 1:  # as ever, but for the rare case
+            key = build_session_key(values[0])
+            return (key,) if key is not None else ()
         return tuple(dict.fromkeys(key for value in values if (key := build_session_key(value)) is not None))
 
     async def choose(self, keys: Sequence[str]) -> str | None:
