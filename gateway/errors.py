@@ -29,6 +29,7 @@
     │   ├── AttemptOfOtherBrowser     400
     │   ├── AttemptWithoutCookie      400   the cookie that binds it to the browser did not come back
     │   ├── AccessDenied              403   the person said no at TikTok
+    │   │   └── ScopeRefused                to more than before, and stays signed in
     │   └── SignInLoop                      completed, and begun again at once, several times; by likely cause
     │       ├── SessionCookieLost     400
     │       ├── SignInOfOtherHost     400
@@ -38,13 +39,15 @@
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
     │   └── StoreRefused              503   blame: operator; wrong password, or a right is missing
     ├── SessionEnded                  401   while the request was under way
+    ├── SessionsDiffer                401   the session cookie came twice, for two live sessions
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     │   └── OfAnotherInstance         401   a record of another gateway on the same Redis
     ├── RecordsUnreadable             409   blame: operator; records that no key opens are in the way
     ├── ProviderError                 blame: provider
     │   ├── ProviderUnavailable       503   passing: keep everything, try again later
     │   ├── ProviderMisconfigured     500   key, secret or request wrong: the operator must act, tokens stay
-    │   ├── GrantDead                 401   invalid_grant: the code or refresh token is dead
+    │   ├── GrantDead                 401   invalid_grant: the refresh token is dead
+    │   │   └── CodeRefused           400   invalid_grant: the code is dead, so nobody was signed in by it
     │   ├── AccessTokenDead           401   the API no longer accepts the access token
     │   └── ScopeMissing              403   the grant lacks a scope; never a reason to refresh
     └── UpstreamError                 blame: upstream
@@ -84,6 +87,8 @@ class GatewayError(Exception):
     title: ClassVar[str] = "Something went wrong"
     advice: ClassVar[str] = "Please try again in a moment."
     retry_after: ClassVar[int | None] = None  # seconds, for the Retry-After header
+    keeps_session: ClassVar[bool] = False  # whoever was signed in before still is
+    return_to: str | None = None  # where the person wanted to go: a checked address, for a link
 
 
 def forget_frames(error: GatewayError) -> GatewayError:
@@ -337,6 +342,18 @@ class AccessDenied(SignInRefused):
     advice = "Nothing was shared. You can start again whenever you like."
 
 
+class ScopeRefused(AccessDenied):
+    """The person, who is signed in, said no to more scopes; `refused` names them."""
+
+    code = "permission_refused"
+    title = "You did not share any more"
+    advice = "You are still signed in, and everything else goes on as before."
+
+    def __init__(self, message: str, *, refused: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
 class AttemptWithoutCookie(SignInRefused):
     """The state is real, but no cookie came: blocked, or set for another host or scheme than the callback's."""
 
@@ -408,8 +425,9 @@ class StoreUnavailable(GatewayError):
     code = "store_unavailable"
     status = 503
     title = "The service is briefly unavailable"
-    advice = "You are still signed in. Please try again in a few seconds."
+    advice = "Please try again in a few seconds."
     retry_after = 5
+    keeps_session = True
 
 
 class StoreRefused(StoreUnavailable):
@@ -427,6 +445,19 @@ class SessionEnded(GatewayError):
     blame = Blame.CLIENT
     title = "You have been signed out"
     advice = "Please sign in again."
+
+
+class SessionsDiffer(GatewayError):
+    """The session cookie came several times, and it cannot be told which of two live sessions is meant."""
+
+    code = "sessions_differ"
+    status = 401
+    blame = Blame.CLIENT
+    title = "You are signed in twice in this browser"
+    advice = (
+        "Your browser sends two cookies of the same name for this site, and they belong to two sign-ins, so it cannot"
+        " be told which one counts. Sign in again: that ends both, and leaves one."
+    )
 
 
 class SealBroken(GatewayError):
@@ -473,8 +504,9 @@ class ProviderUnavailable(ProviderError):
     code = "provider_unavailable"
     status = 503
     title = "TikTok is not answering"
-    advice = "You are still signed in here. Please try again in a few seconds."
+    advice = "Please try again in a few seconds."
     retry_after = 5
+    keeps_session = True
 
 
 class ProviderMisconfigured(ProviderError):
@@ -487,12 +519,21 @@ class ProviderMisconfigured(ProviderError):
 
 
 class GrantDead(ProviderError):
-    """The authorization code or refresh token is dead (`invalid_grant`): sign in again."""
+    """The refresh token is dead (`invalid_grant`): sign in again."""
 
     code = "grant_dead"
     status = 401
     title = "Your TikTok sign-in has ended"
     advice = "Please sign in again."
+
+
+class CodeRefused(GrantDead):
+    """The authorization code is dead (`invalid_grant`)."""
+
+    code = "code_refused"
+    status = 400
+    title = "TikTok did not complete this sign-in"
+    advice = "It may have taken too long. Start the sign-in again."
 
 
 class AccessTokenDead(ProviderError):
@@ -520,7 +561,8 @@ class UpstreamError(GatewayError):
     status = 502
     blame = Blame.UPSTREAM
     title = "The app is not answering"
-    advice = "You are still signed in. Please try again in a moment."
+    advice = "Please try again in a moment."
+    keeps_session = True
 
 
 class UpstreamUnreachable(UpstreamError):

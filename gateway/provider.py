@@ -108,11 +108,17 @@ class TikTok:
             reply = await _translated(client.revoke_token(self._endpoints.revoke_url, token=access_token))
         _read_revocation(reply)
 
-    async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
-        """Read what the granted scopes let us know of the person ("Get User Info")."""
+    async def user_info(self, access_token: str, scopes: Sequence[str], *, open_id: str = "") -> Profile:
+        """Read what the granted scopes let us know of the person ("Get User Info").
+
+        `open_id` is whose token it is, where the scopes do not let us ask. Without any field nothing is asked.
+        """
+        fields = build_fields(scopes)
+        if not fields:
+            return Profile(open_id=open_id)
         request = httpx.Request(
             "GET",
-            httpx.URL(self._endpoints.user_info_url, params={"fields": build_fields(scopes)}),
+            httpx.URL(self._endpoints.user_info_url, params={"fields": fields}),
             headers={"Authorization": f"Bearer {access_token}", "Accept": "application/json"},
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -123,7 +129,8 @@ class TikTok:
             return response
 
         response = await _translated(exchange())
-        return read_user_info(response.status_code, response.content)
+        assumed = "" if "open_id" in fields.split(",") else open_id
+        return read_user_info(response.status_code, response.content, open_id=assumed)
 
     async def tell_time(self) -> datetime | None:
         """Return the `Date` of an answer of TikTok's (RFC 9110 §6.6.1), if it has one."""

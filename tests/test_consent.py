@@ -40,7 +40,6 @@ def gateway(simulator: RunningSimulator) -> Generator[Running]:
 @pytest.fixture
 def page(chromium: Browser, gateway: Running) -> Generator[Page]:
     """Somebody is signed in, with the usual scopes."""
-    gateway.simulator.simulator.reset()
     context = chromium.new_context()
     page = context.new_page()
     page.set_default_timeout(15_000)
@@ -48,6 +47,9 @@ def page(chromium: Browser, gateway: Running) -> Generator[Page]:
     page.click("#allow")
     expect(page.locator("h1")).to_contain_text("Hello")
     yield page
+    page.goto(gateway.url + "/oauth2/account")  # what was given is taken back
+    page.click("text=Disconnect TikTok")
+    expect(page.locator("h1")).to_have_text("TikTok is disconnected")
     context.close()
 
 
@@ -72,7 +74,12 @@ def test_a_refusal_does_not_go_round_in_circles(page: Page, gateway: Running) ->
     page.goto(gateway.url + "/videos/mine")
     page.click("text=Continue with TikTok")
     page.click("#deny")
-    expect(page.locator("h1")).to_have_text("You did not allow the sign-in")
+    expect(page.locator("h1")).to_have_text("You did not share any more")
+    expect(page.locator("main")).to_contain_text("Your public videos")
+    expect(page.locator("main")).to_contain_text("You are still signed in, and everything else goes on as before.")
+    page.click("text=Back to where you were")
+    assert page.url == gateway.url + "/videos/mine"
+    expect(page.locator("h1")).to_have_text("One more permission")
     page.goto(gateway.url + "/")
     expect(page.locator("h1")).to_contain_text("Hello")  # nobody was signed out
 

@@ -1,8 +1,12 @@
-"""The cookie that binds sign-in attempts to a browser, and the count of a loop of sign-ins.
+"""The cookies that bind sign-in attempts to a browser, and the count of a loop of sign-ins.
 
-Its value is 43 characters that only this browser knows, and after a completed sign-in also the turns of a loop and the
+A value is 43 characters that only this browser knows, and after a completed sign-in also the turns of a loop and the
 moment of completion: `binding.turns.completed_at`. Who begins again so soon has not got in: his session cookie did not
 come back, the session was not found, or the app itself sent him away. After a few turns nothing new can be expected.
+
+A browser that has none yet may open five tabs at once, and gets five: each answer sets a cookie of a name of its own,
+so that none takes another's place. A browser that has some goes on with one of them, and is freed of the oldest when
+there are too many.
 
 Nothing of it is sealed: whoever alters the count breaks, or begins, only a loop of their own.
 """
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,6 +33,10 @@ BINDING_LASTS: Final = timedelta(hours=1)
 TURN_LASTS: Final = timedelta(minutes=1)
 """Longest time from a completed sign-in to a new one of the same loop."""
 MOST_TURNS: Final = 3
+MOST_BINDINGS: Final = 8
+"""Most of them that a browser keeps once it has brought them: some 800 bytes."""
+MOST_READ: Final = 64
+"""Most that are read of one request: as many as a browser without any could get at once."""
 
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _COOKIE: Final = re.compile(r"([A-Za-z0-9_-]{43})(?:\.([0-9]{1,3})\.([0-9]{1,12}))?")
@@ -43,6 +52,11 @@ class Binding(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Write the cookie's value."""
         return self.value if self.completed_at is None else f"{self.value}.{self.turns}.{self.completed_at}"
+
+    @property
+    def mark(self) -> str:
+        """The end of its cookie's name."""
+        return self.value[:8]
 
     @property
     def loops(self) -> bool:
@@ -83,6 +97,32 @@ def read_binding(cookie: str) -> Binding | None:
         return None
     value, turns, completed_at = found.groups()
     return Binding(value) if turns is None else Binding(value, int(turns), int(completed_at))
+
+
+def read_bindings(cookies: Iterable[tuple[bytes, bytes]]) -> tuple[Binding, ...]:
+    """Read what a browser brings: the ends of names, and values; the first `MOST_READ` that we made, in their order.
+
+    Browsers send the oldest first (RFC 6265 §5.4).
+    """
+    found: list[Binding] = []
+    for mark, value in cookies:
+        binding = read_binding(value.decode("latin-1"))
+        if binding is not None and binding.mark.encode() == mark and len(found) < MOST_READ:
+            found.append(binding)
+    return tuple(found)
+
+
+def choose_binding(bindings: Sequence[Binding]) -> Binding:
+    """Return the one that a sign-in goes on with: of the last completion, else the newest; a fresh one for none."""
+    if not bindings:
+        return new_binding()
+    return max(reversed(bindings), key=lambda each: (each.completed_at or 0, each.turns))
+
+
+def find_surplus(bindings: Sequence[Binding], kept: Binding) -> tuple[Binding, ...]:
+    """Return the oldest of those that are too many once `kept` is set."""
+    others = [each for each in bindings if each.value != kept.value]
+    return tuple(others[: max(0, len(others) + 1 - MOST_BINDINGS)])
 
 
 def is_opaque(text: str) -> bool:

@@ -4,13 +4,15 @@ Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts can neithe
 https and loopback addresses only, so `Accept` and `Origin` stand in where it is missing.
 
 A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else is told
-401. A state-changing call must prove that it comes from our own pages; what cannot is taken for cross-site.
+401, in a frame by a page with a link out of it. A state-changing call must prove that it comes from our own pages; what
+cannot is taken for cross-site.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
@@ -20,17 +22,34 @@ from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
 _METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})
 _WEIGHT: Final = re.compile(rb"[01](?:\.[0-9]{0,3})?")
+_WINDOWS: Final = frozenset({b"document", b"empty"})
+"""Destinations of a navigation for a whole window: `empty` once it has passed a service worker, as Chromium has it.
+A script's own fetch cannot be in the mode `navigate` (Fetch §5.4), so the mode says enough."""
+_FRAMES: Final = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _PREFETCH: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
+
+
+class Viewer(StrEnum):
+    """Who sees an answer."""
+
+    WINDOW = "window"  # a person, in a whole window: a page is wanted, or a redirect
+    FRAME = "frame"  # a person, in a part of a page: a page is wanted, and never a redirect to TikTok
+    PROGRAM = "program"
+
+
+def find_viewer(headers: Iterable[tuple[bytes, bytes]], *, websocket: bool = False) -> Viewer:
+    """Return who sees the answer, whatever the method; `headers` may be those of a request that is refused."""
+    return Viewer.PROGRAM if websocket else _find_viewer(dict(headers))
 
 
 def is_navigation(head: RequestHead) -> bool:
     """Whether this is a person opening a page, which may begin a sign-in: a GET for a whole window."""
-    return head.method == "GET" and _is_document(head, dict(head.headers))
+    return head.method == "GET" and shows_page(head)
 
 
 def shows_page(head: RequestHead) -> bool:
     """Whether a whole window is to show the answer, whatever the method: a page is wanted, not a problem."""
-    return _is_document(head, dict(head.headers))
+    return find_viewer(head.headers, websocket=head.websocket) is Viewer.WINDOW
 
 
 def is_prefetch(head: RequestHead) -> bool:
@@ -47,7 +66,10 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     if on_unauthenticated == "unauthorized" or head.websocket:
         return ChallengeKind.UNAUTHORIZED
     fields = dict(head.headers)
-    if _is_document(head, fields):
+    viewer = _find_viewer(fields)
+    if viewer is Viewer.FRAME:
+        return ChallengeKind.FRAME
+    if viewer is Viewer.WINDOW:
         # a redirect would lose the body of a form: the person should know
         kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE, UNKNOWN_METHOD: ChallengeKind.PAGE}
         return kinds.get(head.method, ChallengeKind.UNAUTHORIZED)
@@ -98,15 +120,19 @@ def _is_from_us(head: RequestHead, public_origins: frozenset[str], *, when_unkno
     return sites == (b"none",) or (not sites and when_unknown)
 
 
-def _is_document(head: RequestHead, fields: Mapping[bytes, bytes]) -> bool:
-    """Whether a whole window is to show the answer."""
-    if head.websocket or _is_prefetch(fields):
-        return False
-    if _has_metadata(fields):
-        # Chromium before 80 sent no destination
-        destination = fields.get(b"sec-fetch-dest", b"document")
-        return fields.get(b"sec-fetch-mode") == b"navigate" and destination == b"document"
-    return _wants_html(fields.get(b"accept", b"")) and not _is_script(fields)
+def _find_viewer(fields: Mapping[bytes, bytes]) -> Viewer:
+    if _is_prefetch(fields):
+        return Viewer.PROGRAM
+    if not _has_metadata(fields):
+        shows = _wants_html(fields.get(b"accept", b"")) and not _is_script(fields)
+        return Viewer.WINDOW if shows else Viewer.PROGRAM
+    if fields.get(b"sec-fetch-mode") != b"navigate":
+        return Viewer.PROGRAM
+    # Chromium before 80 sent no destination
+    destination = fields.get(b"sec-fetch-dest", b"document")
+    if destination in _WINDOWS:
+        return Viewer.WINDOW
+    return Viewer.FRAME if destination in _FRAMES else Viewer.PROGRAM
 
 
 def _wants_html(accept: bytes) -> bool:

@@ -7,7 +7,7 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -35,12 +35,44 @@ class CookieSpec(msgspec.Struct, frozen=True):
         """Return the value of a `Set-Cookie` field that deletes the cookie."""
         return self._build("", "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
 
+    def marked(self, mark: str) -> CookieSpec:
+        """Return the cookie whose name ends in `-` and a mark."""
+        return msgspec.structs.replace(self, name=f"{self.name}-{mark}")
+
     def _build(self, value: str, lifetime: str) -> bytes:
         domain = f"; Domain={self.domain}" if self.domain else ""
         secure = "; Secure" if self.secure else ""
         partitioned = "; Partitioned" if self.partitioned else ""
         same_site = f"SameSite={self.same_site}"
         return f"{self.name}={value}; {lifetime}; Path=/{domain}; HttpOnly; {same_site}{secure}{partitioned}".encode()
+
+
+class OwnCookies(frozenset[bytes]):
+    """The names of the gateway's own cookies: some as they are, and others that end in a mark."""
+
+    _plain: frozenset[bytes]
+    _lead: bytes
+
+    def __new__(cls, *, session: CookieSpec, binding: CookieSpec) -> Self:
+        """Binding cookies are marked, the session cookie is not."""
+        plain = frozenset({session.name.encode(), binding.name.encode()})
+        made = super().__new__(cls, plain)
+        made._plain, made._lead = plain, binding.name.encode() + b"-"
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a cookie of this name is ours."""
+        return name in self._plain or (isinstance(name, bytes) and name.startswith(self._lead))
+
+    def within(self, line: bytes) -> frozenset[bytes]:
+        """Return the names that count in a line: where no marked cookie can be, those that are quickly compared."""
+        return self if self._lead in line else self._plain
+
+    @property
+    def pattern(self) -> bytes:
+        """A regular expression for the names."""
+        plain = b"|".join(re.escape(each) for each in sorted(self._plain, key=len, reverse=True))
+        return b"(?:" + re.escape(self._lead) + b"[A-Za-z0-9_-]+|" + plain + b")"
 
 
 def read(headers: Headers, name: bytes) -> tuple[bytes, ...]:
@@ -55,8 +87,18 @@ def read(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def read_marked(headers: Headers, name: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return marks and values of every cookie whose name is `name`, `-` and a mark; in order."""
+    lead = name + b"-"
+    pairs = [pair.partition(b"=") for field, line in headers if field == b"cookie" for pair in line.split(b";")]
+    named = [(key.strip(), value.strip()) for key, separator, value in pairs if separator]
+    return tuple((key[len(lead) :], value) for key, value in named if key.startswith(lead))
+
+
 def strip(line: bytes, names: frozenset[bytes]) -> bytes:
     """Return a cookie line without the cookies called `names`; the others stay byte-identical."""
+    if isinstance(names, OwnCookies):
+        names = names.within(line)
     pairs = line.split(b";")
     kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() not in names]
     if len(kept) == len(pairs):
@@ -72,8 +114,8 @@ class JoinedCookies:
     the shape of its value. In doubt, something of the app's is taken for ours: ours are never shown.
     """
 
-    def __init__(self, names: frozenset[bytes]) -> None:
-        name = b"(?:" + b"|".join(re.escape(each) for each in sorted(names, key=len, reverse=True)) + rb")[ \t]*="
+    def __init__(self, names: OwnCookies) -> None:
+        name = names.pattern + rb"[ \t]*="
         apart = name + b"(?:" + _OURS + b"(?=[^;,= ]+=)|[^;,]*)"
         self._ours = re.compile(rb"(?:^|[;,])[ \t]*(?P<apart>" + apart + b")|(?P<glued>" + name + _OURS + b")")
 

@@ -16,6 +16,7 @@ class ChallengeKind(StrEnum):
 
     REDIRECT = "redirect"  # a navigation: to TikTok, or to the page with the button
     PAGE = "page"  # a navigation whose body a redirect would lose: a page with the button
+    FRAME = "frame"  # a navigation within a frame: a page with a link out of it
     UNAUTHORIZED = "unauthorized"  # a program: 401
 
 
@@ -56,3 +57,5 @@ class Deny(msgspec.Struct, frozen=True):
 
     reason: str
     cross_site: bool = False  # another site's page made the browser send it
+    who: Identity | None = None  # whom it is refused, where others may
+    words: str = ""  # the operator's, for people; "" for none

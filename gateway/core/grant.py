@@ -9,6 +9,7 @@ Margins are fractions of the lifetime that TikTok gave, never fixed: that lifeti
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
@@ -37,11 +38,40 @@ class Grant(Record, frozen=True):
     profile_read_at: datetime
     granted_at: datetime | None = None  # when the person signed in, by our clock
     refresh_lost: bool = False  # the refresh token was rotated, and TikTok's answer never came
+    wanted: tuple[str, ...] = ()  # scopes given at some sign-in and not taken back since; the tokens may have fewer
+    spare: TokenSet | None = None  # of a later sign-in with fewer scopes: they take over if the tokens are dead
 
     @property
     def subject(self) -> str:
         """The `open_id` of the person."""
         return self.tokens.open_id
+
+    @property
+    def all_scopes(self) -> frozenset[str]:
+        """The scopes given, whether the tokens have them now or not: what to ask TikTok for when asking anyway."""
+        return frozenset(self.wanted).union(self.tokens.scopes)
+
+    def follow(self, before: Grant | None, asked: Collection[str]) -> Grant:
+        """Return this grant as the one after `before`, from a sign-in that asked for `asked`.
+
+        TikTok's tokens have what their own sign-in asked for. What was given before and was not asked for this time is
+        still given; what was asked for and not given was taken back.
+        """
+        given = before.all_scopes.difference(asked) if before is not None else frozenset()
+        return msgspec.structs.replace(self, wanted=tuple(sorted(given.union(self.tokens.scopes))))
+
+    def reach(self, before: Grant | None) -> Grant:
+        """Return this grant with the tokens of `before`, if they have just all that is given and may be renewed.
+
+        Its own become the spare: whether the tokens of an earlier sign-in survive a new one, TikTok does not say.
+        """
+        if before is None or not before.is_renewable or self.all_scopes != set(before.tokens.scopes):
+            return self
+        return msgspec.structs.replace(self, tokens=before.tokens, spare=self.tokens)
+
+    def give_up(self) -> Grant:
+        """Return the grant with nothing wanted that the tokens do not have."""
+        return msgspec.structs.replace(self, wanted=self.tokens.scopes)
 
     def is_refresh_due(self, now: datetime) -> bool:
         """Whether the access token has used up most of its lifetime and can be renewed."""
@@ -78,7 +108,7 @@ class Grant(Record, frozen=True):
 
     def with_tokens(self, tokens: TokenSet) -> Grant:
         """Return the grant after a refresh."""
-        return msgspec.structs.replace(self, tokens=tokens, refresh_lost=False)
+        return msgspec.structs.replace(self, tokens=tokens, refresh_lost=False, spare=None)
 
     def without_refresh(self) -> Grant:
         """Return the grant once its refresh token is known to be dead; the access token may live on."""

@@ -36,8 +36,8 @@ _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#
 _NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
 """Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
+ROOM: Final = 1024
+"""Bytes for what our own targets say besides the one that they name."""
 UNKNOWN_METHOD: Final = ""
 """Stands for the method of a request whose front does not tell it; nobody can send it."""
 
@@ -57,6 +57,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     mount: str = ""  # the part of `path.text` that the app hangs below (root_path, SCRIPT_NAME); "" at the root
     destination: bytes | None = None  # what WebDAV's `Destination` says, see `webdav`
     front: Front = NO_FRONT  # what a trusted proxy says besides
+    scheme_told: bool = False  # whether a trusted proxy named the scheme
 
     @property
     def is_bare(self) -> bool:
@@ -70,6 +71,11 @@ class Limits(msgspec.Struct, frozen=True):
     header_bytes: int = 32 * 1024
     header_count: int = 100
     target_bytes: int = 8 * 1024
+    own_targets: tuple[bytes, ...] = ()  # how targets of our own begin that name another one in their query
+
+    def takes_address(self, target: bytes) -> bool:
+        """Whether a target is of our own, and long only for the one that it names: every byte of that may be three."""
+        return len(target) <= 3 * self.target_bytes + ROOM and target.startswith(self.own_targets)
 
 
 def read_head(
@@ -95,7 +101,7 @@ def read_head(
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     check_method(method)
-    if len(target) > limits.target_bytes:
+    if len(target) > limits.target_bytes and not limits.takes_address(target):
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits, names)
     read_body_length(fields, http_version)
@@ -125,7 +131,12 @@ def read_head(
         mount=mount,
         destination=destination,
         front=front,
+        scheme_told=trusted.trusts(peer) and any(_names_scheme(*field) for field in fields),
     )
+
+
+def _names_scheme(name: bytes, value: bytes) -> bool:
+    return name == b"x-forwarded-proto" or (name == b"forwarded" and b"proto=" in value.lower())
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:

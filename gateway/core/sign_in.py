@@ -4,8 +4,8 @@ An attempt is kept in the store under its state, sealed, short-lived and single-
 began it by a cookie (RFC 9700 §4.7: login CSRF). The order is fixed by types: `SignInAttempt.verify` is the only maker
 of a `VerifiedCode`, and only a `VerifiedCode` can be redeemed.
 
-All tabs of one browser share the binding cookie, and each has an attempt of its own: five sign-ins at once each end
-at their own address.
+A browser may have several binding cookies (see `binding`), and each tab has an attempt of its own: five sign-ins at
+once each end at their own address.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 from urllib.parse import parse_qsl
@@ -31,6 +30,8 @@ from gateway.errors import (
 
 ATTEMPT_LASTS: Final = timedelta(minutes=15)
 """Time a person has on TikTok's pages."""
+ATTEMPT_KEPT: Final = timedelta(minutes=30)
+"""Time for which it is known where a person wanted to go, who took longer."""
 FINISHED_LASTS: Final = timedelta(minutes=2)
 """Time in which a reloaded callback still finds its way."""
 
@@ -69,6 +70,8 @@ class SignInAttempt(Record, frozen=True):
     return_to: str
     scopes: tuple[str, ...]
     begun_at: datetime
+    extra: tuple[str, ...] = ()  # those of the scopes that a page has asked the person for
+    regains_for: str = ""  # subject who is signed in already, and whose tokens lack scopes that were given before
 
     def belongs_to(self, binding_cookie: str) -> bool:
         """Whether this browser began the attempt (constant-time)."""
@@ -148,16 +151,3 @@ def build_attempt_key(state: str) -> str:
 def build_finished_key(state: str) -> str:
     """Return the store key of the finished sign-in that `state` names."""
     return "finished:" + hashlib.sha256(state.encode()).hexdigest()
-
-
-def begin_attempt(
-    *, binding_cookie: str, code_verifier: str | None, return_to: str, scopes: Sequence[str], now: datetime
-) -> SignInAttempt:
-    """Make the record of a sign-in that begins at `now`."""
-    return SignInAttempt(
-        binding=hash_binding(binding_cookie),
-        code_verifier=code_verifier,
-        return_to=return_to,
-        scopes=tuple(scopes),
-        begun_at=now,
-    )

@@ -163,12 +163,15 @@ def read_oauth_error(error: str, description: str, *, log_id: str = "") -> Provi
 
 
 def build_fields(scopes: Sequence[str]) -> str:
-    """Return the `fields` parameter that the *granted* scopes permit; one field beyond them fails the call."""
+    """Return the `fields` parameter that the *granted* scopes permit; one field beyond them fails the call.
+
+    "" where they permit none: such a call would fail too.
+    """
     return ",".join(field for scope, fields in FIELDS_OF_SCOPE.items() if scope in scopes for field in fields)
 
 
-def read_user_info(status: int, body: bytes) -> Profile:
-    """Read the answer of `GET /v2/user/info/`.
+def read_user_info(status: int, body: bytes, *, open_id: str = "") -> Profile:
+    """Read the answer of `GET /v2/user/info/`; `open_id` is whose it is, where that was not asked.
 
     Raises `AccessTokenDead`, `ScopeMissing`, `ProviderMisconfigured` or `ProviderUnavailable`.
     """
@@ -183,11 +186,11 @@ def read_user_info(status: int, body: bytes) -> Profile:
         raise _read_api_error(str(error.get("code")), status, _text(error, "log_id") or "")
     data = reply.get("data")
     user = data.get("user") if isinstance(data, dict) else None
-    open_id = _text(user, "open_id") if isinstance(user, dict) else None
-    if not isinstance(user, dict) or not open_id:
+    named = _text(user, "open_id") or open_id if isinstance(user, dict) else None
+    if not isinstance(user, dict) or not named:
         raise ProviderUnavailable("TikTok's user info names no `open_id`", log_id=_text(error, "log_id") or "")
     return Profile(
-        open_id=open_id,
+        open_id=named,
         union_id=_text(user, "union_id"),
         username=_text(user, "username"),
         display_name=_text(user, "display_name"),

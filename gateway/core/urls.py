@@ -16,8 +16,8 @@ from ada_url import URL
 
 from gateway.core.forwarded import plain_origin, without_default_port
 
-MAX_LENGTH: Final = 8 * 1024
-"""Longest return address, in characters."""
+MAX_LENGTH: Final = 64 * 1024
+"""Longest return address, in characters: what limits request targets is `core.request.Limits`."""
 
 _SHOWN: Final = frozenset({"/account", "/kept_post"})
 _SUSPECT: Final = re.compile(r"[^?#]*\\|.*[^\x21-\x7e]", re.DOTALL)

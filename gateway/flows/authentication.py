@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -11,8 +12,12 @@ from gateway.core import cookies
 from gateway.core.identity import Facts, Identity
 from gateway.core.request import Headers, RequestHead
 from gateway.core.session import build_session_key, public_id
+from gateway.errors import SessionsDiffer
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
+
+MOST_NAMED: Final = 8
+"""Most sessions of one request that are looked up."""
 
 
 class Authentication:
@@ -32,7 +37,7 @@ class Authentication:
         Raises `StoreUnavailable`, and `ProviderError` when the token has expired and cannot be renewed now: neither
         means that the person is signed out.
         """
-        key = self.read_session_key(head.headers)
+        key = await self.choose(self.read_session_keys(head.headers))
         return await self.read_session(key) if key is not None else None
 
     async def read_session(self, key: str) -> SignedIn | None:
@@ -47,17 +52,46 @@ class Authentication:
         return msgspec.structs.replace(signed_in, grant=grant)
 
     async def peek(self, head: RequestHead) -> SignedIn | None:
-        """Return whose session this is, whatever the state of the access token; for the gateway's own pages."""
-        key = self.read_session_key(head.headers)
-        return await self._sessions.read(key, self._clock()) if key is not None else None
+        """Return whose session this is, whatever the state of the access token; for the gateway's own pages.
 
-    def read_session_key(self, headers: Headers) -> str | None:
-        """Return the store key of the session that a request names.
+        Raises `StoreUnavailable`, or `SessionsDiffer`.
+        """
+        live = await self.find_live(head)
+        if len(live) > 1:
+            raise SessionsDiffer("the session cookie came several times, and names several live sessions")
+        return live[0] if live else None
 
-        A cookie that is sent twice is ambiguous and stands for nobody.
+    async def find_live(self, head: RequestHead) -> tuple[SignedIn, ...]:
+        """Return every live session that a request names; more than one only where the cookie came several times."""
+        keys = self.read_session_keys(head.headers)[:MOST_NAMED]
+        found = [await self._sessions.read(key, self._clock()) for key in keys]
+        return tuple(each for each in found if each is not None)
+
+    def read_session_keys(self, headers: Headers) -> tuple[str, ...]:
+        """Return the store keys of the sessions that a request names: several only if the cookie came several times.
+
+        An old cookie of another domain or path must not lock anybody out, so it takes the store to tell them apart.
         """
         values = cookies.read(headers, self._cookie_name)
-        return build_session_key(values[0]) if len(values) == 1 else None
+        if len(values) == 1:  # as ever, but for the rare case
+            key = build_session_key(values[0])
+            return (key,) if key is not None else ()
+        return tuple(dict.fromkeys(key for value in values if (key := build_session_key(value)) is not None))
+
+    async def choose(self, keys: Sequence[str]) -> str | None:
+        """Return the key of the one live session among those named, if there is one.
+
+        A single key is not looked up. Raises `StoreUnavailable`, or `SessionsDiffer` for several that are live, and for
+        more than anybody comes by.
+        """
+        if len(keys) < 2:
+            return keys[0] if keys else None
+        if len(keys) > MOST_NAMED:
+            raise SessionsDiffer(f"the session cookie came more than {MOST_NAMED} times")
+        live = [key for key in keys if await self._sessions.read(key, self._clock()) is not None]
+        if len(live) > 1:
+            raise SessionsDiffer("the session cookie came several times, and names several live sessions")
+        return live[0] if live else None
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return the moment at which something has to be done about a session."""

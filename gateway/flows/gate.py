@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import Headers, RequestHead
 from gateway.core.webdav import JUDGED_AS, read_destination
-from gateway.errors import DestinationElsewhere, StoreUnavailable
+from gateway.errors import DestinationElsewhere, SessionsDiffer, StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
 from gateway.flows.sessions import Sessions, SignedIn
@@ -88,8 +88,8 @@ class Gate:
     async def check(self, head: RequestHead) -> Passage | Refusal:
         """Decide on a request, and on its `Destination`, if it has one.
 
-        Raises `StoreUnavailable` or `ProviderError` when that cannot be done now, a `RequestRefused` for a path in a
-        form that its route does not take, or a destination elsewhere.
+        Raises `StoreUnavailable` or `ProviderError` when that cannot be done now, `SessionsDiffer` when it cannot be
+        told who asks, a `RequestRefused` for a path in a form that its route does not take, or a destination elsewhere.
         """
         verdict = await self._check(head)
         if head.destination is None or isinstance(verdict, Refusal):
@@ -104,16 +104,27 @@ class Gate:
 
     async def _check(self, head: RequestHead) -> Passage | Refusal:
         match = self._policy.match(head.method, head.host, head.path)
-        session_key = self.read_session_key(head.headers)
+        session_key = await self._choose(self.read_session_keys(head.headers), match)
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
             known = await self._confirm_or_read(session_key or "")
         passage = self.admit(match, known) or self._pass_preflight(head)
         return passage or Refusal(refuse(match, head, known.allow.identity if known is not None else None), match)
 
-    def read_session_key(self, headers: Headers) -> str | None:
-        """Return the store key of the session that a request names."""
-        return self._authentication.read_session_key(headers)
+    def read_session_keys(self, headers: Headers) -> tuple[str, ...]:
+        """Return the store keys of the sessions that a request names, usually one; only `check` chooses among more."""
+        return self._authentication.read_session_keys(headers)
+
+    async def _choose(self, keys: Sequence[str], match: Match | None) -> str | None:
+        """Return the key that counts. Raises `SessionsDiffer` where none does, and somebody has to be signed in."""
+        if len(keys) < 2 or not needs_caller(match):
+            return keys[0] if keys else None
+        try:
+            return await self._authentication.choose(keys)
+        except SessionsDiffer:
+            if match is not None and match.route.access is Access.OPTIONAL:
+                return None
+            raise
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides on such requests; it may be kept."""

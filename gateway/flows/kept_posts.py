@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.core.binding import Binding, is_opaque
 from gateway.core.kept_post import KEPT_LASTS, MOST_BYTES, KeptPost, build_post_key, new_post_id, read_post
@@ -38,13 +38,13 @@ class KeptPosts:
         await self._store.write(key, seal_record(self._keyring, key, post), int(KEPT_LASTS.total_seconds()))
         return post_id
 
-    async def take(self, post_id: str, binding: Binding) -> KeptPost | None:
+    async def take(self, post_id: str, bindings: Sequence[Binding]) -> KeptPost | None:
         """Return a form to the browser that sent it, once; another browser's stays where it is."""
         if not is_opaque(post_id):
             return None
         key = build_post_key(post_id)
         sealed = await self._store.read(key)
         post = read_record(self._keyring, key, sealed, KeptPost)
-        if post is None or not post.belongs_to(binding) or await self._store.take(key) != sealed:
+        if post is None or not any(map(post.belongs_to, bindings)) or await self._store.take(key) != sealed:
             return None
         return post

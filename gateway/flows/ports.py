@@ -110,7 +110,7 @@ class Provider(Protocol):
     async def tell_time(self) -> datetime | None:
         """Return what time it is at TikTok, if it says."""
 
-    async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
+    async def user_info(self, access_token: str, scopes: Sequence[str], *, open_id: str = "") -> Profile:
         """Read the person's profile, with the fields that the granted scopes permit."""
 
     async def close(self) -> None:

@@ -174,7 +174,7 @@ class Refresh:
         try:
             tokens = await self._provider.refresh(stored.grant.tokens)
         except GrantDead:
-            ended = await (self._lose(stored) if unsure else self._end(stored))
+            ended = await self._bury(stored, unsure=unsure)
             await _quietly(attempts.forget(key))
             return ended
         except ProviderError as error:
@@ -208,6 +208,19 @@ class Refresh:
             task.add_done_callback(self._profiles.discard)
         return current.grant if current is not None else None
 
+    async def _bury(self, stored: StoredGrant, *, unsure: bool) -> Grant | None:
+        """The refresh token is dead: go on with what there is."""
+        if stored.grant.spare is not None:
+            return await self.fall_back(stored)
+        return await (self._lose(stored) if unsure else self._end(stored))
+
+    async def fall_back(self, stored: StoredGrant) -> Grant | None:
+        """Go on with the spare tokens, if there are some; returns what is stored then."""
+        if stored.grant.spare is not None:
+            await self._sessions.replace_grant(stored, stored.grant.with_tokens(stored.grant.spare))
+        current = await self._sessions.read_grant(stored.key)
+        return current.grant if current is not None else None
+
     async def _lose(self, stored: StoredGrant) -> Grant | None:
         """The refresh token is dead, and its successor was lost: the access token serves for as long as it lives."""
         log.warning("refresh_token_lost", advice="TikTok's answer to an earlier refresh never came")
@@ -219,7 +232,9 @@ class Refresh:
         """Read the profile again, since avatar URLs expire; a courtesy, so nobody waits and no failure counts."""
         grant = stored.grant
         try:
-            profile = await self._provider.user_info(grant.tokens.access_token, grant.tokens.scopes)
+            profile = await self._provider.user_info(
+                grant.tokens.access_token, grant.tokens.scopes, open_id=grant.subject
+            )
             if profile.open_id == grant.subject:
                 await self._sessions.replace_grant(stored, grant.with_profile(profile, self._clock()))
         except (ProviderError, StoreUnavailable) as error:

@@ -215,6 +215,14 @@ class Sessions:
         stored = await self.read_grant(self.grant_key_of(subject))
         return stored.grant.profile if stored is not None else None
 
+    async def find_grant(self, subject: str) -> StoredGrant | None:
+        """Return the person's grant, or None."""
+        return await self.read_grant(build_grant_key(self._client_key, subject))
+
+    def key_of(self, grant: Grant) -> str:
+        """Return the store key of a grant."""
+        return build_grant_key(self._client_key, grant.subject)
+
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
         """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""
         sealed = seal_record(self._keyring, stored.key, grant)

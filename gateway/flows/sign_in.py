@@ -2,55 +2,60 @@
 
 The order at the callback is the defence (RFC 9700 §4.7): the state names the attempt, the browser's cookie proves whose
 it is, the attempt is taken (once, atomically), and only then is the code redeemed.
+
+TikTok's tokens have the scopes that their own sign-in asked for, and all devices of a person share one grant. So where
+more was given before, the earlier tokens stay, if they can still be renewed, which is tried at once. Else the person
+goes through TikTok once more, for all of it: TikTok lets somebody pass unasked who has agreed before. They are signed
+in by then, and stay so whatever comes of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from gateway.core.binding import Binding, is_opaque, new_binding
+from gateway.core.authorization import USUAL, AuthorizationPlan, Wish, prepare
+from gateway.core.binding import Binding, choose_binding, is_opaque
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
-from gateway.core.pkce import ChallengeForm, build_challenge, new_verifier
 from gateway.core.record import read_record, seal_record
 from gateway.core.sign_in import (
-    ATTEMPT_LASTS,
+    ATTEMPT_KEPT,
     FINISHED_LASTS,
     Callback,
     FinishedSignIn,
     SignInAttempt,
-    begin_attempt,
+    VerifiedCode,
     build_attempt_key,
     build_finished_key,
     hash_binding,
-    new_state,
     read_callback_error,
 )
-from gateway.core.tiktok import Profile, TokenSet, build_authorization_url
+from gateway.core.tiktok import Profile, TokenSet
 from gateway.core.urls import ReturnTo
-from gateway.errors import AttemptUnknown, AttemptWithoutCookie, ProviderError, ProviderUnavailable
+from gateway.errors import (
+    AccessDenied,
+    AttemptOfOtherBrowser,
+    AttemptUnknown,
+    AttemptWithoutCookie,
+    CodeRefused,
+    GatewayError,
+    GrantDead,
+    ProviderError,
+    ProviderUnavailable,
+    ScopeRefused,
+)
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Store
+from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
-
-
-class AuthorizationPlan(msgspec.Struct, frozen=True):
-    """What every authorization request of this gateway has in common."""
-
-    authorize_url: str
-    client_key: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    pkce: ChallengeForm
-    always_ask: bool
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -61,12 +66,21 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Completed(msgspec.Struct, frozen=True):
-    """A sign-in that is complete: the new session's id, where the visitor wanted to go, and the binding cookie."""
+    """A sign-in that is complete: the new session's id, and the binding cookie.
+
+    `location` is where to send the visitor: where they wanted to go, or to TikTok once more.
+    """
 
     session_id: str
     subject: str
-    return_to: str
+    location: str
     binding: Binding
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """Scopes were not regained: the person stays signed in as before."""
+
+    return_to: str
 
 
 class SignIn:
@@ -81,6 +95,7 @@ class SignIn:
         plan: AuthorizationPlan,
         limit: AttemptLimit,
         disconnect: Disconnect,
+        refresh: Refresh,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -91,85 +106,136 @@ class SignIn:
         self._plan = plan
         self._limit = limit
         self._disconnect = disconnect
+        self._refresh = refresh
         self._clock = clock
 
-    def next_turn(self, binding: Binding | None) -> Binding:
+    def next_turn(self, bindings: Sequence[Binding]) -> Binding:
         """Return the binding of a sign-in that would begin now; one that `loops` should not."""
-        return binding.begin(self._clock()) if binding is not None else new_binding()
+        return choose_binding(bindings).begin(self._clock())
 
-    async def begin(
-        self, return_to: ReturnTo, *, binding: Binding, client_address: str, scopes: Collection[str] = ()
-    ) -> Begun:
+    async def begin(self, return_to: ReturnTo, *, binding: Binding, client_address: str, wish: Wish = USUAL) -> Begun:
         """Write an attempt and return TikTok's address for it.
 
-        `binding` is that of `next_turn`: all tabs of a browser share it. `scopes` are asked for instead of the usual
-        ones, and TikTok is to show its page for them, which it would leave out for whoever has consented before.
-        Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
+        `binding` is that of `next_turn`. Raises `TooManyAttempts` or `SignInsBusy` beyond a limit.
         """
-        await self._limit.count(client_address)
-        plan, state = self._plan, new_state()
-        asked = tuple(sorted(scopes)) or plan.scopes
-        verifier = new_verifier() if plan.pkce != "off" else None
-        attempt = begin_attempt(
-            binding_cookie=binding.value,
-            code_verifier=verifier,
-            return_to=return_to.url,
-            scopes=asked,
-            now=self._clock(),
-        )
-        key = build_attempt_key(state)
-        await self._store.write(key, seal_record(self._keyring, key, attempt), int(ATTEMPT_LASTS.total_seconds()))
-        location = build_authorization_url(
-            plan.authorize_url,
-            client_key=plan.client_key,
-            redirect_uri=plan.redirect_uri,
-            scopes=asked,
-            state=state,
-            code_challenge=build_challenge(verifier, plan.pkce) if verifier is not None else None,
-            always_ask=plan.always_ask or bool(scopes),
-        )
+        location = await self._begin(return_to.url, binding, client_address, wish)
         return Begun(location=location, binding=binding)
 
+    async def _begin(self, return_to: str, binding: Binding, client_address: str, wish: Wish) -> str:
+        await self._limit.count(client_address)
+        prepared = prepare(self._plan, wish, return_to=return_to, binding=binding.value, now=self._clock())
+        sealed = seal_record(self._keyring, prepared.key, prepared.attempt)
+        await self._store.write(prepared.key, sealed, int(ATTEMPT_KEPT.total_seconds()))
+        return prepared.location
+
     async def complete(
-        self, callback: Callback, *, binding: Binding | None, presented: SignedIn | None, user_agent: str
-    ) -> Completed:
+        self,
+        callback: Callback,
+        *,
+        bindings: Sequence[Binding],
+        presented: Sequence[SignedIn],
+        user_agent: str,
+        client_address: str,
+    ) -> Completed | Unchanged:
         """Finish the attempt that the callback names.
 
-        `presented` is the session the browser still has: it ends, and its id is never taken over.
-        Raises a `SignInRefused` (nothing was redeemed), or a `ProviderError` from the redemption.
+        `presented` are the sessions the browser still has: they end, and their ids are never taken over.
+        Raises a `SignInRefused` (nothing was redeemed), or a `ProviderError` from the redemption; its `return_to` says
+        where the person wanted to go, once the attempt has proved to be theirs.
         """
         attempt, key, sealed = await self._read_attempt(callback)
-        now = self._clock()
-        if binding is None:
+        if not bindings:
             raise AttemptWithoutCookie("the binding cookie did not come back to the callback's address")
-        if not attempt.belongs_to(binding.value):
+        binding = next((each for each in bindings if attempt.belongs_to(each.value)), None)
+        if binding is None:
             # not consumed: it is the other browser's, and that one may still finish
-            attempt.verify(callback, binding.value, now)
-        if await self._store.take(key) != sealed:
-            raise AttemptUnknown("the sign-in attempt was used a moment ago")
-        code = attempt.verify(callback, binding.value, now)
-        await self._remember_finished(callback, attempt)
-        tokens = await self._provider.redeem(code)
-        grant = await self._read_grant(tokens)
+            raise AttemptOfOtherBrowser("the state belongs to another browser's sign-in attempt")
+        stays = next((each for each in presented if each.session.subject == attempt.regains_for), None)
+        try:
+            if await self._store.take(key) != sealed:
+                raise AttemptUnknown("the sign-in attempt was used a moment ago")
+            code = attempt.verify(callback, binding.value, self._clock())
+            await self._remember_finished(callback, attempt)
+            tokens = await self._redeem(code, attempt)
+            return await self._sign_in(tokens, attempt, binding, presented, user_agent, client_address)
+        except GatewayError as error:
+            if stays is not None:
+                return await self._leave(stays, attempt, error)
+            if isinstance(error, AccessDenied) and attempt.extra and presented:
+                error = ScopeRefused("the person did not give more than before", refused=attempt.extra)
+            error.return_to = attempt.return_to
+            raise error from None
+
+    async def _redeem(self, code: VerifiedCode, attempt: SignInAttempt) -> TokenSet:
+        try:
+            tokens = await self._provider.redeem(code)
+        except GrantDead as error:
+            raise CodeRefused(str(error), log_id=error.log_id) from None
+        if attempt.regains_for not in {"", tokens.open_id}:
+            raise AccessDenied("TikTok let somebody else pass than who is signed in")
+        return tokens
+
+    async def _sign_in(
+        self,
+        tokens: TokenSet,
+        attempt: SignInAttempt,
+        binding: Binding,
+        presented: Sequence[SignedIn],
+        user_agent: str,
+        client_address: str,
+    ) -> Completed:
+        before = await self._sessions.find_grant(tokens.open_id)
+        known = before.grant if before is not None else None
+        grant = (await self._read_grant(tokens, known)).follow(known, attempt.scopes).reach(known)
         await self._disconnect.withdraw(grant.subject)
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
-        if presented is not None:
-            await self._sessions.end(presented)
-        return Completed(
-            session_id=session_id,
-            subject=tokens.open_id,
-            return_to=attempt.return_to,
-            binding=binding.complete(self._clock()),
-        )
+        for each in presented:
+            await self._sessions.end(each)
+        if grant.spare is not None:
+            grant = await self._try(grant)
+        binding = binding.complete(self._clock())
+        location = await self._regain(grant, attempt, binding, client_address) or attempt.return_to
+        return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
 
-    async def read_finished(self, callback: Callback, *, binding: Binding | None) -> str | None:
+    async def _try(self, grant: Grant) -> Grant:
+        """Renew the earlier tokens, which shows whether they live; if they do not, the spare ones have taken over."""
+        key = self._sessions.key_of(grant)
+        try:
+            return await self._refresh.renew(key, force=True) or grant
+        except ProviderError as error:
+            log.info("earlier_tokens_not_renewed", reason=str(error), code=error.code)
+        stored = await self._sessions.read_grant(key)
+        return (await self._refresh.fall_back(stored) if stored is not None else None) or grant
+
+    async def _regain(self, grant: Grant, attempt: SignInAttempt, binding: Binding, client_address: str) -> str | None:
+        """Return TikTok's address for scopes that the new tokens lack, once; None when there is nothing to regain."""
+        lost = (grant.all_scopes & self._plan.known_scopes).difference(grant.tokens.scopes)
+        if not lost or attempt.regains_for:
+            return None
+        wish = Wish(scopes=tuple({*grant.tokens.scopes, *lost}), regains_for=grant.subject)
+        try:
+            return await self._begin(attempt.return_to, binding, client_address, wish)
+        except GatewayError as error:  # a limit, or the store: the sign-in itself is complete
+            log.info("scopes_not_regained", reason=str(error), code=error.code)
+            return None
+
+    async def _leave(self, stays: SignedIn, attempt: SignInAttempt, error: GatewayError) -> Unchanged:
+        """Leave everything as it is; who has said no is not asked again."""
+        log.info("scopes_not_regained", reason=str(error), code=error.code)
+        if isinstance(error, AccessDenied):
+            stored = await self._sessions.read_grant(stays.session.grant_key)
+            if stored is not None:
+                await self._sessions.replace_grant(stored, stored.grant.give_up())
+        return Unchanged(return_to=attempt.return_to)
+
+    async def read_finished(self, callback: Callback, *, bindings: Sequence[Binding]) -> str | None:
         """Return where a callback that is reloaded led, if this browser did finish it; redeems nothing."""
-        if callback.state is None or binding is None:
+        if callback.state is None or not bindings:
             return None
         key = build_finished_key(callback.state)
         sealed = await self._store.read(key)
         finished = read_record(self._keyring, key, sealed, FinishedSignIn)
-        if finished is None or finished.binding != hash_binding(binding.value):
+        if finished is None or finished.binding not in {hash_binding(each.value) for each in bindings}:
             return None
         return finished.return_to
 
@@ -192,14 +258,13 @@ class SignIn:
         record = FinishedSignIn(binding=attempt.binding, return_to=attempt.return_to)
         await self._store.write(key, seal_record(self._keyring, key, record), int(FINISHED_LASTS.total_seconds()))
 
-    async def _read_grant(self, tokens: TokenSet) -> Grant:
+    async def _read_grant(self, tokens: TokenSet, known: Grant | None) -> Grant:
         """Add the profile to the tokens; a person whose profile cannot be read now is signed in all the same."""
         try:
-            profile = await self._provider.user_info(tokens.access_token, tokens.scopes)
+            profile = await self._provider.user_info(tokens.access_token, tokens.scopes, open_id=tokens.open_id)
         except ProviderError as error:
             log.warning("profile_not_read", reason=str(error), code=error.code)
-            known = await self._sessions.read_profile(tokens.open_id)
-            profile = known or Profile(open_id=tokens.open_id)
+            profile = known.profile if known is not None else Profile(open_id=tokens.open_id)
             return Grant(tokens=tokens, profile=profile, profile_read_at=_NEVER, granted_at=self._clock())
         if profile.open_id != tokens.open_id:
             raise ProviderUnavailable("TikTok's user info is about somebody else than its tokens")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.core.cookies import OwnCookies
 from gateway.core.session import SessionLimits
 from gateway.errors import SettingsError
 from gateway.flows.attempt_limit import AttemptLimit
@@ -78,7 +79,7 @@ def build(
     keyring = build_keyring(settings)
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
     session_cookie, binding_cookie = build_cookies(settings)
-    own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
+    own_cookies = OwnCookies(session=session_cookie, binding=binding_cookie)
     metrics, live, readiness = Metrics(boards.metrics, worker), Live(), Readiness(store)
 
     sessions = Sessions(
@@ -114,7 +115,8 @@ def build(
     find_door = lambda: everything["default"]  # noqa: E731 -- the doors are made below
     outbox = Outbox(store, keyring, build_performers(settings, provider, find_door, gate, clock), clock=clock)
     disconnect = Disconnect(sessions, outbox, clock=clock)
-    sign_in = SignIn(store, sessions, provider, keyring, build_plan(settings), attempt_limit, disconnect, clock=clock)
+    plan = build_plan(settings, compiled.scopes)
+    sign_in = SignIn(store, sessions, provider, keyring, plan, attempt_limit, disconnect, refresh, clock=clock)
     kept_posts = KeptPosts(store, keyring, attempt_limit.count)
 
     oversight = Oversight(store, sessions, disconnect, limits, client_key=settings.tiktok.client_key, clock=clock)

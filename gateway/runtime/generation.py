@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from gateway.core.cookies import OwnCookies
 from gateway.errors import StoreUnavailable
 from gateway.flows.live import Live, Watch
 from gateway.flows.outbox import Outbox
@@ -36,7 +37,7 @@ class Generation:
     reader: HeadReader
     own_pages: Endpoints
     checks: CheckListener
-    own_cookies: frozenset[bytes]
+    own_cookies: OwnCookies
     store: Store
     provider: Provider
     sessions: Sessions

@@ -5,12 +5,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from gateway.core.assertion import AssertionKeys, Assertions
+from gateway.core.authorization import AuthorizationPlan
 from gateway.core.cookies import CookieSpec
 from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
 from gateway.core.request import Limits
-from gateway.flows.sign_in import AuthorizationPlan
 from gateway.settings import Settings
 from gateway.web.scope import HeadReader
 
@@ -24,6 +24,7 @@ def build_reader(settings: Settings) -> HeadReader:
             header_bytes=limits.header_bytes,
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
+            own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
         ),
         FieldNames(settings.drop_headers),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
@@ -55,9 +56,10 @@ def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     return session, binding
 
 
-def build_plan(settings: Settings) -> AuthorizationPlan:
-    """Return what every authorization request has in common."""
+def build_plan(settings: Settings, scopes: frozenset[str]) -> AuthorizationPlan:
+    """Return what every authorization request has in common; `scopes` are all that routes and sign-ins name."""
     tiktok = settings.tiktok
+    of_jobs = (scope for client in settings.tokens.clients for scope in client.scopes)
     return AuthorizationPlan(
         authorize_url=tiktok.authorize_url,
         client_key=tiktok.client_key,
@@ -65,6 +67,7 @@ def build_plan(settings: Settings) -> AuthorizationPlan:
         scopes=tuple(tiktok.scopes),
         pkce=tiktok.pkce,
         always_ask=tiktok.always_ask,
+        known_scopes=scopes.union(of_jobs),
     )
 
 

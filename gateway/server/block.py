@@ -101,14 +101,18 @@ class BlockReader:
         if origin is None:
             return None
         sender = self._find_sender(b"\n".join(cookies), origin)
+        if sender is None:
+            return None
         return KnownBlock(sender, block=block, passing=b"".join(passing), lines=lines)
 
-    def _find_sender(self, cookies: bytes, origin: KnownOrigin) -> KnownSender:
+    def _find_sender(self, cookies: bytes, origin: KnownOrigin) -> KnownSender | None:
         sender = self._senders.get((cookies, origin))
         if sender is None:
             lines = cookies.split(b"\n") if cookies else []
-            session_key = self._pipeline.read_session_key(tuple((b"cookie", line) for line in lines))
-            sender = KnownSender(origin, session_key, join_cookies(lines, self._own_cookies))
+            keys = self._pipeline.read_session_keys(tuple((b"cookie", line) for line in lines))
+            if len(keys) > 1:
+                return None  # the gate has to choose
+            sender = KnownSender(origin, keys[0] if keys else None, join_cookies(lines, self._own_cookies))
             if len(self._senders) >= MOST_SENDERS:
                 self._senders.clear()
             self._senders[cookies, origin] = sender

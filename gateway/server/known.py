@@ -59,11 +59,12 @@ class Permit:
 class KnownOrigin:
     """Where requests come from and what they are sent to."""
 
-    __slots__ = ("client_address", "host", "lines", "network", "scheme")
+    __slots__ = ("client_address", "host", "lines", "network", "scheme", "scheme_told")
 
     def __init__(self, head: RequestHead) -> None:
         self.host = head.host
         self.scheme = head.scheme
+        self.scheme_told = head.scheme_told
         self.client_address = head.client_address
         self.network = find_network(head.client_address)
         said = forwarded_headers(head.client_address, head.host, head.scheme, head.front.port)
@@ -144,6 +145,7 @@ class Destination:
             raw_target=self.raw_target,
             headers=known.read_headers(),
             client_address=origin.client_address,
+            scheme_told=origin.scheme_told,
         )
 
 

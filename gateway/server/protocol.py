@@ -26,6 +26,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.core.challenge import Viewer, find_viewer
 from gateway.core.forwarded import unmap
 from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
@@ -37,8 +38,13 @@ from gateway.web.scope import TARGET_KEY
 REST, HEAD, BODY = range(3)
 """Where the parser stands: between two requests, or within the head or the body of one."""
 _REFUSAL: Final = (
-    b"HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+    b"HTTP/1.1 %s\r\ncontent-type: %s; charset=utf-8\r\ncontent-length: %d\r\n"
     b"cache-control: no-store\r\nconnection: close\r\n\r\n%s"
+)
+_REFUSAL_PAGE: Final = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    b'<meta name="color-scheme" content="light dark"><title>%s</title><h1>%s</h1>'
+    b'<p><a href="/" target="_top">Back to the start page</a></p>\n'
 )
 SLACK: Final = 16 * 1024
 """Request line and delimiters may come on top of the header limit."""
@@ -468,7 +474,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Refuse what came last; everything before it is answered."""
         if self.transport.is_closing() or self._ending:
             return
-        self.transport.write(_REFUSAL % (status, len(text) + 1, text + b"\n"))
+        # of what was refused, some fields may have been read: they tell who sees this
+        shown = find_viewer(self.headers or ()) is not Viewer.PROGRAM
+        kind, body = (b"text/html", _REFUSAL_PAGE % (text, text)) if shown else (b"text/plain", text + b"\n")
+        self.transport.write(_REFUSAL % (status, kind, len(body), body))
         self._end()
 
     def end_answer(self) -> None:

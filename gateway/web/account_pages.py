@@ -53,7 +53,7 @@ class AccountPages:
     async def sign_out_page(self, request: Request) -> Answer:
         """Ask, or say that nobody is signed in any more."""
         pages = self._answers.pages
-        if await self._authentication.peek(head_of(request)) is None:
+        if not await self._authentication.find_live(head_of(request)):
             return page(200, pages.signed_out(f"{self._answers.prefix}/sign_in"))
         return page(200, pages.sign_out_question())
 
@@ -61,8 +61,7 @@ class AccountPages:
         """End this session, or with `everywhere=1` all of the person's."""
         self._refuse_cross_site(request)
         form = await read_form(request)
-        signed_in = await self._authentication.peek(head_of(request))
-        if signed_in is not None:
+        for signed_in in await self._authentication.find_live(head_of(request)):
             await self._end(signed_in, everywhere=form.get("everywhere") == "1")
         return self._ended(request, f"{self._answers.public_url}{self._answers.prefix}/sign_out")
 
@@ -71,18 +70,18 @@ class AccountPages:
         self._refuse_cross_site(request)
         signed_in = await self._authentication.peek(head_of(request))
         if signed_in is None:
-            return self._answers.unauthenticated(request_id_of(request))
+            return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
         await self._disconnect.disconnect(signed_in.grant)
         if not shows_page(head_of(request)):
             return self._ended(request, "")
         html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")
-        return page(200, html, extra=(*self._forget_cookie(), CLEAR_CACHE))
+        return page(200, html, extra=(*self._answers.cookies.forget_session(head_of(request)), CLEAR_CACHE))
 
     async def userinfo(self, request: Request) -> Answer:
         """Tell the caller about itself; never a token."""
         signed_in = await self._authentication.read(head_of(request))
         if signed_in is None:
-            return self._answers.unauthenticated(request_id_of(request))
+            return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
         tokens, profile = signed_in.grant.tokens, signed_in.grant.profile
         return json_answer(
             200,
@@ -111,7 +110,7 @@ class AccountPages:
             grant = await self._refresh.renew(signed_in.session.grant_key, force=True)
             if grant is not None:
                 return json_answer(200, {"token_expires_at": rfc3339(grant.tokens.access_expires_at)})
-        return self._answers.unauthenticated(request_id_of(request))
+        return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
 
     async def account(self, request: Request) -> Answer:
         """Show who is signed in, and where."""
@@ -142,7 +141,7 @@ class AccountPages:
     async def _account_signed_out(self, request: Request, head: RequestHead) -> Answer:
         if is_navigation(head):
             return await self._answers.begin(head.raw_target.decode("ascii"), head)
-        return self._answers.unauthenticated(request_id_of(request))
+        return self._answers.ask_to_sign_in(head, request_id_of(request))
 
     async def _end(self, signed_in: SignedIn, *, everywhere: bool) -> None:
         if everywhere:
@@ -151,13 +150,11 @@ class AccountPages:
             await self._sessions.end(signed_in)
 
     def _ended(self, request: Request, location: str) -> Answer:
-        extra = (*self._forget_cookie(), *self._answers.forget_turns(head_of(request)), CLEAR_CACHE)
-        if shows_page(head_of(request)):
+        head, cookies = head_of(request), self._answers.cookies
+        extra = (*cookies.forget_session(head), *cookies.forget_turns(head), CLEAR_CACHE)
+        if shows_page(head):
             return redirect(303, location, extra=extra)
         return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")
-
-    def _forget_cookie(self) -> tuple[tuple[bytes, bytes], ...]:
-        return ((b"set-cookie", self._answers.session_cookie.delete()),)
 
     def _refuse_cross_site(self, request: Request) -> None:
         if is_cross_site_post(head_of(request), self._answers.public_origins):

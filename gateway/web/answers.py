@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Final, assert_never
 from urllib.parse import quote
 
 import msgspec
 
-from gateway.core import cookies
-from gateway.core.binding import BINDING_LASTS, Binding, find_cause, new_binding, read_binding
-from gateway.core.challenge import shows_page
+from gateway.core.authorization import USUAL, Wish
+from gateway.core.binding import find_cause
+from gateway.core.challenge import Viewer, find_viewer, is_navigation
 from gateway.core.cookies import CookieSpec
 from gateway.core.cors import permit_reading, permit_request, read_preflight
 from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.headers import first
+from gateway.core.htmx import is_htmx, read_current_url
 from gateway.core.in_app import find_app
 from gateway.core.kept_post import may_be_kept
 from gateway.core.path import CanonicalPath
 from gateway.core.request import Headers, RequestHead
 from gateway.core.urls import ReturnTo, check_return_to
-from gateway.errors import (
-    AttemptWithoutCookie,
-    CrossSite,
-    Forbidden,
-    GatewayError,
-    InsufficientScope,
-    SignInLoop,
-    SignInRefused,
-)
+from gateway.errors import CrossSite, Forbidden, GatewayError, InsufficientScope, SessionsDiffer, SignInRefused
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
 from gateway.web.address_bar import forget_query
-from gateway.web.pages import Link, Pages
-from gateway.web.responses import NO_STORE, Answer, error_answer, page, problem, redirect
+from gateway.web.browser_cookies import BrowserCookies
+from gateway.web.error_pages import ErrorPages
+from gateway.web.pages import Caller, Pages
+from gateway.web.responses import NO_STORE, Answer, page, problem, redirect
 
-_NEEDS_A_REST: Final = (AttemptWithoutCookie, SignInLoop)
-"""Where going back to the start page would only begin the same again."""
+_MOVED: Final = b"moved=1"
+"""Parameter of our own pages: the visitor was sent here from another address of the same page."""
 
 
 class Answers:
@@ -60,9 +55,9 @@ class Answers:
         self.prefix = prefix
         self._host = public_url.partition("://")[2]
         self.public_origins = frozenset({public_url})
-        self.session_cookie = session_cookie
-        self.binding_cookie = binding_cookie
+        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=self._host)
         self.pages = pages
+        self._errors = ErrorPages(pages, prefix)
         self._allowed_hosts = allowed_hosts
         self._sign_in = sign_in
         self._kept_posts = kept_posts
@@ -80,9 +75,10 @@ class Answers:
         assert home is not None  # noqa: S101 -- "/" is always ours
         return home
 
-    def start_url(self, return_to: str) -> str:
-        """Return the absolute address that begins a sign-in for `return_to`."""
-        return f"{self.public_url}{self.prefix}/start?rd={quote(return_to, safe='/')}"
+    def start_url(self, return_to: str, *, switch: bool = False) -> str:
+        """Return the absolute address that begins a sign-in for `return_to`; to `switch`, with a choice of account."""
+        leading = "switch=1&" if switch else ""
+        return f"{self.public_url}{self.prefix}/start?{leading}rd={quote(return_to, safe='/')}"
 
     async def challenge(self, challenge: Challenge, head: RequestHead, request_id: str) -> Answer:
         """Answer somebody who is not signed in."""
@@ -97,8 +93,10 @@ class Answers:
                 return await self.begin(here, head)
             case ChallengeKind.PAGE:
                 return self.sign_in_page(401, here, "session_ended")
+            case ChallengeKind.FRAME:
+                return self.sign_in_page(401, here if head.method == "GET" else "/", "frame")
             case ChallengeKind.UNAUTHORIZED:
-                return self.unauthenticated(request_id, here if head.method in {"GET", "HEAD"} else "/")
+                return self.unauthenticated(head, request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
                 assert_never(never)
 
@@ -109,25 +107,26 @@ class Answers:
         """
         if not may_be_kept(head, self.public_origins) or self._is_abroad(head):
             return None
-        binding = self.read_binding(head) or new_binding()
+        binding = self.cookies.choose_binding(head)
         post_id = await self._kept_posts.keep(head, read_body, binding)
         if post_id is None:
             return self.sign_in_page(401, head.raw_target.decode("ascii", "replace"), "not_kept")
         answer = self.sign_in_page(401, f"{self.prefix}/kept_post?id={post_id}", "kept")
-        return msgspec.structs.replace(answer, headers=(*answer.headers, self.binding_header(binding)))
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *self.cookies.bind(head, binding)))
 
-    def sign_in_page(self, status: int, return_to: str, reason: str | None) -> Answer:
-        """Show the button that begins a sign-in for `return_to`."""
-        html = self.pages.sign_in(self.start_url(return_to), reason)
-        return page(status, html, script=self.pages.script_source)
+    def sign_in_page(self, status: int, return_to: str, reason: str | None, caller: Caller | None = None) -> Answer:
+        """Show the button that begins a sign-in for `return_to`; to a `caller`, the way on, or to another account."""
+        start_url = self.start_url(return_to, switch=caller is not None)
+        html = self.pages.sign_in(start_url, reason, caller, return_to)
+        return page(status, html, script=self.pages.script_source, framed=reason == "frame")
 
-    async def begin_consent(self, rd: str | None, head: RequestHead, scopes: Collection[str]) -> Answer:
-        """Send somebody to TikTok who has pressed the button to grant scopes: that is never a turn of a loop."""
-        binding = (self.read_binding(head) or new_binding()).forget()
+    async def begin_with(self, rd: str | None, head: RequestHead, wish: Wish) -> Answer:
+        """Send somebody to TikTok who has pressed a button for more than a sign-in: that is never a turn of a loop."""
+        binding = self.cookies.choose_binding(head).forget()
         begun = await self._sign_in.begin(
-            self.check_return_to(rd), binding=binding, client_address=head.client_address, scopes=scopes
+            self.check_return_to(rd), binding=binding, client_address=head.client_address, wish=wish
         )
-        return redirect(302, begun.location, extra=(self.binding_header(begun.binding),))
+        return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
 
     async def begin(self, rd: str | None, head: RequestHead, *, signed_in: bool = False) -> Answer:
         """Begin a sign-in and send the visitor to TikTok; `signed_in` tells of the session that is there already.
@@ -135,17 +134,30 @@ class Answers:
         Raises a `SignInLoop` when one was completed a moment ago, several times in a row.
         """
         return_to = self.check_return_to(rd)
-        binding = self._sign_in.next_turn(self.read_binding(head))
+        binding = self._sign_in.next_turn(self.cookies.read_bindings(head))
         if binding.loops:
-            raise find_cause(
+            cause = find_cause(
                 signed_in=signed_in,
-                has_cookie=bool(cookies.read(head.headers, self.session_cookie.name.encode())),
+                has_cookie=self.cookies.brings_session(head),
                 other_host=not self._is_ours(return_to),
             )
-        begun = await self._sign_in.begin(return_to, binding=binding, client_address=head.client_address)
-        return redirect(302, begun.location, extra=(self.binding_header(begun.binding),))
+            cause.return_to = return_to.url
+            raise cause
+        begun = await self._sign_in.begin(return_to, binding=binding, client_address=head.client_address, wish=USUAL)
+        return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
 
-    def unauthenticated(self, request_id: str, return_to: str = "/") -> Answer:
+    def send_home(self, head: RequestHead) -> Answer | None:
+        """Send a person who opens a page of ours by another host, or without TLS, to the public address; at most once.
+
+        Behind some chains of proxies every visit seems to come by another: whoever was sent once is not sent again.
+        """
+        if not is_navigation(head) or not self._is_abroad(head) or _MOVED in head.query.split(b"&"):
+            return None
+        path, _, query = head.raw_target.partition(b"?")
+        target = path + b"?" + b"&".join(part for part in (_MOVED, query) if part)
+        return redirect(302, self.public_url + target.decode("ascii"))
+
+    def unauthenticated(self, head: RequestHead, request_id: str, return_to: str = "/") -> Answer:
         """401 for a program (RFC 9110 §11.6.1, RFC 9457)."""
         return problem(
             401,
@@ -153,8 +165,25 @@ class Answers:
             "Sign in first",
             "There is no live session with this request.",
             request_id,
+            extra=self._lead_htmx(head, ""),
             sign_in_url=self.start_url(return_to),
         )
+
+    def ask_to_sign_in(self, head: RequestHead, request_id: str) -> Answer:
+        """Answer somebody who is not signed in, at a page of ours that begins no sign-in for them."""
+        viewer = find_viewer(head.headers, websocket=head.websocket)
+        if viewer is Viewer.PROGRAM or head.method not in {"GET", "HEAD"}:
+            return self.unauthenticated(head, request_id)
+        return self.sign_in_page(401, "/", "frame" if viewer is Viewer.FRAME else None)
+
+    def _lead_htmx(self, head: RequestHead, more: str) -> Headers:
+        """Have htmx open the sign-in in the whole window; it does so for any status."""
+        if not is_htmx(head):
+            return ()
+        here = read_current_url(head) or "/"
+        checked = self._check(here)
+        path = checked.url.removeprefix(self.public_url) if checked is not None and self._is_at_home(checked) else "/"
+        return ((b"hx-redirect", f"{self.prefix}/start?rd={quote(path or '/', safe='/')}{more}".encode()),)
 
     def share(self, answer: Answer, head: RequestHead | None) -> Answer:
         """Let scripts of allowed origins read an answer for programs; pages and redirects are not for them."""
@@ -174,9 +203,13 @@ class Answers:
         It is never a redirect: who has refused would be sent round and round.
         """
         here = head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
-        start_url = f"{self.start_url(here)}&scopes={','.join(consent.missing)}"
-        if shows_page(head):
-            return page(403, self.pages.consent(start_url, consent.missing, consent.reason))
+        more = f"&scopes={','.join(consent.missing)}"
+        start_url = self.start_url(here) + more
+        viewer = find_viewer(head.headers, websocket=head.websocket)
+        if viewer is not Viewer.PROGRAM:
+            framed = viewer is Viewer.FRAME
+            html = self.pages.consent(start_url, consent.missing, consent.reason, framed=framed)
+            return page(403, html, framed=framed)
         bearer = f'Bearer error="insufficient_scope", scope="{" ".join(consent.missing)}"'
         return problem(
             403,
@@ -184,64 +217,90 @@ class Answers:
             InsufficientScope.title,
             InsufficientScope.advice,
             request_id,
-            extra=((b"www-authenticate", bearer.encode()),),
+            extra=((b"www-authenticate", bearer.encode()), *self._lead_htmx(head, more)),
             missing_scopes=consent.missing,
             sign_in_url=start_url,
         )
 
     def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
         """Answer what is denied; the reason stays in the log."""
-        error = CrossSite(deny.reason) if deny.cross_site else Forbidden(deny.reason)
-        return self.error(error, head, request_id)
+        if deny.cross_site:
+            return self.error(CrossSite(deny.reason), head, request_id)
+        caller = Caller.of(deny.who) if deny.who is not None else None
+        return self._answer_error(Forbidden(deny.reason), head, request_id, caller=caller, words=deny.words)
 
-    def error(self, error: GatewayError, head: RequestHead | None, request_id: str) -> Answer:
-        """Answer an error with a page or a problem; a request that could not be read gets the latter."""
-        refused = isinstance(error, SignInRefused)
-        again = Link(f"{self.prefix}/sign_in", "Sign in again") if isinstance(error, _NEEDS_A_REST) else None
-        answer = error_answer(
+    def error(
+        self,
+        error: GatewayError,
+        head: RequestHead | None,
+        request_id: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> Answer:
+        """Answer an error with a page or a problem.
+
+        Of a request that could not be read there is no head, but perhaps `headers`, which are then only asked who sees
+        the answer.
+        """
+        return self._answer_error(error, head, request_id, headers)
+
+    def _answer_error(
+        self,
+        error: GatewayError,
+        head: RequestHead | None,
+        request_id: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        caller: Caller | None = None,
+        words: str = "",
+    ) -> Answer:
+        if head is None:
+            return self._errors.answer(error, find_viewer(headers), request_id)
+        answer = self._errors.answer(
             error,
-            navigation=head is not None and shows_page(head),
-            pages=self.pages,
-            request_id=request_id,
-            action=again,
-            within=_find_app(head) if head is not None and refused else None,
+            find_viewer(head.headers, websocket=head.websocket),
+            request_id,
+            here=self._find_here(head),
+            caller=caller,
+            words=words,
+            brings_session=self.cookies.brings_session(head),
+            within=_find_app(head) if isinstance(error, SignInRefused) else None,
+            extra=self.cookies.forget_others(head) if isinstance(error, SessionsDiffer) else (),
         )
-        at_callback = head is not None and head.path.raw == f"{self.prefix}/callback".encode()
+        at_callback = head.path.raw == f"{self.prefix}/callback".encode()
         return forget_query(answer, self._host, self.prefix) if at_callback else answer
 
-    def read_binding(self, head: RequestHead) -> Binding | None:
-        """Return the binding cookie; one that comes twice is as good as none."""
-        values = cookies.read(head.headers, self.binding_cookie.name.encode())
-        return read_binding(values[0].decode("latin-1")) if len(values) == 1 else None
-
-    def binding_header(self, binding: Binding) -> tuple[bytes, bytes]:
-        """Return the field that sets the binding cookie."""
-        return (b"set-cookie", self.binding_cookie.set(str(binding), int(BINDING_LASTS.total_seconds())))
-
-    def forget_turns(self, head: RequestHead) -> Headers:
-        """Return the field after which a sign-in that begins at once is no turn of a loop."""
-        binding = self.read_binding(head)
-        if binding is None or binding.completed_at is None:
-            return ()
-        return (self.binding_header(binding.forget()),)
+    def _find_here(self, head: RequestHead) -> str | None:
+        """Return the address that was asked for, if it may be asked for again; never a callback, which works once."""
+        target = head.raw_target.decode("ascii", "replace")
+        if head.method != "GET" or head.path.text == f"{self.prefix}/callback":
+            return None
+        if self.is_own_path(head.path):
+            return self.public_url + target
+        checked = self._check(self._address_of(head, target))
+        return checked.url if checked is not None else None
 
     def _is_abroad(self, head: RequestHead) -> bool:
-        """Whether the browser is at another host than the callback: a cookie set there would not be seen again.
+        """Whether the browser is at another address than the callback: a cookie set there would not be seen again.
 
-        With another scheme, a front stands between that is not in `trusted_proxies`, and nothing is known.
+        That is another host; and plain http, if a trusted proxy says so. Otherwise, with another scheme, a front stands
+        between that is not in `trusted_proxies`, and nothing is known.
         """
-        return self.public_url.startswith(f"{head.scheme}:") and head.host.lower() != self._host
+        if self.public_url.startswith(f"{head.scheme}:"):
+            return head.host.lower() != self._host
+        return head.scheme == "http" and head.scheme_told
 
     def _address_of(self, head: RequestHead, target: str) -> str:
         """Return where a sign-in from here leads back: to the host it came from, if the session will hold there."""
-        if self.session_cookie.domain is None or head.host.lower() not in self._allowed_hosts:
+        if self.cookies.session.domain is None or head.host.lower() not in self._allowed_hosts:
             return target
         return f"{self.public_url.partition(':')[0]}://{head.host}{target}"
 
     def _is_ours(self, return_to: ReturnTo) -> bool:
         """Whether the session cookie is for the address: it is on our own host, or the cookie is shared."""
+        return self.cookies.session.domain is not None or self._is_at_home(return_to)
+
+    def _is_at_home(self, return_to: ReturnTo) -> bool:
         own = return_to.url.lower().partition("?")[0]
-        return self.session_cookie.domain is not None or own == self.public_url or own.startswith(self.public_url + "/")
+        return own == self.public_url or own.startswith(self.public_url + "/")
 
     def _check(self, rd: str) -> ReturnTo | None:
         return check_return_to(rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix)

@@ -41,17 +41,18 @@ class Endpoints:
         self._keys = keys
         self._auth = f"{prefix}/auth"
         self._forward_auth = forward_auth
+        self._answers = answers
         self._pages = answers.pages
         self._readiness = readiness
         table: dict[str, dict[str, Handler]] = {
-            "sign_in": {"GET": sign_in.sign_in_page},
+            "sign_in": {"GET": self._at_home(sign_in.sign_in_page)},
             "start": {"GET": sign_in.start},
             "callback": {"GET": sign_in.callback},
-            "sign_out": {"GET": account.sign_out_page, "POST": account.sign_out},
+            "sign_out": {"GET": self._at_home(account.sign_out_page), "POST": account.sign_out},
             "disconnect": {"POST": account.disconnect},
-            "userinfo": {"GET": account.userinfo},
-            "account": {"GET": account.account},
-            "kept_post": {"GET": kept_posts.show},
+            "userinfo": {"GET": self._at_home(account.userinfo)},
+            "account": {"GET": self._at_home(account.account)},
+            "kept_post": {"GET": self._at_home(kept_posts.show)},
             "refresh": {"POST": account.refresh},
             "auth": {"GET": forward_auth},
             "webhook": {"POST": webhook},
@@ -79,6 +80,14 @@ class Endpoints:
             raise NoSuchPage("the gateway has no WebSocket of its own")
         answer = await self._forward_auth(Request({**scope, "type": "http", "method": "GET"}))
         await refuse_websocket(answer, send, scope.get("extensions") or {})
+
+    def _at_home(self, handler: Handler) -> Handler:
+        """Have a page shown at the public address only; `start` sees to that itself."""
+
+        async def show(request: Request) -> Answer:
+            return self._answers.send_home(head_of(request)) or await handler(request)
+
+        return show
 
     async def livez(self, request: Request) -> Answer:
         """Say that the process serves."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.core.cookies import JoinedCookies
+from gateway.core.cookies import JoinedCookies, OwnCookies
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
 from gateway.core.request import RequestHead, read_head
@@ -34,7 +34,7 @@ class EnvironReader:
     `underscores_dropped`: whether header names with `_` are known not to arrive, whatever the server.
     """
 
-    def __init__(self, reader: HeadReader, own_cookies: frozenset[bytes], *, underscores_dropped: bool = False) -> None:
+    def __init__(self, reader: HeadReader, own_cookies: OwnCookies, *, underscores_dropped: bool = False) -> None:
         self._limits = reader.limits
         self._names = reader.names
         self._encoded_slashes = reader.encoded_slashes
@@ -54,7 +54,7 @@ class EnvironReader:
             method=environ["REQUEST_METHOD"],
             scheme=environ["wsgi.url_scheme"],
             target=path + b"?" + query if query else path,
-            headers=self._read_fields(environ),
+            headers=self.read_fields(environ),
             peer=peer,
             trusted=self._whom_to_trust(environ, peer),
             limits=self._limits,
@@ -70,7 +70,8 @@ class EnvironReader:
         judged = asked if asked.encoded_slash else head.path
         return msgspec.structs.replace(head, raw_target=head.front.prefix.encode() + raw, path=judged)
 
-    def _read_fields(self, environ: Environ) -> list[tuple[bytes, bytes]]:
+    def read_fields(self, environ: Environ) -> list[tuple[bytes, bytes]]:
+        """Return the header fields, unjudged."""
         fields = [
             (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in environ.items()

@@ -13,6 +13,7 @@ from gateway.errors import PostGone
 from gateway.flows.authentication import Authentication
 from gateway.flows.kept_posts import KeptPosts
 from gateway.web.answers import Answers
+from gateway.web.pages import Caller
 from gateway.web.reading import head_of, request_id_of
 from gateway.web.responses import Answer, page
 
@@ -29,18 +30,16 @@ class KeptPostPages:
         """Show the button, once. Raises `PostGone`."""
         head = head_of(request)
         if not is_navigation(head):
-            return self._answers.unauthenticated(request_id_of(request))
+            return self._answers.ask_to_sign_in(head, request_id_of(request))
         signed_in = await self._authentication.peek(head)
         if signed_in is None:
             return await self._answers.begin(head.raw_target.decode("ascii"), head)
-        binding = self._answers.read_binding(head)
+        bindings = self._answers.cookies.read_bindings(head)
         ids = request.query_params.getlist("id")
-        post = await self._kept_posts.take(ids[0], binding) if binding is not None and len(ids) == 1 else None
+        post = await self._kept_posts.take(ids[0], bindings) if len(ids) == 1 else None
         if post is None:
             raise PostGone("no kept form of this browser has this id: it was shown already, or has expired")
-        profile = signed_in.grant.profile
-        html = self._answers.pages.kept_post(
-            self._answers.public_url + post.target, post, profile.display_name or profile.username or "yourself"
-        )
+        caller = Caller.of(signed_in.grant.profile)
+        html = self._answers.pages.kept_post(self._answers.public_url + post.target, post, caller)
         # the app is to see the Origin that it knows, not the `null` of pages without a referrer (Fetch §3.2)
         return page(200, html, referrer=b"same-origin")

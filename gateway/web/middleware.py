@@ -66,7 +66,9 @@ class GatewayMiddleware:
         except Exception as error:  # noqa: BLE001 -- the one border: everything of ours becomes an answer here
             if exchange.client_left:
                 return  # whatever became of that, there is nobody to tell
-            answer = self._pipeline.answer_error(error, head, exchange)
+            answer = self._pipeline.answer_error(
+                error, head, exchange, scope["headers"] if scope["type"] == "http" else ()
+            )
             if exchange.whole:
                 return
             if exchange.status:

@@ -14,13 +14,21 @@ from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from gateway.core.identity import Identity
 from gateway.core.in_app import APPS
-from gateway.core.kept_post import KeptPost
+from gateway.core.kept_post import Field, KeptPost
 from gateway.core.scope import IN_WORDS, describe_scopes
+from gateway.core.tiktok import Profile
 
 MAX_NAME: Final = 80
-"""Longest display name shown, in characters."""
+MAX_VALUE: Final = 200
+"""Longest display name, and longest value of a form's field, shown, in characters."""
+MOST_SHOWN: Final = 30
+"""Most fields of a form shown."""
+
+_SECRET: Final = re.compile(r"(?i)passw|passphrase|pwd|secret|token|csrf|xsrf|cvv|cvc|\bpin\b")
 
 _CONTENT_TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -52,6 +60,41 @@ class Link(msgspec.Struct, frozen=True):
 
     url: str
     text: str
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who is signed in, as people call them."""
+
+    name: str
+    username: str | None
+
+    @classmethod
+    def of(cls, who: Identity | Profile) -> Caller:
+        """Return how somebody is called: an id where nothing else is known."""
+        name = who.display_name or who.username or who.open_id
+        return cls(shorten(name), shorten(who.username) if who.username and who.username != name else None)
+
+
+class ErrorView(msgspec.Struct, frozen=True):
+    """What an error page shows, besides the fixed texts of the error."""
+
+    code: str
+    title: str
+    advice: str
+    request_id: str
+    log_id: str = ""  # TikTok's reference
+    links: tuple[Link, ...] = (Link("/", "Back to the start page"),)  # the likeliest way on first
+    refused: tuple[str, ...] = ()  # what was not shared, in words
+    caller: Caller | None = None  # to whom it is denied
+    words: str = ""  # the operator's
+    within: str | None = None  # app whose browser this is
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A field of a form that was kept, as its sender is shown it."""
+
+    name: str
+    value: str
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -100,44 +143,36 @@ class Pages:
         """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
-    def sign_in(self, start_url: str, reason: str | None) -> bytes:
+    def sign_in(self, start_url: str, reason: str | None, caller: Caller | None = None, return_to: str = "/") -> bytes:
         """The button; `reason` says why it is shown instead of what was asked for.
 
         It is "session_ended" for what was sent without a session, "kept" where that was kept, "not_kept" where it
-        could not be.
+        could not be, "frame" within a frame. A `caller`, who is signed in, may go on to `return_to`.
         """
-        return self._render("sign_in.html", start_url=start_url, reason=reason)
-
-    def consent(self, start_url: str, missing: Sequence[str], reason: str) -> bytes:
-        """Say which scopes are missing, and why they are asked for."""
-        return self._render("consent.html", start_url=start_url, asked=describe_scopes(missing), reason=reason)
-
-    def error(
-        self,
-        *,
-        code: str,
-        title: str,
-        advice: str,
-        request_id: str,
-        log_id: str,
-        action: Link | None,
-        within: str | None = None,
-    ) -> bytes:
-        """Something went wrong; `log_id` is TikTok's reference, `within` the app whose browser this is."""
         return self._render(
-            "error.html",
-            code=code,
-            title=title,
-            advice=advice,
-            request_id=request_id,
-            log_id=log_id,
-            action=action or Link("/", "Back to the start page"),
-            within=within,
+            "sign_in.html",
+            start_url=start_url,
+            reason=reason,
+            caller=caller,
+            return_to=return_to,
+            out=_way_out(framed=reason == "frame"),
         )
 
-    def kept_post(self, action: str, post: KeptPost, name: str) -> bytes:
-        """Offer to send a form again, to `action`; `name` is who is signed in."""
-        return self._render("kept_post.html", action=action, post=post, name=shorten(name))
+    def consent(self, start_url: str, missing: Sequence[str], reason: str, *, framed: bool = False) -> bytes:
+        """Say which scopes are missing, and why they are asked for."""
+        asked = describe_scopes(missing)
+        out = _way_out(framed=framed)
+        return self._render("consent.html", start_url=start_url, asked=asked, reason=reason, out=out)
+
+    def error(self, view: ErrorView, *, framed: bool = False) -> bytes:
+        """Something went wrong."""
+        return self._render("error.html", view=view, out=_way_out(framed=framed))
+
+    def kept_post(self, action: str, post: KeptPost, caller: Caller) -> bytes:
+        """Offer to send a form again, to `action`, and show what would be sent, and as whom."""
+        shown = [_show(field) for field in post.fields[:MOST_SHOWN]]
+        more = len(post.fields) - len(shown)
+        return self._render("kept_post.html", action=action, post=post, caller=caller, shown=shown, more=more)
 
     def sign_out_question(self) -> bytes:
         """Ask before signing out."""
@@ -174,10 +209,26 @@ class Pages:
         return self._environment.get_template(template).render(**values).encode("utf-8", "replace")
 
 
-def shorten(name: str) -> str:
+def shorten(name: str, most: int = MAX_NAME) -> str:
     """Return a display name fit for one line: no control characters, no direction overrides, not too long."""
     visible = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", " ", name).strip()
-    return visible if len(visible) <= MAX_NAME else visible[: MAX_NAME - 1] + "…"
+    return visible if len(visible) <= most else visible[: most - 1] + "…"
+
+
+def _show(field: Field) -> Shown:
+    """Return a field as it may be shown on a screen: short, and no secret."""
+    if field.value is None:
+        value = "no file"
+    elif _SECRET.search(field.name):
+        value = "•••"
+    else:
+        value = shorten(field.value, MAX_VALUE) or "(empty)"
+    return Shown(shorten(field.name), value)
+
+
+def _way_out(*, framed: bool) -> Markup:
+    """Return what has a link open in the whole window: TikTok is shown in no frame."""
+    return Markup(' target="_top"') if framed else Markup()
 
 
 def describe_user_agent(user_agent: str) -> str:

@@ -6,7 +6,7 @@ where somebody else serves the request, asks for the decision alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import assert_never
 
@@ -111,9 +111,9 @@ class Pipeline:
             return None
         return self._answers.answer_preflight(head)
 
-    def read_session_key(self, headers: Headers) -> str | None:
-        """Return the store key of the session that a request names."""
-        return self._gate.read_session_key(headers)
+    def read_session_keys(self, headers: Headers) -> tuple[str, ...]:
+        """Return the store keys of the sessions that a request names; of several, `judge` finds the one that counts."""
+        return self._gate.read_session_keys(headers)
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides on such requests; it may be kept.
@@ -137,13 +137,22 @@ class Pipeline:
         """Ask the store whether a caller is the same as before; see `Gate.confirm`."""
         self._gate.confirm(caller, told)
 
-    def answer_error(self, error: Exception, head: RequestHead | None, exchange: Exchange) -> Answer:
-        """Answer an error of ours; anything else is a bug, told in the log and to nobody else."""
+    def answer_error(
+        self,
+        error: Exception,
+        head: RequestHead | None,
+        exchange: Exchange,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> Answer:
+        """Answer an error of ours; anything else is a bug, told in the log and to nobody else.
+
+        `headers` are those of a request that could not be read, as far as they are known.
+        """
         if not isinstance(error, GatewayError):
             log.error("bug", request_id=exchange.request_id, exc_info=error)
             error = GatewayError("an exception nobody expected; its traceback is above")
         exchange.error = forget_frames(error)
-        return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
+        return self._answers.share(self._answers.error(error, head, exchange.request_id, headers), head)
 
 
 def _is_page(decision: Challenge | Consent | Deny) -> bool:

@@ -6,35 +6,30 @@ Nothing in them comes from a URL, an exception or a token: titles and advice are
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import msgspec
 
 from gateway.core.request import Headers
-from gateway.errors import GatewayError, MethodRefused, ProviderError
-from gateway.web.pages import Link, Pages
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 CONTENT_SECURITY_POLICY: Final = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 )
+UNFRAMED: Final = b"; frame-ancestors 'none'"
 PAGE_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
     NO_STORE,
     NO_SNIFF,
-    (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 CHALLENGE: Final = (b"www-authenticate", b'TikTok realm="sign-in"')
 """RFC 9110 §11.6.1 asks for a challenge with every 401; browsers prompt for no scheme they do not know."""
-
-_LOG_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -46,13 +41,23 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def page(
-    status: int, html: bytes, *, extra: Headers = (), script: bytes = b"", referrer: bytes = b"no-referrer"
+    status: int,
+    html: bytes,
+    *,
+    extra: Headers = (),
+    script: bytes = b"",
+    referrer: bytes = b"no-referrer",
+    framed: bool = False,
 ) -> Answer:
-    """Answer with a page of ours; `script` is the source of the one script it may run, `referrer` its policy."""
+    """Answer with a page of ours; `script` is the source of the one script it may run, `referrer` its policy.
+
+    Only one that is made for frames may be `framed`: nothing on it acts, and its links lead out of the frame.
+    """
     challenge = (CHALLENGE,) if status == 401 else ()
-    policy = CONTENT_SECURITY_POLICY + (b"; script-src " + script if script else b"")
+    alone = () if framed else ((b"x-frame-options", b"DENY"),)
+    policy = CONTENT_SECURITY_POLICY + (b"" if framed else UNFRAMED) + (b"; script-src " + script if script else b"")
     said = ((b"content-security-policy", policy), (b"referrer-policy", referrer))
-    return Answer(status, (*PAGE_HEADERS, *said, *challenge, *extra), html)
+    return Answer(status, (*PAGE_HEADERS, *alone, *said, *challenge, *extra), html)
 
 
 def problem(
@@ -100,40 +105,6 @@ def json_answer(status: int, value: Mapping[str, object]) -> Answer:
 def text_answer(status: int, text: str) -> Answer:
     """Answer with words."""
     return Answer(status, ((b"content-type", b"text/plain; charset=utf-8"), NO_STORE, NO_SNIFF), text.encode())
-
-
-def error_answer(
-    error: GatewayError,
-    *,
-    navigation: bool,
-    pages: Pages,
-    request_id: str,
-    action: Link | None = None,
-    within: str | None = None,
-) -> Answer:
-    """Answer an error: a page for a person, a problem for a program.
-
-    `within` is the app whose browser the person uses, where that may be the cause.
-    """
-    extra: Headers = ()
-    if error.retry_after is not None:
-        extra = ((b"retry-after", str(error.retry_after).encode()),)
-    if isinstance(error, MethodRefused):
-        extra = ((b"allow", ", ".join(error.allowed).encode()),)  # RFC 9110 §15.5.6
-    log_id = error.log_id if isinstance(error, ProviderError) and _LOG_ID.fullmatch(error.log_id) else ""
-    if navigation:
-        html = pages.error(
-            code=error.code,
-            title=error.title,
-            advice=error.advice,
-            request_id=request_id,
-            log_id=log_id,
-            action=action,
-            within=within,
-        )
-        return page(error.status, html, extra=extra)
-    members = {"log_id": log_id} if log_id else {}
-    return problem(error.status, error.code, error.title, error.advice, request_id, extra=extra, **members)
 
 
 async def send_answer(answer: Answer, send: Send, *, head_only: bool = False) -> None:

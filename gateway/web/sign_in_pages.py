@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
+from gateway.core.authorization import Wish
 from gateway.core.binding import Binding
 from gateway.core.challenge import is_navigation, is_prefetch
 from gateway.core.session import SessionLimits
 from gateway.core.sign_in import Callback, read_callback
-from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRefused
+from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRefused, StoreUnavailable
 from gateway.flows.authentication import Authentication
-from gateway.flows.sessions import SignedIn
-from gateway.flows.sign_in import SignIn
+from gateway.flows.sign_in import SignIn, Unchanged
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers import Answers
 from gateway.web.forward_auth import ForwardAuth
+from gateway.web.pages import Caller
 from gateway.web.reading import head_of, read_rd, request_id_of
 from gateway.web.responses import Answer, redirect
 
@@ -45,9 +48,16 @@ class SignInPages:
         self._metrics = metrics
 
     async def sign_in_page(self, request: Request) -> Answer:
-        """Show the button. Somebody who is signed in already sees it too, and may switch."""
+        """Show the button; to somebody who is signed in already, the way on, or to another account."""
         return_to = self._answers.check_return_to(read_rd(request))
-        return self._answers.sign_in_page(200, return_to.url, None)
+        return self._answers.sign_in_page(200, return_to.url, None, await self._find_caller(request))
+
+    async def _find_caller(self, request: Request) -> Caller | None:
+        try:
+            live = await self._authentication.find_live(head_of(request))
+        except StoreUnavailable:
+            return None  # the button works all the same, once the store does
+        return Caller.of(live[0].grant.profile) if len(live) == 1 else None
 
     async def start(self, request: Request) -> Answer:
         """Begin a sign-in; only for a person's own navigation."""
@@ -55,15 +65,22 @@ class SignInPages:
         original = self._forward_auth.find_original(request)
         if original is not None:
             return await self._forward_auth.challenge(original, request_id_of(request))
+        moved = self._answers.send_home(head)
+        if moved is not None:
+            return moved
         if not is_navigation(head):
-            return self._answers.unauthenticated(request_id_of(request))
-        signed_in = await self._authentication.peek(head)
+            return self._answers.ask_to_sign_in(head, request_id_of(request))
+        live = await self._authentication.find_live(head)
         wanted = self._read_scopes(request)
         if wanted:
-            granted = signed_in.grant.tokens.scopes if signed_in is not None else self._usual_scopes
-            answer = await self._answers.begin_consent(read_rd(request), head, {*granted, *wanted})
+            granted = live[0].grant.all_scopes if len(live) == 1 else self._usual_scopes
+            extra = wanted.difference(granted)
+            wish = Wish(scopes=tuple({*granted, *wanted}), extra=tuple(sorted(extra)), ask=True)
+            answer = await self._answers.begin_with(read_rd(request), head, wish)
+        elif request.query_params.getlist("switch") == ["1"]:
+            answer = await self._answers.begin_with(read_rd(request), head, Wish(ask=True))
         else:
-            answer = await self._answers.begin(read_rd(request), head, signed_in=signed_in is not None)
+            answer = await self._answers.begin(read_rd(request), head, signed_in=bool(live))
         self._metrics.count_sign_in("begun")
         return answer
 
@@ -80,29 +97,35 @@ class SignInPages:
         if is_prefetch(head):
             raise SignInRefused("a prefetch must not use up the authorization code")
         callback = read_callback(head.query)
-        binding = self._answers.read_binding(head)
-        presented = await self._authentication.peek(head)
+        bindings = self._answers.cookies.read_bindings(head)
+        presented = await self._authentication.find_live(head)
         try:
             completed = await self._sign_in.complete(
                 callback,
-                binding=binding,
+                bindings=bindings,
                 presented=presented,
                 user_agent=request.headers.get("user-agent", ""),
+                client_address=head.client_address,
             )
-        except AttemptUnknown:
-            return await self._reloaded(callback, binding, presented)
+        except AttemptUnknown as error:
+            return await self._reloaded(callback, bindings, error, signed_in=bool(presented))
         except GatewayError as error:
             self._metrics.count_sign_in(error.code)
             raise
+        if isinstance(completed, Unchanged):
+            return redirect(302, completed.return_to)
         self._metrics.count_sign_in("completed")
-        cookie = self._answers.session_cookie.set(completed.session_id, int(self._limits.absolute.total_seconds()))
-        extra = ((b"set-cookie", cookie), self._answers.binding_header(completed.binding))
-        return redirect(302, completed.return_to, extra=extra)
+        cookies, seconds = self._answers.cookies, int(self._limits.absolute.total_seconds())
+        extra = (*cookies.keep_session(head, completed.session_id, seconds), *cookies.bind(head, completed.binding))
+        return redirect(302, completed.location, extra=extra)
 
-    async def _reloaded(self, callback: Callback, binding: Binding | None, presented: SignedIn | None) -> Answer:
+    async def _reloaded(
+        self, callback: Callback, bindings: Sequence[Binding], error: AttemptUnknown, *, signed_in: bool
+    ) -> Answer:
         """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
-        return_to = await self._sign_in.read_finished(callback, binding=binding) if presented else None
-        if return_to is None:
-            self._metrics.count_sign_in(AttemptUnknown.code)
-            raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
+        return_to = await self._sign_in.read_finished(callback, bindings=bindings)
+        if return_to is None or not signed_in:
+            self._metrics.count_sign_in(error.code)
+            error.return_to = error.return_to or return_to
+            raise error
         return redirect(302, return_to)

@@ -75,7 +75,7 @@ class WsgiGateway:
             if isinstance(outcome, Passage):
                 check_length(head, outcome.match.route.body_limit)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
-            outcome = self._pipeline.answer_error(error, head, exchange)
+            outcome = self._pipeline.answer_error(error, head, exchange, self._reader.read_fields(environ))
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
             exchange.tell(method, path, self._metrics)

@@ -4,7 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.binding import BINDING_LASTS, MOST_TURNS, TURN_LASTS, Binding, find_cause, new_binding, read_binding
+from gateway.core.binding import (
+    BINDING_LASTS,
+    MOST_BINDINGS,
+    MOST_READ,
+    MOST_TURNS,
+    TURN_LASTS,
+    Binding,
+    choose_binding,
+    find_cause,
+    find_surplus,
+    new_binding,
+    read_binding,
+    read_bindings,
+)
 from gateway.errors import AppSendsBack, SessionCookieLost, SessionNotKept, SignInLoop, SignInOfOtherHost
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -84,3 +97,48 @@ def test_what_we_did_not_write_is_none(cookie: str) -> None:
 )
 def test_causes(signed_in: bool, has_cookie: bool, other_host: bool, cause: type[SignInLoop]) -> None:
     assert type(find_cause(signed_in=signed_in, has_cookie=has_cookie, other_host=other_host)) is cause
+
+
+def brought(*bindings: Binding) -> list[tuple[bytes, bytes]]:
+    return [(each.mark.encode(), str(each).encode()) for each in bindings]
+
+
+def test_every_binding_has_a_cookie_of_its_own() -> None:
+    bindings = [new_binding() for _ in range(50)]
+    assert len({each.mark for each in bindings}) == 50
+    assert read_bindings(brought(*bindings)) == tuple(bindings)
+
+
+def test_what_stands_under_another_name_is_none() -> None:
+    one, other = new_binding(), new_binding()
+    assert read_bindings([(one.mark.encode(), str(other).encode()), (b"", str(one).encode()), (b"x", b"y")]) == ()
+
+
+def test_of_a_flood_only_so_many_are_read() -> None:
+    assert len(read_bindings(brought(*(new_binding() for _ in range(MOST_READ + 5))))) == MOST_READ
+
+
+def test_a_sign_in_goes_on_with_the_one_of_the_last_completion_else_with_the_newest() -> None:
+    old, new = new_binding(), new_binding()
+    assert choose_binding([old, new]) == new
+    done = old.complete(NOW)
+    assert choose_binding([done, new]) == done
+    later = new.complete(SOON)
+    assert choose_binding([later, done]) == choose_binding([done, later]) == later
+    assert choose_binding([]).completed_at is None
+
+
+def test_a_loop_is_counted_whatever_other_tabs_have_left() -> None:
+    binding, others, now = new_binding(), [new_binding() for _ in range(4)], NOW
+    for _ in range(MOST_TURNS):
+        binding = choose_binding([*others, binding]).begin(now).complete(now)
+        now += timedelta(seconds=3)
+    assert choose_binding([*others, binding]).begin(now).loops
+
+
+def test_the_oldest_go_when_there_are_too_many_but_never_the_one_in_hand() -> None:
+    bindings = [new_binding() for _ in range(MOST_BINDINGS + 3)]
+    assert find_surplus(bindings, bindings[-1]) == tuple(bindings[:3])
+    assert find_surplus(bindings, bindings[0]) == tuple(bindings[1:4])
+    assert find_surplus(bindings, new_binding()) == tuple(bindings[:4])
+    assert find_surplus(bindings[:MOST_BINDINGS], bindings[0]) == ()

@@ -1,6 +1,15 @@
 import pytest
 
-from gateway.core.challenge import choose, is_cross_site_post, is_cross_site_websocket, is_navigation, is_prefetch
+from gateway.core.challenge import (
+    Viewer,
+    choose,
+    find_viewer,
+    is_cross_site_post,
+    is_cross_site_websocket,
+    is_navigation,
+    is_prefetch,
+    shows_page,
+)
 from gateway.core.decision import ChallengeKind
 from gateway.core.path import canonicalise
 from gateway.core.request import RequestHead
@@ -32,6 +41,7 @@ NAVIGATIONS = [
     NAVIGATE | HTML,
     NAVIGATE | {"sec-fetch-site": "cross-site", "accept": "*/*"},
     {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"},
+    NAVIGATE | {"sec-fetch-dest": "empty"},  # through a service worker
     HTML,
     {"accept": "TEXT/HTML"},
     {"accept": "text/html;q=0.5, */*;q=0.1"},
@@ -53,7 +63,7 @@ OTHERS = [
     HTML | {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
     HTML | {"sec-fetch-site": "same-origin"},
     HTML | {"sec-fetch-dest": "document"},
-    *(HTML | NAVIGATE | {"sec-fetch-dest": frame} for frame in ("iframe", "frame", "embed", "object", "empty", "")),
+    *(HTML | NAVIGATE | {"sec-fetch-dest": frame} for frame in ("worker", "image", "")),
     *(NAVIGATE | {"sec-purpose": purpose} for purpose in ("prefetch", "prefetch;prerender", "Prefetch")),
     NAVIGATE | {"purpose": "prefetch"},
     NAVIGATE | {"x-purpose": "preview"},
@@ -67,6 +77,28 @@ def test_navigations_are_redirected(headers: dict[str, str]) -> None:
     assert choose(head(headers), "auto") is ChallengeKind.REDIRECT
     assert choose(head(headers), "redirect") is ChallengeKind.REDIRECT
     assert choose(head(headers), "unauthorized") is ChallengeKind.UNAUTHORIZED
+
+
+FRAMES = [
+    HTML | NAVIGATE | {"sec-fetch-dest": frame} for frame in ("iframe", "frame", "embed", "object", "fencedframe")
+]
+
+
+@pytest.mark.parametrize("headers", FRAMES)
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_a_frame_gets_a_page_and_never_a_redirect(headers: dict[str, str], method: str) -> None:
+    asked = head(headers, method=method)
+    assert not is_navigation(asked)
+    assert not shows_page(asked)
+    assert find_viewer(asked.headers) is Viewer.FRAME
+    assert choose(asked, "auto") is choose(asked, "redirect") is ChallengeKind.FRAME
+    assert choose(asked, "unauthorized") is ChallengeKind.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("headers", [*FRAMES, *NAVIGATIONS])
+def test_nobody_sees_what_a_prefetch_or_a_websocket_is_answered(headers: dict[str, str]) -> None:
+    assert find_viewer(head(headers | {"sec-purpose": "prefetch"}).headers) is Viewer.PROGRAM
+    assert find_viewer(head(headers).headers, websocket=True) is Viewer.PROGRAM
 
 
 @pytest.mark.parametrize("headers", OTHERS)

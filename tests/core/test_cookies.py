@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import CookieSpec, JoinedCookies, read, strip
+from gateway.core.cookies import CookieSpec, JoinedCookies, OwnCookies, read, read_marked, strip
 
-OWN = frozenset({b"gateway", b"gateway-sign-in"})
+OWN = OwnCookies(session=CookieSpec("gateway", secure=False), binding=CookieSpec("gateway-sign-in", secure=False))
 
 
 def test_reads_every_value_over_all_lines() -> None:
@@ -68,7 +68,7 @@ def test_a_cookie_for_frames_is_deleted_as_it_was_set() -> None:
 
 
 SESSION = b"gateway=" + b"S" * 43
-BINDING = b"gateway-sign-in=" + b"b" * 43 + b".1.1790000000"
+BINDING = b"gateway-sign-in-bbbbbbbb=" + b"b" * 43 + b".1.1790000000"
 JOINED = JoinedCookies(OWN)
 APPS = st.lists(
     st.sampled_from([b"a=1", b"b=x,y", b'c="q, r"', b"d=", b"e=gateway", b"f=,", b"g=gateway=1"]),
@@ -85,7 +85,7 @@ def test_ours_are_told_apart_however_the_fields_were_joined(joiner: bytes, field
     lines = JOINED.split(line)
     cookies = tuple((b"cookie", each) for each in lines)
     asked = b"; ".join(fields)
-    for name in OWN:
+    for name in (*OWN, b"gateway-sign-in-bbbbbbbb"):
         assert read(cookies, name) == read(((b"cookie", asked),), name)
     if len(lines) == 1:
         assert lines == (line,)  # nothing of ours: byte for byte as it was
@@ -118,3 +118,26 @@ def test_ours_never_reach_the_app_even_where_nothing_is_between(fields: list[byt
 )
 def test_what_only_looks_a_little_like_ours_is_the_apps(line: bytes) -> None:
     assert JOINED.split(line) == (line,)
+
+
+def test_marked_cookies_are_ours_too() -> None:
+    assert {b"gateway", b"gateway-sign-in", b"gateway-sign-in-AbC_-123"} <= {name for name in NAMES if name in OWN}
+    assert [name for name in NAMES if name not in OWN] == [b"gateway-sign-inx", b"gatewayx", b"agateway-sign-in-x", b""]
+    line = b"gateway-sign-in-a=x; a=1; gateway-sign-in-b=y; gateway=z; gateway-sign-inx=2"
+    assert strip(line, OWN) == b"a=1; gateway-sign-inx=2"
+
+
+NAMES = [
+    b"gateway",
+    b"gateway-sign-in",
+    b"gateway-sign-in-AbC_-123",
+    b"gateway-sign-inx",
+    b"gatewayx",
+    b"agateway-sign-in-x",
+    b"",
+]
+
+
+def test_marks_are_read_with_their_values() -> None:
+    headers = ((b"cookie", b"s-a=1; s=2;s-b = 3 ; xs-c=4; s-"), (b"cookie", b"s-d=5=6"))
+    assert read_marked(headers, b"s") == ((b"a", b"1"), (b"b", b"3"), (b"d", b"5=6"))

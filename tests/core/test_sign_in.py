@@ -10,8 +10,8 @@ from gateway.core.sign_in import (
     ATTEMPT_LASTS,
     Callback,
     SignInAttempt,
-    begin_attempt,
     build_attempt_key,
+    hash_binding,
     new_state,
     read_callback,
 )
@@ -28,7 +28,9 @@ BINDING = new_binding().value
 
 
 def attempt() -> SignInAttempt:
-    return begin_attempt(binding_cookie=BINDING, code_verifier="v", return_to="https://app/x", scopes=["a"], now=NOW)
+    return SignInAttempt(
+        binding=hash_binding(BINDING), code_verifier="v", return_to="https://app/x", scopes=("a",), begun_at=NOW
+    )
 
 
 def callback(query: str) -> Callback:

@@ -144,11 +144,18 @@ def test_oauth_errors_by_class(error: str, kind: type[ProviderError]) -> None:
 def test_fields_follow_the_granted_scopes() -> None:
     assert build_fields(["user.info.basic"]) == "open_id,union_id,avatar_url,display_name"
     assert build_fields(["video.list", "user.info.profile"]) == "username,is_verified"
+    assert build_fields(["video.list"]) == ""
     assert build_fields(["user.info.stats"]) == "follower_count,following_count,likes_count,video_count"
 
 
 def user_info(user: object, code: str = "ok") -> bytes:
     return json.dumps({"data": {"user": user}, "error": {"code": code, "message": "", "log_id": "L"}}).encode()
+
+
+def test_user_info_without_an_id_is_whose_token_it_is_if_that_was_not_asked() -> None:
+    assert read_user_info(200, user_info({"username": "ada"}), open_id="-x").open_id == "-x"
+    with pytest.raises(ProviderUnavailable):
+        read_user_info(200, user_info({"username": "ada"}))
 
 
 def test_user_info_with_missing_fields() -> None:

@@ -43,7 +43,6 @@ def test_a_navigation_goes_to_tiktok(door: Running) -> None:
     [
         {"accept": "application/json"},
         {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image", "accept": "image/*"},
-        {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe", "accept": "text/html"},
         {
             "sec-fetch-mode": "navigate",
             "sec-fetch-dest": "document",
@@ -51,7 +50,7 @@ def test_a_navigation_goes_to_tiktok(door: Running) -> None:
             "accept": "text/html",
         },
     ],
-    ids=["json", "image", "iframe", "prefetch"],
+    ids=["json", "image", "prefetch"],
 )
 def test_what_is_not_a_navigation_gets_401(door: Running, headers: dict[str, str]) -> None:
     answer = httpx.get(door.url + "/private/x", headers=headers, trust_env=False)
@@ -60,6 +59,17 @@ def test_what_is_not_a_navigation_gets_401(door: Running, headers: dict[str, str
     assert answer.headers["www-authenticate"]
     assert answer.json()["code"] == "unauthenticated"
     assert answer.json()["sign_in_url"].startswith(f"{door.url}/oauth2/start")
+
+
+def test_a_frame_shows_a_way_out_of_it_and_is_never_redirected(door: Running) -> None:
+    headers = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe", "accept": "text/html"}
+    answer = httpx.get(door.url + "/private/x?a=1", headers=headers, trust_env=False)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert f'href="{door.url}/oauth2/start?rd=/private/x%3Fa%3D1" id="start" target="_top"' in answer.text
+    # it is to be seen where the app would have been
+    assert "frame-ancestors" not in answer.headers["content-security-policy"]
+    assert "x-frame-options" not in answer.headers
     assert "set-cookie" not in answer.headers
 
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.grant import Grant, build_grant_key
 from gateway.core.keyring import Keyring
 from gateway.core.session import SessionLimits, build_session_key
-from gateway.core.sign_in import VerifiedCode, begin_attempt, read_callback
+from gateway.core.sign_in import SignInAttempt, VerifiedCode, hash_binding, read_callback
 from gateway.core.tiktok import Profile
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
@@ -93,7 +93,9 @@ class World:
             f"&response_type=code&redirect_uri={REDIRECT_URI}&state=s",
             person=person,
         )
-        attempt = begin_attempt(binding_cookie="b", code_verifier=None, return_to="/", scopes=(), now=self.clock())
+        attempt = SignInAttempt(
+            binding=hash_binding("b"), code_verifier=None, return_to="/", scopes=(), begun_at=self.clock()
+        )
         return attempt.verify(read_callback(location.partition("?")[2].encode()), "b", self.clock())
 
     async def signed_in(self, process: Process, person: str = "plain") -> tuple[str, Grant, str]:

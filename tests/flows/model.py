@@ -261,7 +261,7 @@ class ModelProvider:
     async def tell_time(self) -> datetime | None:
         return self._clock()
 
-    async def user_info(self, access_token: str, scopes: Sequence[str]) -> Profile:
+    async def user_info(self, access_token: str, scopes: Sequence[str], *, open_id: str = "") -> Profile:
         return Profile(open_id=SUBJECT)
 
     async def close(self) -> None:

@@ -145,8 +145,8 @@ async def test_a_form_is_given_back_by_the_gateway_that_kept_it(world: World) ->
     binding, post_id = new_binding(), new_post_id()
     post = KeptPost(hash_binding(binding.value), "/x", "application/x-www-form-urlencoded", ())
     await world.store.write(build_post_key(post_id), seal_record(keyring(), build_post_key(post_id), post), 60)
-    assert await b.take(post_id, binding) is None
-    found = await a.take(post_id, binding)
+    assert await b.take(post_id, [binding]) is None
+    found = await a.take(post_id, [binding])
     assert found is not None
     assert found.target == "/x"
 

@@ -44,7 +44,7 @@ def build_gate(world: World, process: Process, *, lasts: timedelta = timedelta(m
 def recall(gate: Gate, head: RequestHead) -> Passage | None:
     """What the gate says without asking the store; None when it would have to."""
     match = gate.match(head.method, head.host, head.path)
-    found = gate.admit_at_once(match, gate.read_session_key(head.headers))
+    found = gate.admit_at_once(match, next(iter(gate.read_session_keys(head.headers)), None))
     assert found is not None
     return None if isinstance(found, Unknown) else found
 
@@ -71,7 +71,8 @@ async def test_no_cookie_or_no_session_id_is_decided_at_once(world: World, proce
     gate = build_gate(world, process)
     head = request_with("nonsense")
     match = gate.match(head.method, head.host, head.path)
-    assert gate.admit_at_once(match, gate.read_session_key(head.headers)) is None
+    assert gate.read_session_keys(head.headers) == ()
+    assert gate.admit_at_once(match, None) is None
     assert isinstance(await gate.check(head), Refusal)
 
 

@@ -10,11 +10,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
+from gateway.core.challenge import Viewer
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings.caution import warnings
 from gateway.simulator import RunningSimulator
+from gateway.web.error_pages import ErrorPages
 from gateway.web.pages import Pages
-from gateway.web.responses import error_answer
 from tests.harness import NAVIGATION, WAYS, Running, listener, read_settings, serve_app
 
 ROUTES = """[
@@ -178,14 +179,14 @@ def test_every_error_is_a_whole_problem_and_a_page(kind: type[GatewayError]) -> 
     """RFC 9457 §3.1; the message of the exception is in neither."""
     pages = Pages(prefix="/oauth2", site="app.example")
     error = kind("secret words")
-    told = error_answer(error, navigation=False, pages=pages, request_id="r")
+    told = ErrorPages(pages, "/oauth2").answer(error, Viewer.PROGRAM, "r")
     body = json.loads(told.body)
     assert dict(told.headers)[b"content-type"] == b"application/problem+json"
     assert body | {"status": told.status, "code": kind.code, "request_id": "r"} == body
     assert body["type"] == f"urn:tiktok-gateway:problem:{kind.code}"
     assert body["title"]
     assert body["detail"].endswith((".", "!"))
-    shown = error_answer(error, navigation=True, pages=pages, request_id="r", within="TikTok")
+    shown = ErrorPages(pages, "/oauth2").answer(error, Viewer.WINDOW, "r", within="TikTok")
     assert shown.status == told.status
     assert b"secret words" not in told.body + shown.body
     assert (b"www-authenticate" in dict(told.headers)) == (told.status == 401)

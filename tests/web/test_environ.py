@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from gateway.core.cookies import CookieSpec, OwnCookies
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.request import Limits, RequestHead
 from gateway.errors import MalformedRequest
 from gateway.web.environ import EnvironReader
 from gateway.web.scope import HeadReader
 
-OWN = frozenset({b"gateway", b"gateway-sign-in"})
+OWN = OwnCookies(session=CookieSpec("gateway", secure=False), binding=CookieSpec("gateway-sign-in", secure=False))
 SAID = {
     "REMOTE_ADDR": "10.0.0.1",
     "HTTP_X_FORWARDED_FOR": "6.6.6.6",

@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gateway.web.pages
-from gateway.web.pages import AccountView, Device, Pages, describe_user_agent, shorten
+from gateway.core.kept_post import Field, KeptPost
+from gateway.web.pages import (
+    MOST_SHOWN,
+    AccountView,
+    Caller,
+    Device,
+    ErrorView,
+    Link,
+    Pages,
+    describe_user_agent,
+    shorten,
+)
 
 PAGES = Pages(prefix="/oauth2", site="app.example")
 NOW = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
@@ -27,7 +38,15 @@ def account(name: str = "Ada", open_id: str = "-o") -> bytes:
 
 
 def error(text: str = "x") -> bytes:
-    return PAGES.error(code="c", title="A title", advice="Advice", request_id=text, log_id=text, action=None)
+    links = (Link("/", text), Link(f"/x?{text}", text))
+    caller = Caller(text, text)
+    view = ErrorView("c", "A title", "Advice", text, text, links, refused=(text,), caller=caller, words=text)
+    return PAGES.error(view)
+
+
+def kept(*fields: Field, caller: Caller | None = None) -> bytes:
+    post = KeptPost(binding=b"", target="/x", encoding="multipart/form-data", fields=fields)
+    return PAGES.kept_post("/x", post, caller or Caller("Ada", "ada"))
 
 
 ALL = {
@@ -36,6 +55,10 @@ ALL = {
     "sign_out": PAGES.sign_out_question(),
     "signed_out": PAGES.signed_out("/oauth2/sign_in"),
     "disconnected": PAGES.disconnected("/oauth2/sign_in"),
+    "signed_in": PAGES.sign_in("/oauth2/start?switch=1&rd=/", None, Caller("Ada", "ada"), "/x"),
+    "frame": PAGES.sign_in("/oauth2/start?rd=/", "frame"),
+    "consent": PAGES.consent("/oauth2/start?rd=/", ["video.list"], "because"),
+    "kept_post": kept(Field("a", "1"), Field("file", None)),
     "error": error(),
     "account": account(),
 }
@@ -95,9 +118,9 @@ def test_what_acts_is_a_form_that_posts(name: str) -> None:
 
 @given(st.text())
 def test_foreign_text_is_text(text: str) -> None:
-    for html in (account(text, text), error(text)):
+    for html in (account(text, text), error(text), kept(Field(text, text))):
         page = Reader(html)
-        plain = Reader(account() if b"account" in html else error())
+        plain = Reader(error())
         allowed = {"html", "head", "meta", "title", "link", "body", "main", "p", "h1", "h2", "ul", "li", "div", "span"}
         allowed |= {"section", "form", "button", "input", "dl", "dt", "dd", "code", "strong", "time", "br", "a", "bdi"}
         assert {tag for tag, _ in page.tags} <= allowed | {tag for tag, _ in plain.tags}
@@ -165,3 +188,37 @@ def test_static_files_are_only_ours() -> None:
         assert PAGES.static_file(name) is not None
     for name in ("../pages.py", "nothing.css", "", "/etc/passwd"):
         assert PAGES.static_file(name) is None
+
+
+def test_a_kept_form_is_shown_as_it_would_be_sent_but_for_secrets_and_length() -> None:
+    fields = [Field("name", "李 <b>"), Field("text", "x" * 500), Field("new_password", "hunter2"), Field("file", None)]
+    page = Reader(kept(*fields, caller=Caller("Ada Plain", "ada.plain")))
+    assert "you send it as\nAda Plain (@ada.plain)" in page.text
+    assert "李 <b>" in page.text
+    assert "x" * 199 + "…" in page.text
+    assert "hunter2" not in page.text
+    assert "no file" in page.text
+    sent = {each.get("name"): each.get("value") for tag, each in page.tags if tag == "input"}
+    assert sent == {"name": "李 <b>", "text": "x" * 500, "new_password": "hunter2", "file": None}
+
+
+def test_of_many_fields_only_the_first_are_shown() -> None:
+    page = Reader(kept(*(Field(f"f{number}", "v") for number in range(MOST_SHOWN + 12))))
+    assert "and 12 more." in page.text
+    assert len([tag for tag, _ in page.tags if tag == "dd"]) == MOST_SHOWN
+    assert len([tag for tag, _ in page.tags if tag == "input"]) == MOST_SHOWN + 12
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        PAGES.sign_in("/oauth2/start?rd=/", "frame"),
+        PAGES.consent("/oauth2/start?rd=/", ["video.list"], "", framed=True),
+        PAGES.error(ErrorView("c", "t", "a", "r", links=(Link("/", "x"), Link("/y", "y"))), framed=True),
+    ],
+)
+def test_every_link_of_a_page_in_a_frame_leads_out_of_it(html: bytes) -> None:
+    links = [attributes for tag, attributes in Reader(html).tags if tag == "a"]
+    assert links
+    assert {link["target"] for link in links} == {"_top"}
+    assert not {"form", "button"} & {tag for tag, _ in Reader(html).tags}
