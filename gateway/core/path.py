@@ -96,7 +96,7 @@ def canonicalise(raw: bytes, *, encoded_slashes: bool = False, fixed: bool = Fal
     for all that is not canonical but for its percent-encoding.
     """
     if _PLAIN.fullmatch(raw):
-        return CanonicalPath(raw, raw.decode("ascii"), fixed=fixed)
+        return CanonicalPath(raw, raw.decode("ascii"))
     if not _ALLOWED.fullmatch(raw) or b"?" in raw:
         raise MalformedRequest("the path has a character that does not belong there, or does not begin with /")
     normal = _ESCAPE.sub(_normalise, raw)

@@ -141,7 +141,8 @@ class Policy:
         if path.merged and not found.route.merge_slashes and not path.unmerged:
             raise MalformedRequest("the path has dot segments and repeated slashes")
         form = found.route.form_of(path)
-        if self._find(method, host, form.decoded if self._in_process else form.text) is not found:
+        asked_for = form.decoded if self._in_process else form.text
+        if asked_for != path.text and self._find(method, host, asked_for) is not found:
             raise MalformedRequest("the path leads to another route in the form in which the app is asked for it")
 
     def _find(self, method: str, host: str, text: str) -> Match | None:

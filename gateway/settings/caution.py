@@ -92,6 +92,8 @@ def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:
             "is none: any site can make requests in a person's name, so the app must judge Origin or Sec-Fetch-Site, "
             "and say in frame-ancestors who may frame it",
         )
+    if settings.session.cookie_partitioned:
+        yield "session.cookie_partitioned", "is on: a frame of another site does not see what a new window signs in"
     for index, route in enumerate(settings.routes):
         where = f"routes[{index}]"
         if route.encoded_slashes == "keep" and route.access in {"public", "optional"}:

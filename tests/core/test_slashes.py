@@ -82,6 +82,33 @@ def test_without_a_prefix_no_host_is_left_at_the_start() -> None:
     assert not canonicalise(b"/a%2Fb", encoded_slashes=True).is_under("/a")
 
 
+@pytest.mark.parametrize(
+    ("raw", "in_process", "refused"),
+    [
+        ("/x/a/b", False, False),
+        ("/x/a//b", False, True),  # merged it is `/x/*/*`; as the app would be asked for it, nobody let it in
+        ("/y/a//b", False, False),
+        ("/z/a%2fb", False, False),
+        ("/z/a%2fb", True, True),  # the app would be called with `/z/a/b`, which another route is for
+        ("/z/a%252fb", True, False),
+    ],
+)
+def test_the_form_that_the_app_is_asked_for_leads_to_the_same_route(raw: str, in_process: bool, refused: bool) -> None:
+    routes = [
+        Route(path="/x/*/*", access=Access.PUBLIC, merge_slashes=False),
+        Route(path="/y/**", access=Access.PUBLIC, merge_slashes=False),
+        Route(path="/z/*", encoded_slashes=True),
+        Route(path="/z/**", encoded_slashes=True),
+        Route(path="/**"),
+    ]
+    policy, path = Policy(routes, in_process=in_process), canonicalise(raw.encode(), encoded_slashes=True)
+    if refused:
+        with pytest.raises(MalformedRequest):
+            policy.match("GET", HOST, path)
+    else:
+        assert policy.match("GET", HOST, path) is not None
+
+
 WORDS = st.sampled_from(["a", "b", "ab"])
 PATTERNS = st.lists(WORDS | st.sampled_from(["*", "a*"]), min_size=1, max_size=3).map(
     lambda words: "/" + "/".join(words)

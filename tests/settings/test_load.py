@@ -247,6 +247,7 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
         ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
+        ("session: {cookie_same_site: none, cookie_partitioned: true}", "session.cookie_partitioned: is on"),
         ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),
         ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
         ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
