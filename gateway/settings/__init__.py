@@ -7,7 +7,7 @@ route         those of the routes
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
 part          what sections have in common
-parts         the small types the model is made of: durations, sizes, addresses, secrets
+parts         the small types the model is made of: durations, sizes, addresses
 secret        the types of what must never be shown
 redis_url     what a Redis URL may be
 keys          which keys there are, and which are secrets

@@ -21,7 +21,8 @@ _SIZE: Final = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB)?")
 _BYTES: Final = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _ONE_WORD: Final = re.compile(r"[^\s\x00-\x20\x7f]+")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1035 §2.3.4: Python's resolver raises for longer
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]")
 
 _HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
 

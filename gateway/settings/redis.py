@@ -11,10 +11,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from gateway.settings.part import OneOrMore, Part
 from gateway.settings.parts import Duration, ExistingFile
 from gateway.settings.problem import quote
-from gateway.settings.redis_url import check_redis_url
+from gateway.settings.redis_url import NAME, check_redis_url
 from gateway.settings.secret import Password
 
-_NODE: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
+_NODE: Final = re.compile(rf"({NAME}|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
 
 
 def _check_nodes(nodes: tuple[str, ...]) -> tuple[str, ...]:

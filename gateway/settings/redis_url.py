@@ -12,7 +12,9 @@ import re
 from typing import Final, NamedTuple
 
 _USER_INFO: Final = r"(?:(?P<user>[^:/?#@\[\]]*)(?::(?P<password>[^/?#@\[\]]*))?@)?"
-_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[(?P<six>[0-9A-Fa-f:.]+)\])"
+NAME: Final = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+"""Name of a host, with what Compose and the like make of it; Python's resolver raises for longer labels."""
+_HOST: Final = rf"(?:{NAME}|\[(?P<six>[0-9A-Fa-f:.]+)\])"
 _SERVER: Final = re.compile(rf"rediss?://{_USER_INFO}{_HOST}(?::(?P<port>[0-9]{{1,5}}))?(?:/[0-9]{{0,9}})?")
 _SOCKET: Final = re.compile(rf"unix://{_USER_INFO}/[^?#]+(?:\?db=[0-9]{{1,9}})?")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")

@@ -63,6 +63,19 @@ def test_what_to_register_is_told(simulator: RunningSimulator, redis_server: Red
     assert simulator.refreshes == refreshes + 1  # it was asked, and nothing was there to change
 
 
+def test_a_warning_is_no_problem_and_loopback_needs_no_encryption(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    redis_server.command("CONFIG", "SET", "appendonly", "yes")
+    try:
+        code, told = doctor(simulator, redis_server, upstream, admin__listen="0.0.0.0:9090")
+    finally:
+        redis_server.command("CONFIG", "SET", "appendonly", "no")
+    assert problems(told) == set()
+    assert told["warnings"] == ["admin.listen: is 0.0.0.0: metrics are open to whoever reaches it"]
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

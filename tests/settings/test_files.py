@@ -64,13 +64,13 @@ def test_the_example_shows_the_defaults() -> None:
 
 
 def documents() -> Iterator[Any]:
-    yield YAML(typ="safe").load(EXAMPLE.read_text())
+    yield YAML(typ="safe", pure=True).load(EXAMPLE.read_text())
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     blocks += re.findall(r"   ```yaml\n(.*?)   ```", (ROOT / "README.md").read_text(), re.DOTALL)
     whole = [block for block in blocks if "public_url" in block]
     assert whole
     for block in whole:
-        yield YAML(typ="safe").load(block)
+        yield YAML(typ="safe", pure=True).load(block)
 
 
 def test_the_schema_takes_the_example_and_the_readmes_file() -> None:
@@ -80,7 +80,7 @@ def test_the_schema_takes_the_example_and_the_readmes_file() -> None:
 
 
 def test_the_schema_refuses_what_the_program_refuses() -> None:
-    document = YAML(typ="safe").load(EXAMPLE.read_text())
+    document = YAML(typ="safe", pure=True).load(EXAMPLE.read_text())
     document["nonsense"] = 1
     validator = jsonschema.Draft202012Validator(json_schema())
     assert not validator.is_valid(document)
