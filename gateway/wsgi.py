@@ -45,5 +45,6 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
         own_cookies=generation.own_cookies,
         live=generation.live,
         metrics=generation.metrics,
+        start=generation.allow_files.start,
         close=generation.close,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -86,11 +86,12 @@ def read_optional_size(value: Any) -> int | None:
     return None if value is None or value == "none" else read_size(value)
 
 
-def read_existing_file(value: Any) -> str:
-    """Read the path of a file that is there."""
-    if not isinstance(value, str) or not Path(value).is_file():
-        raise ValueError(f"is no file: `{value}`")
-    return value
+def read_existing_file(value: Any, info: ValidationInfo) -> str:
+    """Read the path of a file that is there; a relative one is meant from where the settings file is."""
+    path = (info.context or {}).get("beside", Path()) / value if isinstance(value, str) else Path()
+    if not path.is_file():
+        raise ValueError(f"is no file: `{path if isinstance(value, str) else value}`")
+    return str(path)
 
 
 def read_listen(value: Any) -> Listen:

@@ -86,9 +86,12 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
+        start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
+        """`start` is called on the loop with every request: it begins what runs by itself, once."""
         self._app = app
+        self._start = start
         self._close = close
         self._pipeline = pipeline
         self._reader = reader
@@ -124,6 +127,7 @@ class WsgiGateway:
         return self._call_app(head, outcome, exchange, environ, start_response)
 
     async def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
+        self._start()
         outcome = await self._pipeline.judge(head, exchange, _read_from(environ))
         if isinstance(outcome, OwnPage):
             return await self._own_page(head, exchange, environ)
