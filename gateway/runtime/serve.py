@@ -102,13 +102,19 @@ async def serve(
     servers, sockets = [server], [public]
     if admin is not None:
         servers.append(
-            build_server(Admin(generation.metrics, generation.readiness, generation.admin_api), generation.settings)
+            build_server(
+                Admin(
+                    generation.metrics, generation.readiness, generation.admin_api, generation.settings.admin.all_hosts
+                ),
+                generation.settings,
+            )
         )
         sockets.append(admin)
     tasks = [
         asyncio.create_task(each.serve(sockets=[listener]), name="server")
         for each, listener in zip(servers, sockets, strict=True)
     ]
+    generation.allow_files.start()
     generation.outbox.start()
     _settle_memory()
     with _signals(generation, servers) as stop:

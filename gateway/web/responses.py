@@ -63,9 +63,10 @@ def problem(
     request_id: str,
     *,
     extra: Headers = (),
+    challenge: tuple[bytes, bytes] = CHALLENGE,
     **members: object,
 ) -> Answer:
-    """Answer a program (RFC 9457); `members` are further members of the problem."""
+    """Answer a program (RFC 9457); `members` are further members of the problem, `challenge` goes with a 401."""
     body = {
         "type": f"urn:tiktok-gateway:problem:{code}",
         "title": title,
@@ -75,8 +76,8 @@ def problem(
         "request_id": request_id,
         **members,
     }
-    challenge = (CHALLENGE,) if status == 401 else ()
-    headers = ((b"content-type", b"application/problem+json"), NO_STORE, NO_SNIFF, *challenge, *extra)
+    asked = (challenge,) if status == 401 else ()
+    headers = ((b"content-type", b"application/problem+json"), NO_STORE, NO_SNIFF, *asked, *extra)
     return Answer(status, headers, json.dumps(body).encode())
 
 
@@ -132,7 +133,7 @@ def error_answer(
             within=within,
         )
         return page(error.status, html, extra=extra)
-    members = {"log_id": log_id} if log_id else {}
+    members: dict[str, Any] = {"log_id": log_id} if log_id else {}
     return problem(error.status, error.code, error.title, error.advice, request_id, extra=extra, **members)
 
 
