@@ -6,9 +6,12 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from gateway.core.request import Headers
+if TYPE_CHECKING:
+    from gateway.core.request import Headers
 
 
 class CookieSpec(msgspec.Struct, frozen=True):

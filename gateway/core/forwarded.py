@@ -99,8 +99,9 @@ def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str
     itself, or cannot be understood.
     """
     seen = Origin(client_address=peer or "", scheme=scheme, host=host)
-    said = _collect(headers) if trusted.trusts(peer) else {}
-    origins = [_build_origin(hops, seen, trusted) for hops in (_read_x_forwarded(said), _read_standard(said)) if hops]
+    said = _collect(headers) if trusted.trusts(peer) else None
+    heard = (_read_x_forwarded(said), _read_standard(said)) if said else ()
+    origins = [_build_origin(hops, seen, trusted) for hops in heard if hops]
     if len(origins) == 2 and not _agree(*origins):
         # a proxy that sets one kind and lets the client's other kind through is told apart from one that sets both
         raise MalformedRequest("a trusted proxy sends X-Forwarded-* and Forwarded, and they disagree")
