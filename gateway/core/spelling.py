@@ -46,7 +46,9 @@ class Readings:
         self.text = text
         folded = fold(text)
         self.others: tuple[str, ...] = ()
-        if not (text.isascii() and _ONE_READING.fullmatch(text)) or _TRIMMED.search(text):
+        if not (text.isascii() and _ONE_READING.fullmatch(text)) or (
+            ("." in text or " " in text) and _TRIMMED.search(text)
+        ):
             others = dict.fromkeys(_read_otherwise(folded))
             if _shape(text) == _shape(folded):
                 others.pop(folded, None)  # differs in letters only: the same path, loosely read
