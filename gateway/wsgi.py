@@ -56,6 +56,7 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGa
         own_cookies=generation.own_cookies,
         live=generation.live,
         metrics=generation.metrics,
+        start=generation.allow_files.start,
         close=generation.close,
         answer_ids=settings.log.answer_request_id,
     )

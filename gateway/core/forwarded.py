@@ -127,14 +127,20 @@ def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str
     itself, or cannot be understood.
     """
     seen = Origin(client_address=peer or "", scheme=scheme, host=host)
-    said = _collect(headers) if trusted.trusts(peer) else {}
-    origins = [_build_origin(hops, seen, trusted) for hops in (_read_x_forwarded(said), _read_standard(said)) if hops]
+    said = _collect(headers) if trusted.trusts(peer) else None
+    origin = _read_origin(said, seen, trusted) if said else seen
+    if ":" not in origin.host:
+        return origin
+    return msgspec.structs.replace(origin, host=without_default_port(origin.scheme, origin.host))
+
+
+def _read_origin(said: dict[bytes, str], seen: Origin, trusted: TrustedProxies) -> Origin:
+    heard = (_read_x_forwarded(said), _read_standard(said))
+    origins = [_build_origin(hops, seen, trusted) for hops in heard if hops]
     if len(origins) == 2 and not _agree(*origins):
         # a proxy that sets one kind and lets the client's other kind through is told apart from one that sets both
         raise MalformedRequest("a trusted proxy sends X-Forwarded-* and Forwarded, and they disagree")
-    origin = origins[0] if origins else seen
-    plain = without_default_port(origin.scheme, origin.host)
-    return origin if plain == origin.host else msgspec.structs.replace(origin, host=plain)
+    return origins[0] if origins else seen
 
 
 def without_default_port(scheme: str, host: str) -> str:

@@ -142,21 +142,21 @@ def _names_scheme(name: bytes, value: bytes) -> bool:
 def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:
     """Return the fields with lower-case names. Raises for what is no field, and beyond the limits."""
     fields: list[tuple[bytes, bytes]] = []
-    size = 0
+    size = dropped = 0
     known = names.known
-    for count, (name, value) in enumerate(headers):
+    for name, value in headers:
         size += len(name) + len(value)
-        if size > limits.header_bytes or count >= limits.header_count:
+        if size > limits.header_bytes or len(fields) + dropped >= limits.header_count:
             raise HeadersTooLarge(
                 f"more than {limits.header_count} header fields, or more than {limits.header_bytes} bytes of them"
             )
-        lower = known.get(name)
-        if lower is None:
-            lower = names.read(name)
+        lower = known.get(name) or names.read(name)
         if not _VALUE.fullmatch(value):
             raise MalformedRequest(f"the header {name.decode('ascii').lower()} has a control character")
         if lower:
             fields.append((lower, value.strip(b" \t")))
+        else:
+            dropped += 1
     return tuple(fields)
 
 

@@ -5,7 +5,8 @@ across segments; `/a/**` matches `/a` too, and `/a/**/b` matches `/a/b`. `regex:
 are compared with the percent-decoded path.
 
 Readings: an app may ignore case, cut parameters (`;x`), decode once more than it should, cut at a decoded `?` or
-`#`, or take compatibility forms for plain letters. Readings are folded, as are the patterns for them.
+`#`, take compatibility forms for plain letters, not see what is invisible, or drop dots and blanks at the end of a
+segment, as Windows does. Readings are folded, as are the patterns for them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ from urllib.parse import unquote
 _MOST_MARKS: Final = 30  # in a row
 _DECODINGS: Final = 3  # times that a path is decoded beyond what is right
 _ONE_READING: Final = re.compile(r"[^%;?#\\]*")
+_BLANKS: Final = " \u1680\u2028\u2029\u2800"  # besides those that fold to a space
+_TRIMMED: Final = re.compile(rf"[.{_BLANKS}](?:/|\Z)|/[{_BLANKS}]")  # what some app sees less of
+_INVISIBLE: Final = dict.fromkeys(
+    [
+        *(0xAD, 0x34F, 0x61C, 0xFEFF, *range(0x180B, 0x1810), *range(0x200B, 0x2010), *range(0x202A, 0x202F)),
+        *(*range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)),
+    ]
+)
+"""Default ignorable code points (UAX #44), fillers aside."""
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _END: Final = re.compile(r"[?#\0].*", re.DOTALL)
 _WHOLE_SEGMENT: Final = re.compile(r"(?<=/)\*(?=/|$)")
@@ -36,7 +46,9 @@ class Readings:
         self.text = text
         folded = fold(text)
         self.others: tuple[str, ...] = ()
-        if not (text.isascii() and _ONE_READING.fullmatch(text)):
+        if not (text.isascii() and _ONE_READING.fullmatch(text)) or (
+            ("." in text or " " in text) and _TRIMMED.search(text)
+        ):
             others = dict.fromkeys(_read_otherwise(folded))
             if _shape(text) == _shape(folded):
                 others.pop(folded, None)  # differs in letters only: the same path, loosely read
@@ -78,8 +90,9 @@ def fold(text: str) -> str:
     """Make equal what differs in case or compatibility form only (after NFKC_Casefold, Unicode §3.13)."""
     if text.isascii():
         return text.lower()
+    seen = _without_piles(text.translate(_INVISIBLE))
     # upper first: the dotless i has a capital, but does not fold to i
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _without_piles(text)).upper().casefold())
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", seen).upper().casefold())
 
 
 def _without_piles(text: str) -> str:
@@ -104,13 +117,25 @@ def _shape(text: str) -> str:
 def _read_otherwise(folded: str) -> Iterable[str]:
     for _ in range(_DECODINGS + 1):
         slashed = folded.replace("\\", "/")
-        yield _resolve(slashed)
-        yield _resolve(_PARAMETERS.sub("", slashed))
-        yield _resolve(_PARAMETERS.sub("", _END.sub("", slashed)))
+        bare = _PARAMETERS.sub("", slashed)
+        cut = _PARAMETERS.sub("", _END.sub("", slashed))
+        yield from (_resolve(slashed), _resolve(bare), _resolve(cut))
+        if _TRIMMED.search(bare) or _TRIMMED.search(cut):
+            yield from (_resolve(_trim(bare)), _resolve(_trim(cut)))
         decoded = fold(unquote(folded))
         if decoded == folded:
             return
         folded = decoded
+
+
+def _trim(path: str) -> str:
+    """Return a path whose segments have no blanks around and no dots behind; `.. ` is `..`, and `...` is nothing."""
+    return "/".join([_trim_segment(segment.strip(_BLANKS)) for segment in path.split("/")])
+
+
+def _trim_segment(segment: str) -> str:
+    trimmed = segment.rstrip("." + _BLANKS)
+    return ".." if not trimmed and segment.startswith("..") and segment[2:3] != "." else trimmed
 
 
 def _resolve(path: str) -> str:

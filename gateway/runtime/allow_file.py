@@ -76,9 +76,10 @@ class AllowFileWatch:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look, within the event loop."""
+        """Begin to look, within the event loop, and at once: nobody is judged by what was so when they were built."""
         if self._files and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="allow files")
+            self._note([file.load_if_changed() for file in self._files])
 
     async def close(self) -> None:
         """Stop looking."""
@@ -89,8 +90,10 @@ class AllowFileWatch:
         while True:
             await asyncio.sleep(TICK)
             try:
-                changed = [await asyncio.to_thread(file.load_if_changed) for file in self._files]
-                if any(changed):
-                    self._changed()
+                self._note([await asyncio.to_thread(file.load_if_changed) for file in self._files])
             except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
                 log.error("bug", exc_info=error)
+
+    def _note(self, changed: Sequence[bool]) -> None:
+        if any(changed):
+            self._changed()

@@ -56,6 +56,7 @@ class Generation:
 
     def start(self) -> None:
         """Begin what runs beside requests, within the event loop; without it, most begins with the first of them."""
+        self.allow_files.start()
         self.outbox.start()
         self.store_watch.start()
 

@@ -22,6 +22,7 @@ class Lifespan:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a request, or take part in the server's start and end."""
+        self.generation.allow_files.start()  # not every server tells of its start
         if scope["type"] != "lifespan":
             await self.generation.app(scope, receive, send)
         elif self._app is None:

@@ -101,7 +101,12 @@ async def serve(
     servers, sockets = [server], [[public]]
     if admin is not None:
         servers.append(
-            build_server(Admin(generation.metrics, generation.readiness, generation.admin_api), generation.settings)
+            build_server(
+                Admin(
+                    generation.metrics, generation.readiness, generation.admin_api, generation.settings.admin.all_hosts
+                ),
+                generation.settings,
+            )
         )
         sockets.append([admin])
     if checks:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
 from gateway.settings.problem import quote
 
@@ -93,17 +93,18 @@ def read_optional_size(value: Any) -> int | None:
     return None if value is None or value == "none" else read_size(value)
 
 
-def read_existing_file(value: Any) -> str:
-    """Read the path of a file that is there."""
+def read_existing_file(value: Any, info: ValidationInfo) -> str:
+    """Read the path of a file that is there; a relative one is meant from where the settings file is."""
     if not isinstance(value, str):
         raise ValueError("is no file: write its path")
+    path = (info.context or {}).get("beside", Path()) / value
     try:
-        found = Path(value).is_file()
+        found = path.is_file()
     except (OSError, ValueError) as error:  # no right to look, or a name that no file has
         raise ValueError(f"cannot be looked at: {quote(value)}: {getattr(error, 'strerror', 'no path')}") from None
     if not found:
-        raise ValueError(f"is no file: {quote(value)}")
-    return value
+        raise ValueError(f"is no file: {quote(str(path))}")
+    return str(path)
 
 
 def read_listen(value: Any) -> Listen:

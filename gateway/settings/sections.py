@@ -254,6 +254,23 @@ class AdminSettings(Part):
     """Address of the admin listener, or off."""
     keys: Annotated[tuple[StrongKey, ...], OneOrMore()] = ()
     """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
+    hosts: Strings = ()
+    """Names that it may be asked for by, besides addresses, loopback names and that in `listen`; without a port."""
+
+    @property
+    def all_hosts(self) -> tuple[str, ...] | None:
+        """All such names; None for any: no browser reaches a unix socket."""
+        if self.listen is None or self.listen.unix_path:
+            return None
+        return (self.listen.host, *self.hosts)
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host) or ":" in host:
+                raise ValueError(f"has `{host}`, which is no name: write it like gateway.internal, without a port")
+        return tuple(host.lower() for host in hosts)
 
 
 class TokenClientSettings(Part):

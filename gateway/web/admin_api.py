@@ -38,6 +38,7 @@ from gateway.web.exchange import new_request_id
 from gateway.web.reading import MAX_FORM
 from gateway.web.responses import Answer, json_answer, problem, send_answer
 
+_CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="admin"')  # RFC 6750 §3
 MOST: Final = 1000
 """Most items of a list; `limit` asks for fewer."""
 
@@ -215,7 +216,11 @@ def _build_problem(error: GatewayError) -> Answer:
     members = {"missing_scopes": error.missing} if isinstance(error, InsufficientScope) else {}
     request_id = new_request_id()
     log.info("admin_refused", request_id=request_id, error=error.code, reason=str(error))
-    return problem(error.status, error.code, error.title, error.advice, request_id, extra=extra, **members)
+    # whoever is told what is malformed has shown a key: keys are looked at first
+    detail = f"Refused: {error}" if isinstance(error, MalformedRequest) else error.advice
+    return problem(
+        error.status, error.code, error.title, detail, request_id, extra=extra, challenge=_CHALLENGE, **members
+    )
 
 
 def _digest(key: str) -> bytes:

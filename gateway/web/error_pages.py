@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.core.challenge import Viewer
@@ -65,7 +65,7 @@ class ErrorPages:
             extra = (*extra, (b"retry-after", str(error.retry_after).encode()))
         log_id = error.log_id if isinstance(error, ProviderError) and _LOG_ID.fullmatch(error.log_id) else ""
         if viewer is Viewer.PROGRAM:
-            members = {"log_id": log_id} if log_id else {}
+            members: dict[str, Any] = {"log_id": log_id} if log_id else {}
             return problem(error.status, error.code, error.title, advice, request_id, extra=extra, **members)
         view = ErrorView(
             code=error.code,

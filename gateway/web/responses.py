@@ -68,9 +68,10 @@ def problem(
     request_id: str,
     *,
     extra: Headers = (),
+    challenge: tuple[bytes, bytes] = CHALLENGE,
     **members: object,
 ) -> Answer:
-    """Answer a program (RFC 9457); `members` are further members of the problem."""
+    """Answer a program (RFC 9457); `members` are further members of the problem, `challenge` goes with a 401."""
     body = {
         "type": f"urn:tiktok-gateway:problem:{code}",
         "title": title,
@@ -80,8 +81,8 @@ def problem(
         "request_id": request_id,
         **members,
     }
-    challenge = (CHALLENGE,) if status == 401 else ()
-    headers = ((b"content-type", b"application/problem+json"), NO_STORE, NO_SNIFF, *challenge, *extra)
+    asked = (challenge,) if status == 401 else ()
+    headers = ((b"content-type", b"application/problem+json"), NO_STORE, NO_SNIFF, *asked, *extra)
     return Answer(status, headers, json.dumps(body).encode())
 
 

@@ -44,12 +44,17 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
+        start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
         answer_ids: bool = False,
     ) -> None:
-        """`answer_ids`: every answer carries the id of its request."""
+        """`start` is called on the loop with every request: it begins what runs by itself, once.
+
+        `answer_ids`: every answer carries the id of its request.
+        """
         self._answer_ids = answer_ids
         self._app = app
+        self._start = start
         self._close = close
         self._pipeline = pipeline
         self._reader = reader
@@ -88,6 +93,7 @@ class WsgiGateway:
 
     def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
         async def judge(here: Here) -> Passage | Answer:
+            self._start()
             receive = _receive_from(environ, here)
             outcome = await self._pipeline.judge(head, exchange, read_from(receive))
             if isinstance(outcome, OwnPage):

@@ -153,6 +153,22 @@ def test_no_path_takes_long_to_match_a_glob(glob: str, path: str) -> None:
         "/adm%C4%B1n",  # dotless i
         "/%EF%BD%81dmin",  # full-width a
         "/%EF%BC%8Fadmin",  # full-width slash
+        "/admin.",
+        "/admin%20",
+        "/admin.%20./",
+        "/%20admin",
+        "/admin%C2%A0",  # no-break space
+        "/admin%E3%80%80",  # ideographic space
+        "/admin%E2%80%A8",  # line separator
+        "/ad%E2%80%8Bmin",  # zero-width space
+        "/admin%EF%BB%BF",  # byte order mark
+        "/x/..%20/admin",
+        "/x/..%20./admin",
+        "/x/..%2520/admin",
+        "/.../admin",
+        "/admin%2e%3bx",
+        "/admin.%3Fx",
+        "/admin%2520",
     ],
 )
 @pytest.mark.parametrize("access", [Access.SIGNED_IN, Access.DENY])
@@ -183,6 +199,11 @@ def test_an_opening_route_opens_one_spelling_only(spelling: str) -> None:
         ("/static/a;v=1.js", True),
         ("/static/100%25.png", True),
         ("/static/a%20b", True),
+        ("/static/a.b/.c", True),
+        ("/static/v1./a", True),
+        ("/static/..%20/admin", False),
+        ("/static/...", True),
+        ("/static./../admin", False),
         ("/static/%E2%82%AC/%EF%BC%A1", True),
         ("/static/stra%C3%9Fe", True),
         ("/static/a%253Fb", True),

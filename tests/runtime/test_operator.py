@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ ADMIN_KEY = "admin-key-of-at-least-32-characters"
 JOB_KEY = "nightly-key-of-at-least-32-characters"
 SETTINGS = {
     "admin__keys": json.dumps([ADMIN_KEY]),
+    "admin__hosts": '["admin.internal"]',
     "tokens__clients": json.dumps(
         [{"name": "nightly", "key": JOB_KEY, "scopes": ["user.info.profile", "video.list"], "per_minute": 20}]
     ),
@@ -200,8 +202,50 @@ def test_the_api_wants_a_key_and_no_browser(running: RunningProcess, method: str
         answer = call(running, method, path, key)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == 'Bearer realm="admin"'
     for header in ({"origin": "http://evil.example"}, {"sec-fetch-site": "same-origin"}):
         assert call(running, method, path, headers=header).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "body", "told"),
+    [
+        ("DELETE", "/sessions", ADMIN_KEY, None, "DELETE /sessions?user=OPEN_ID"),
+        ("GET", "/sessions?limit=0", ADMIN_KEY, None, "a number from 1 to 1000"),
+        ("POST", "/tokens", JOB_KEY, b"[]", '"open_id"'),
+    ],
+)
+def test_who_has_a_key_is_told_what_is_wrong(
+    running: RunningProcess, method: str, path: str, key: str, body: bytes | None, told: str
+) -> None:
+    answer = call(running, method, path, key, content=body)
+    assert answer.status_code == 400
+    assert told in answer.json()["detail"]
+    assert call(running, method, path, "x", content=body).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/sessions", "/nowhere"])
+def test_no_page_can_have_a_name_of_its_own_lead_here(running: RunningProcess, path: str) -> None:
+    port = running.admin.rpartition(":")[2]
+    for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10", "xlocalhost", "a@b", ""):
+        for host in (name, f"{name}:{port}"):
+            assert call(running, "GET", path, headers={"host": host}).status_code in {400, 421}, host
+    for host in (
+        "localhost",
+        f"LOCALHOST:{port}",
+        "a.localhost",
+        "192.0.2.1",
+        f"[::1]:{port}",
+        f"Admin.Internal.:{port}",
+    ):
+        assert call(running, "GET", path, headers={"host": host}).status_code in {200, 404}, host
+
+
+def test_probes_of_old_name_no_host(running: RunningProcess) -> None:
+    address = running.admin.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=20) as probe:
+        probe.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert probe.makefile("rb").readline().split()[1] == b"200"
 
 
 def test_the_api_is_not_on_the_public_listener(running: RunningProcess) -> None:
@@ -394,3 +438,18 @@ def test_without_keys_there_is_no_api(
         assert answer.status_code == 404
         assert "admin.keys" in answer.text
         assert httpx.get(running.admin + "/livez", trust_env=False).status_code == 200
+
+
+def test_an_allow_list_that_changed_before_anybody_came_is_read(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    file = tmp_path / "staff.yaml"
+    file.write_text("usernames: [nobody]\n")
+    routes = "[{path: /**, allow: {file: staff.yaml}}]"
+    with run_gateway(tmp_path, simulator, redis_server, upstream, routes=routes) as running:
+        file.write_text("usernames: [somebody]\n")
+        for _ in range(200):
+            if "allow_file_read" in running.log.read_text():
+                return
+            time.sleep(0.05)
+        raise AssertionError(running.log.read_text())

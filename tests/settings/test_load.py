@@ -115,6 +115,7 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("drop_headers: ['X-*-Y']", "drop_headers: has `X-*-Y`, which is no header name"),
         ("drop_headers: [cookie]", "drop_headers: has `cookie`, but the gateway itself reads cookie"),
         ("drop_headers: [X-F*]", "drop_headers: has `X-F*`, but the gateway itself reads x-forwarded-for"),
+        ("admin: {hosts: ['a.example:9090']}", "admin.hosts: has `a.example:9090`, which is no name"),
         ("session: {idle_timeout: soon}", "session.idle_timeout: is no duration"),
         ("session: {idle_timeout: 40d}", "session: idle_timeout must not be longer"),
         ("session: {cookie_domain: other.example}", "session.cookie_domain: `other.example` is not the domain"),
@@ -219,6 +220,19 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="not UTF-8"):
         load(path, {})
+
+
+def test_files_are_looked_for_beside_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "staff.yaml").write_text("usernames: [ada]\n")
+    routes = "routes: [{path: /x, allow: {file: staff.yaml}}]\n"
+    for folder in (tmp_path, tmp_path / "etc"):
+        monkeypatch.chdir(folder)
+        allow = read(tmp_path / "etc", MINIMAL + routes).routes[0].allow
+        assert allow is not None
+        assert allow.file == str(tmp_path / "etc" / "staff.yaml")
+    (found,) = problems(tmp_path, MINIMAL + routes)
+    assert f"is no file: `{tmp_path / 'staff.yaml'}`" in found
 
 
 def test_no_secret_shows(tmp_path: Path) -> None:
