@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.doors.test_scenarios import FORGED
 from tests.harness import Browser, headers_of
@@ -212,7 +213,7 @@ def test_what_the_app_raises_is_its_own(serving: Serving, person: Browser) -> No
 def websocket(serving: Serving, path: str, session: str | None) -> Any:
     fields = {"Cookie": f"gateway={session}"} if session else {}
     address = serving.base.replace("http:", "ws:") + path
-    return connect(address, additional_headers=fields, origin=serving.url, proxy=None, open_timeout=10)  # type: ignore[arg-type]
+    return connect(address, additional_headers=fields, origin=Origin(serving.url), proxy=None, open_timeout=10)
 
 
 def test_a_websocket_is_guarded_and_ends_with_its_session(serving: Serving) -> None:

@@ -13,7 +13,7 @@ from gateway.web.environ import EnvironReader
 from gateway.web.scope import HeadReader
 
 OWN = frozenset({b"gateway", b"gateway-sign-in"})
-SAID = {
+SAID: dict[str, Any] = {
     "REMOTE_ADDR": "10.0.0.1",
     "HTTP_X_FORWARDED_FOR": "6.6.6.6",
     "HTTP_X_FORWARDED_PROTO": "https",
@@ -26,7 +26,7 @@ def reader(*, underscores_dropped: bool = False) -> EnvironReader:
     return EnvironReader(HeadReader(trusted, Limits()), OWN, underscores_dropped=underscores_dropped)
 
 
-def read(by: EnvironReader | None = None, **variables: str) -> RequestHead:
+def read(by: EnvironReader | None = None, /, **variables: Any) -> RequestHead:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET",
         "SERVER_PROTOCOL": "HTTP/1.1",
