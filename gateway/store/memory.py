@@ -6,6 +6,7 @@ It forgets everything when the process ends and cannot be shared between process
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from gateway.core.finding import Finding
@@ -43,7 +44,7 @@ class MemoryStore(RedisStore):
 def open_memory_store(*, gateway: str, key_prefix: str, timeout: float) -> RedisStore:
     """Return a fresh, empty store. Raises `SettingsError` when the extra is not installed, or not the whole of it."""
     try:
-        import lupa  # type: ignore[import-untyped]  # noqa: F401 -- fakeredis runs no scripts without it, and says so late
+        import_module("lupa")  # fakeredis runs no scripts without it, and says so only when it is to run one
         from fakeredis import FakeAsyncRedis, FakeServer
     except ImportError:
         raise SettingsError(

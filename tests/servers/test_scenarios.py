@@ -198,7 +198,7 @@ def test_an_event_stream_flows_and_ends_with_its_session(serving: Serving) -> No
 
 def test_what_the_app_raises_is_its_own(serving: Serving, person: Browser) -> None:
     try:
-        answer = person.fetch("/private/raise")
+        answer = person.fetch("/private/raise", headers={"connection": "close"})
     except httpx.RemoteProtocolError:
         assert not serving.server.answers_failures
     else:
