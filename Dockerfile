@@ -23,7 +23,8 @@ USER 10001:10001
 WORKDIR /etc/gateway
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# /livez and not /readyz: a Redis that is away is no reason to restart the gateway
+# /livez and not /readyz: a Redis that is away is no reason to restart the gateway. It reads `admin.listen` only, needs no
+# secret, and costs some 40 ms of CPU
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["gateway", "health"]
 ENTRYPOINT ["gateway"]

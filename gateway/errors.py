@@ -13,7 +13,8 @@
     │   ├── WebhookRefused            403   it is not TikTok's, or too old
     │   ├── CheckRefused              403   forward-auth: what is asked about cannot be told, or is not to pass
     │   │   └── CheckMisconfigured    403   blame: operator; the front does not ask as it should
-    │   └── CrossSite                 403   another site made the browser send it
+    │   ├── CrossSite                 403   another site made the browser send it
+    │   └── DestinationElsewhere      502   WebDAV: to be copied or moved to another server (RFC 4918 §9.8.5)
     ├── Forbidden                     403   a route denies, or none matches
     │   └── InsufficientScope         403   a scope is missing, of a person's or of a client's
     ├── NoSuchSession                 404   no live session has that id
@@ -35,6 +36,7 @@
     │       └── AppSendsBack          502   blame: upstream
     ├── SignInsBusy                   503   too many sign-ins at once
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
+    │   └── StoreRefused              503   blame: operator; wrong password, or a right is missing
     ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     ├── ProviderError                 blame: provider
@@ -80,6 +82,12 @@ class GatewayError(Exception):
     title: ClassVar[str] = "Something went wrong"
     advice: ClassVar[str] = "Please try again in a moment."
     retry_after: ClassVar[int | None] = None  # seconds, for the Retry-After header
+
+
+def forget_frames(error: GatewayError) -> GatewayError:
+    """Let an error that is kept lead to no frame any more, where whole requests lie; returns it."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 class SettingsError(GatewayError):
@@ -189,6 +197,15 @@ class CrossSite(RequestRefused):
     status = 403
     title = "This request came from another site"
     advice = "Open this site itself and try again."
+
+
+class DestinationElsewhere(RequestRefused):
+    """A `Destination` that another server, or another app behind this gateway, would have to take (RFC 4918 §9.8.5)."""
+
+    code = "destination_elsewhere"
+    status = 502
+    title = "This cannot be copied or moved there"
+    advice = "Choose a destination within the same app."
 
 
 class Forbidden(GatewayError):
@@ -391,6 +408,13 @@ class StoreUnavailable(GatewayError):
     title = "The service is briefly unavailable"
     advice = "You are still signed in. Please try again in a few seconds."
     retry_after = 5
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis refuses the user, the password or a command: it will not mend by itself."""
+
+    code = "store_refused"
+    blame = Blame.OPERATOR
 
 
 class SessionEnded(GatewayError):

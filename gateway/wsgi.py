@@ -46,4 +46,5 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
         live=generation.live,
         metrics=generation.metrics,
         close=generation.close,
+        answer_ids=settings.log.answer_request_id,
     )

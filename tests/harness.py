@@ -194,6 +194,8 @@ def _serve_generation(
     generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None
 ) -> Generator[Running]:
     server = build_server(Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
+    if fast_path is None:  # a foreign server would bring its own WebSockets
+        server.config.ws = "websockets-sansio"
     if not generation.settings.forward_auth.listen:
         with serve_in_thread(server, bound):
             yield Running(url_of(bound), generation.settings, simulator, generation)

@@ -10,7 +10,7 @@
       upstream/     the forwarding client
       telemetry/    logs · metrics
     1 core/         sans-IO: values in, values out
-    0 settings/ · errors · tasks
+    0 settings/ · errors · tasks · printable
 
 Imports only go down. `flows` never sees Redis or httpx; nothing but `runtime` sees `store` and `provider`, and
 nothing but `runtime` and `server` sees `upstream`; the simulator stands apart.
@@ -28,9 +28,10 @@ PACKAGE = Path(__file__).parent.parent / "gateway"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "settings": {"errors"},
+    "printable": set(),
+    "settings": {"errors", "printable"},
     "core": {"errors", "settings"},
-    "telemetry": {"errors", "settings"},
+    "telemetry": {"errors", "settings", "printable"},
     "flows": {"core", "telemetry", "settings", "errors", "tasks"},
     "store": {"core", "telemetry", "settings", "errors", "tasks"},
     "tasks": set(),
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verify": set(),
     "asgi": {"runtime", "settings", "errors"},
     "wsgi": {"runtime", "web", "asgi", "settings", "errors"},
-    "cli": {"runtime", "simulator", "core", "settings", "errors"},
+    "cli": {"runtime", "simulator", "core", "settings", "errors", "printable"},
     "simulator": set(),
     "__main__": {"cli"},
     "__init__": set(),

@@ -17,6 +17,7 @@ from gateway.core.identity import Facts, Identity
 from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
 from gateway.core.requirement import SCOPE_OF_FACT
+from gateway.core.webdav import JUDGED_AS
 from gateway.errors import RequestRefused, SettingsError
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.values import build_reader
@@ -39,18 +40,18 @@ def explain(
 ) -> int:
     """Print the explanation; returns the exit code, 1 when the request would be refused as malformed."""
     settings = load(find(environ, config), environ)
-    try:
-        head = _read_head(settings, method.upper(), url)
-    except RequestRefused as error:
-        print(f"{error.status} {error.code}: {error}", file=sys.stderr)
-        return 1
     granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
     somebody = msgspec.structs.replace(
         _somebody(granted),
         facts=_read_facts(facts),
         **{name: value for name, value in (("open_id", user), ("union_id", union_id), ("username", username)) if value},
     )
-    told = _explain(settings, head, None if signed_out else somebody)
+    try:
+        head = _read_head(settings, method.upper(), url)
+        told = _explain(settings, head, None if signed_out else somebody)
+    except RequestRefused as error:
+        print(f"{error.status} {error.code}: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(told, indent=2) if as_json else _in_words(told))
     return 0
 
@@ -80,6 +81,9 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         "route": match.index if match is not None else None,
         "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],
     }
+    options = _describe_options(settings, head, match)
+    if options:
+        told["options"] = options
     if head.path.is_under(settings.prefix):
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     match decision:
@@ -104,8 +108,33 @@ def _describe_target(settings: Settings, head: RequestHead, match: Match | None)
     if upstream is None:
         return "none"
     query = "?" + head.query.decode() if head.query else ""
-    path = head.path.without(upstream.strip_prefix) if upstream.strip_prefix else head.path
+    path = match.route.form_of(head.path) if match is not None else head.path
+    path = path.without(upstream.strip_prefix) if upstream.strip_prefix else path
     return f"{' or '.join(upstream.url)}{path.raw.decode()}{query}"
+
+
+def _describe_options(settings: Settings, head: RequestHead, match: Match | None) -> list[str]:
+    """Return what is out of the ordinary with such requests, as the settings have asked for it."""
+    if match is None:
+        return []
+    route, upstream = match.route, settings.apps.get(match.route.upstream)
+    found: list[str] = []
+    if route.encoded_slashes:
+        found.append("encoded_slashes: %2F is handed on as it is; read with a slash, it must be let in too")
+    if not route.merge_slashes:
+        found.append("merge_slashes: // is handed on as it is; merged, it must lead to this route too")
+    if route.allowed_origins:
+        found.append(f"allowed_origins: pages of {', '.join(sorted(route.allowed_origins))} may open WebSockets")
+    if upstream is not None and upstream.rewrite_addresses:
+        below = f"{settings.public_url}{upstream.strip_prefix}"
+        found.append(f"rewrite_addresses: the app's /x is {below}/x in Location, and so are the paths of its cookies")
+    if upstream is not None and upstream.header_case == "title":
+        found.append("header_case: names of header fields are sent in title case")
+    if settings.session.cookie_same_site == "none":
+        found.append("cookie_same_site: the session comes along with requests that other sites make")
+    if head.method in {"COPY", "MOVE"}:
+        found.append(f"Destination: the same person must be let in there with a {JUDGED_AS}, and to the same upstream")
+    return found
 
 
 def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
@@ -124,6 +153,7 @@ def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
         peer="127.0.0.1",
         trusted=reader.trusted,
         limits=reader.limits,
+        encoded_slashes=reader.encoded_slashes,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
+from gateway.core.forwarded import plain_origin
 from gateway.core.headers import every
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
@@ -64,12 +65,20 @@ def is_cross_site_post(head: RequestHead, public_origins: frozenset[str]) -> boo
     return not _is_from_us(head, public_origins, when_unknown=False)
 
 
-def is_cross_site_websocket(head: RequestHead, public_origins: frozenset[str]) -> bool:
-    """Whether a WebSocket is opened by another site's page.
+def is_cross_site_websocket(
+    head: RequestHead, public_origins: frozenset[str], allowed_origins: frozenset[str] = frozenset()
+) -> bool:
+    """Whether a WebSocket is opened by another site's page, whose origin is not among those allowed.
 
     Browsers must send `Origin` in the handshake, and only they do (RFC 6455 §4.1, §10.2): without it, it is a program.
     """
-    return not _is_from_us(head, public_origins, when_unknown=True)
+    return not _is_from_us(head, public_origins, when_unknown=True) and not _is_from(head, allowed_origins)
+
+
+def _is_from(head: RequestHead, origins: frozenset[str]) -> bool:
+    """Whether a page of one of these origins asks: an exact comparison, and never true of `null`."""
+    found = every(head.headers, b"origin")
+    return len(found) == 1 and found[0].decode("latin-1").lower() in origins
 
 
 def _is_from_us(head: RequestHead, public_origins: frozenset[str], *, when_unknown: bool) -> bool:
@@ -85,7 +94,7 @@ def _is_from_us(head: RequestHead, public_origins: frozenset[str], *, when_unkno
     if sites and sites not in {(b"none",), (b"same-site",)}:
         return False
     if origins:
-        return len(origins) == 1 and origins[0].decode("latin-1").lower() in public_origins
+        return len(origins) == 1 and plain_origin(origins[0].decode("latin-1").lower()) in public_origins
     return sites == (b"none",) or (not sites and when_unknown)
 
 

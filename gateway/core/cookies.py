@@ -6,9 +6,12 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from gateway.core.request import Headers
+if TYPE_CHECKING:
+    from gateway.core.request import Headers
 
 
 class CookieSpec(msgspec.Struct, frozen=True):
@@ -17,6 +20,8 @@ class CookieSpec(msgspec.Struct, frozen=True):
     name: str
     secure: bool
     domain: str | None = None
+    same_site: str = "Lax"
+    partitioned: bool = False  # one for each site whose pages frame ours (CHIPS)
 
     def set(self, value: str, max_age: int) -> bytes:
         """Return the value of a `Set-Cookie` field that keeps `value` for `max_age` seconds."""
@@ -29,7 +34,9 @@ class CookieSpec(msgspec.Struct, frozen=True):
     def _build(self, value: str, lifetime: str) -> bytes:
         domain = f"; Domain={self.domain}" if self.domain else ""
         secure = "; Secure" if self.secure else ""
-        return f"{self.name}={value}; {lifetime}; Path=/{domain}; HttpOnly; SameSite=Lax{secure}".encode()
+        partitioned = "; Partitioned" if self.partitioned else ""
+        same_site = f"SameSite={self.same_site}"
+        return f"{self.name}={value}; {lifetime}; Path=/{domain}; HttpOnly; {same_site}{secure}{partitioned}".encode()
 
 
 def read(headers: Headers, name: bytes) -> tuple[bytes, ...]:

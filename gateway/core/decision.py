@@ -26,6 +26,7 @@ class Allow(msgspec.Struct, frozen=True):
     remove_headers: frozenset[bytes]
     identity: Identity | None
     set_lines: bytes = b""  # `set_headers` as they go over the wire
+    varies: bool = False  # nobody is named, and the app would be told of somebody who signs in
 
 
 def admit(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:

@@ -1,16 +1,19 @@
 """Who asks, and what their browser asked for, when there are other proxies in front.
 
 Nobody is believed by default. When the peer is a trusted proxy, the client address is the right-most hop that is not
-trusted itself. Scheme and host are what the nearest proxy says in X-Forwarded-*; in `Forwarded`, where an element keeps
-them together with the address, what the proxy says that saw this hop. Malformed words of a trusted proxy are refused: a
-front that is set up wrongly must not decide who somebody is.
+trusted itself. The scheme is what the proxy says that saw this hop: lists are aligned from the right, where the nearest
+has written. So is the host in `Forwarded`, whose elements keep all together; in X-Forwarded-Host the last word counts.
+Malformed words of a trusted proxy are refused: a front that is set up wrongly must not decide who somebody is.
+
+What a front says besides is kept only if the operator asks for it: many fronts pass on what a client has invented.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -27,11 +30,18 @@ _PAIR: Final = re.compile(r'\s*([A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))\
 _ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+')
 _PAIR_TEXT: Final = re.compile(r'(?:[^";]|"(?:[^"\\]|\\.)*"?)+')
 _PORT: Final = r"(?::(?:\d{1,5}|_[A-Za-z0-9._-]+))?"  # RFC 7239 §6: a port may be obfuscated too
+_ZONE: Final = r"(?:%[A-Za-z0-9._~-]+)?"  # RFC 4007 §11: means something on the proxy only
 _NODE: Final = re.compile(
-    rf"\[(?P<bracketed>[0-9A-Fa-f:.]+)\]{_PORT}|(?P<plain>[^:\[\]\s]+){_PORT}|(?P<bare>[0-9A-Fa-f:.]+)"
+    rf"\[(?P<bracketed>[0-9A-Fa-f:.]+){_ZONE}\]{_PORT}|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*){_ZONE}"
+    rf"|(?P<plain>[^:\[\]\s]+){_PORT}"
 )
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")  # RFC 9110 §7.2
 _SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT: Final = 65535
+_REQUEST_ID: Final = re.compile(r"[0-9A-Za-z._~+/=:@-]{1,128}")
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -56,10 +66,25 @@ def find_network(address: str) -> str:
     return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
 
 
-class TrustedProxies:
-    """The peers whose forwarding headers are believed: CIDRs, addresses, and `unix` for unix sockets."""
+class Front(msgspec.Struct, frozen=True):
+    """What a trusted proxy says besides the origin, as far as it is to be kept; "" where it says nothing."""
 
-    def __init__(self, entries: Sequence[str]) -> None:
+    prefix: str = ""  # what it took off the front of the path
+    port: str = ""
+    request_id: str = ""
+
+
+NO_FRONT: Final = Front()
+
+
+class TrustedProxies:
+    """The peers whose forwarding headers are believed: CIDRs, addresses, and `unix` for unix sockets.
+
+    `keep` are names of further headers of theirs that are kept, in lower case; see `read_front`.
+    """
+
+    def __init__(self, entries: Sequence[str], *, keep: Iterable[str] = ()) -> None:
+        self.kept = frozenset(name.encode() for name in keep)
         self._unix = "unix" in entries
         self._networks: tuple[Network, ...] = tuple(
             ipaddress.ip_network(entry, strict=False) for entry in entries if entry != "unix"
@@ -95,16 +120,51 @@ def read_forwarded(headers: Headers, *, peer: str | None, scheme: str, host: str
     itself, or cannot be understood.
     """
     seen = Origin(client_address=peer or "", scheme=scheme, host=host)
-    if not trusted.trusts(peer):
-        return seen
-    said = _collect(headers)
-    if not said:
-        return seen
+    said = _collect(headers) if trusted.trusts(peer) else {}
     origins = [_build_origin(hops, seen, trusted) for hops in (_read_x_forwarded(said), _read_standard(said)) if hops]
     if len(origins) == 2 and not _agree(*origins):
         # a proxy that sets one kind and lets the client's other kind through is told apart from one that sets both
         raise MalformedRequest("a trusted proxy sends X-Forwarded-* and Forwarded, and they disagree")
-    return origins[0] if origins else seen
+    origin = origins[0] if origins else seen
+    plain = without_default_port(origin.scheme, origin.host)
+    return origin if plain == origin.host else msgspec.structs.replace(origin, host=plain)
+
+
+def without_default_port(scheme: str, host: str) -> str:
+    """Return a host without the port that its scheme stands for: it is the same host (RFC 3986 §6.2.3)."""
+    return host.removesuffix(_DEFAULT_PORTS.get(scheme, "/"))
+
+
+def plain_origin(origin: str) -> str:
+    """Return an origin, as a browser writes it in `Origin`, without a default port (RFC 6454 §6.1)."""
+    scheme, separator, host = origin.partition("://")
+    return f"{scheme}://{without_default_port(scheme, host)}" if separator else origin
+
+
+def read_front(headers: Headers, *, peer: str | None, trusted: TrustedProxies) -> Front:
+    """Return what a trusted peer says besides.
+
+    Raises `MalformedRequest` for a prefix or port that is none, or comes twice. A request id that cannot be ours is
+    passed over: nothing is decided by it.
+    """
+    if not trusted.kept or not trusted.trusts(peer):
+        return NO_FRONT
+    said: dict[bytes, str] = {}
+    ids = 0
+    for name, value in headers:
+        if name not in trusted.kept:
+            continue
+        ids += name == b"x-request-id"
+        if name in said and name != b"x-request-id":
+            raise MalformedRequest("a trusted proxy sends X-Forwarded-Prefix or X-Forwarded-Port twice")
+        said[name] = value.decode("latin-1")
+    prefix, port = said.get(b"x-forwarded-prefix", "").rstrip("/"), said.get(b"x-forwarded-port", "")
+    if prefix and (not _PREFIX.fullmatch(prefix) or not {".", ".."}.isdisjoint(prefix.split("/"))):
+        raise MalformedRequest("a trusted proxy sends an X-Forwarded-Prefix that is no plain path")
+    if port and not (_PORT_NUMBER.fullmatch(port) and int(port) <= _LAST_PORT):
+        raise MalformedRequest("a trusted proxy sends an X-Forwarded-Port that is none")
+    request_id = said.get(b"x-request-id", "")
+    return Front(prefix, port, request_id if ids == 1 and _REQUEST_ID.fullmatch(request_id) else "")
 
 
 def is_host(text: bytes) -> bool:
@@ -139,11 +199,8 @@ def _build_origin(hops: list[Hop], seen: Origin, trusted: TrustedProxies) -> Ori
 
 
 def _agree(one: Origin, other: Origin) -> bool:
-    return (one.client_address, one.scheme, one.host.lower()) == (
-        other.client_address,
-        other.scheme,
-        other.host.lower(),
-    )
+    hosts = {without_default_port(each.scheme, each.host.lower()) for each in (one, other)}
+    return (one.client_address, one.scheme, len(hosts)) == (other.client_address, other.scheme, 1)
 
 
 def _collect(headers: Headers) -> dict[bytes, str]:
@@ -157,7 +214,7 @@ def _collect(headers: Headers) -> dict[bytes, str]:
 
 
 def _read_x_forwarded(said: dict[bytes, str]) -> list[Hop]:
-    """Read the lists. Of schemes and hosts the last word counts: proxies do not keep these hop by hop."""
+    """Read the lists, aligned from the right. Of hosts the last word counts."""
     nodes = _split_list(said, b"x-forwarded-for")
     protos = _split_list(said, b"x-forwarded-proto")
     hosts = _split_list(said, b"x-forwarded-host")
@@ -165,11 +222,14 @@ def _read_x_forwarded(said: dict[bytes, str]) -> list[Hop]:
         return []
     # Apache appends to a client's X-Forwarded-Host: by position, the client would choose the host
     nearest = Hop(nodes[-1] if nodes else None, protos[-1] if protos else None, hosts[-1] if hosts else None)
-    return [*(Hop(node, None, None) for node in nodes[:-1]), nearest]
+    further = nodes[-2::-1]
+    hops = [Hop(node, proto, None) for node, proto in zip_longest(further, protos[-2::-1][: len(further)])]
+    return [*reversed(hops), nearest]
 
 
 def _split_list(said: dict[bytes, str], name: bytes) -> list[str]:
-    return [item.strip() for item in said[name].split(",")] if name in said else []
+    """Return the items of a list; empty ones are none (RFC 9110 §5.6.1)."""
+    return [item.strip() for item in said.get(name, "").split(",") if item.strip()]
 
 
 def _read_standard(said: dict[bytes, str]) -> list[Hop]:
@@ -195,7 +255,7 @@ def _read_address(node: str) -> str:
     found = _NODE.fullmatch(node)
     if found is None:
         raise MalformedRequest("a trusted proxy names an address that is none")
-    text = found["bracketed"] or found["plain"] or found["bare"]
+    text: str = found["bracketed"] or found["bare"] or found["plain"]
     if text.lower() == "unknown" or text.startswith("_"):
         return ""
     try:

@@ -52,8 +52,8 @@ _REBUILT: Final = frozenset(
 _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 """A CGI-like app takes `content_length` for the real thing; what frames the body is read in one spelling only."""
 
-_VALUE: Final = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"  # RFC 9110 §5.5
-_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:" + _VALUE + rb")?)[\t ]*")
+# name, and value with what white space is behind it (RFC 9110 §5.5, §5.6.2); nothing is given back, so it is linear
+_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)")
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
@@ -64,7 +64,7 @@ _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"author
 def split_line(line: bytes) -> tuple[bytes, bytes] | None:
     """Return name and value of a field line, given without its end; None for what is no plain one (RFC 9112 §5)."""
     found = _LINE.fullmatch(line)
-    return (found[1], found[2]) if found is not None else None
+    return (found[1], found[2].rstrip(b"\t ")) if found is not None else None
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:
@@ -113,7 +113,7 @@ def upstream_headers(
 ) -> Fields:
     """Return what the upstream is sent, body framing aside: that is the upstream client's own.
 
-    `stripped_prefix`: what was taken off the path; b"" for nothing.
+    `stripped_prefix`: what was taken off the path, by us or by a front; b"" for nothing.
     """
     fields = address_headers(host, stripped_prefix)
     fields.append((b"x-request-id", request_id.encode()))
@@ -130,7 +130,7 @@ def address_headers(host: bytes, stripped_prefix: bytes) -> Fields:
 def passing_headers(head: RequestHead, *, remove_headers: frozenset[bytes], own_cookies: frozenset[bytes]) -> Fields:
     """Return the part that depends on nothing but the client: its own fields, and who it is."""
     fields = _cleaned(head, remove_headers, own_cookies)
-    return fields + forwarded_headers(head.client_address, head.host, head.scheme)
+    return fields + forwarded_headers(head.client_address, head.host, head.scheme, head.front.port)
 
 
 def in_process_headers(
@@ -146,7 +146,9 @@ def in_process_headers(
     length = first(head.headers, b"transfer-encoding")
     if length is not None:
         fields.append((b"transfer-encoding", length))
-    fields += forwarded_headers(head.client_address, head.host, head.scheme)
+    if head.front.prefix:
+        fields.append((b"x-forwarded-prefix", head.front.prefix.encode()))
+    fields += forwarded_headers(head.client_address, head.host, head.scheme, head.front.port)
     return [*fields, (b"x-request-id", request_id.encode()), *set_headers]
 
 
@@ -200,11 +202,11 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
     return named - _NEVER_NAMED if named else named
 
 
-def forwarded_headers(client_address: str, host: str, scheme: str) -> Fields:
-    """Say who asks and for what, in both dialects (RFC 7239 §4)."""
+def forwarded_headers(client_address: str, host: str, scheme: str, port: str = "") -> Fields:
+    """Say who asks and for what, in both dialects (RFC 7239 §4); `port` only if a front has said so."""
     named, spoken = host.encode(), scheme.encode()
     forwarded = b'host="' + named + b'";proto=' + spoken
-    fields: Fields = []
+    fields: Fields = [(b"x-forwarded-port", port.encode())] if port else []
     if client_address:
         client = client_address.encode()
         fields.append((b"x-forwarded-for", client))

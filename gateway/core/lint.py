@@ -13,6 +13,7 @@ from gateway.core.spelling import PathPattern
 
 _EVERYTHING: Final = frozenset({"/**", "**", "regex:.*", "regex:/.*"})
 _OPEN_END: Final = re.compile(r"[^/*]\*{1,2}$")
+_NESTED: Final = re.compile(r"\((?:\?:)?(?:\[[^\]]+\]|\\.|[^()\[\]\\])[*+]\)(?:[*+]|\{\d*,)")  # as (a+)+
 _EXAMPLES: Final = ("a", "b.c", "deep/er/still")
 """What a `**` may stand for."""
 
@@ -43,6 +44,8 @@ def _find_in_path(route: Route, where: str) -> Iterator[Fault]:
             yield f"{where}.path", "opens whatever `.*` or `.+` stands for, slashes too: [^/]* stays within a segment"
         if not pattern.startswith(("/", "(", "[")) and not pattern.startswith(".*"):
             yield f"{where}.path", "matches nothing: it is anchored at both ends, and paths begin with /"
+        if _NESTED.search(pattern):
+            yield f"{where}.path", "repeats what repeats itself: some paths take very long to match; a glob never does"
         if pattern.startswith("^") or pattern.endswith("$"):
             yield f"{where}.path", "is anchored at both ends already: leave ^ and $ out"
 

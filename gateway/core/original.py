@@ -16,11 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
-from gateway.core.forwarded import is_host
+from gateway.core.forwarded import is_host, without_default_port
 from gateway.core.request import UNKNOWN_METHOD, RequestHead, check_method, split_target
-from gateway.errors import CheckMisconfigured, CheckRefused, MalformedRequest
+from gateway.errors import CheckMisconfigured, CheckRefused
 
 PROOF: Final = b"x-gateway-check"
 """Field in which a front proves by a secret that it asks."""
@@ -29,7 +28,6 @@ _ADDRESSES: Final = (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
 _METHODS: Final = (b"x-forwarded-method", b"x-original-method")
 _SAYING: Final = frozenset({*_ADDRESSES, *_METHODS, b"x-forwarded-host", b"x-forwarded-proto", b"sec-websocket-key"})
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_PORTS: Final = {"http": ":80", "https": ":443"}
 _URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _NOT_TOLD: Final = (
     "the front does not say what it asks about: have it send X-Forwarded-Uri (path and query as they came), "
@@ -48,7 +46,7 @@ class _Address(NamedTuple):
     host: str = ""
 
 
-def read_original(head: RequestHead) -> RequestHead | None:
+def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> RequestHead | None:
     """Return the request that a check is about; None where it does not say.
 
     Only for checks of a front that is believed. Its path must be the one that the front forwards: only a path that is
@@ -62,14 +60,12 @@ def read_original(head: RequestHead) -> RequestHead | None:
     address = _read_address(said)
     if address is None:
         return None
-    path, query = split_target(address.target)
-    raw = address.target.partition(b"?")[0]
-    if raw != path.raw and unquote_to_bytes(raw) != path.text.encode():
-        raise MalformedRequest("the original path is not in canonical form, and the front forwards it as it came")
+    path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
+    scheme = _read_scheme(said, address, head.scheme)
     return RequestHead(
         method=_read_method(said),
-        scheme=_read_scheme(said, address, head.scheme),
-        host=_read_host(said, address, head.host),
+        scheme=scheme,
+        host=without_default_port(scheme, _read_host(said, address, head.host)),
         path=path,
         query=query,
         raw_target=address.target,
@@ -113,8 +109,8 @@ def _read_host(said: Said, address: _Address, host: str) -> str:
             raise CheckRefused("X-Forwarded-Host names a host that is none")
         host = named
     if address.scheme:
-        default = _PORTS.get(address.scheme, "")
-        if address.host.removesuffix(default) != host.lower().removesuffix(default):
+        named, asked = (without_default_port(address.scheme, each) for each in (address.host, host.lower()))
+        if named != asked:
             raise CheckRefused(
                 "X-Original-URL names another host than X-Forwarded-Host (without that: Host): have the front set both"
             )

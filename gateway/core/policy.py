@@ -13,6 +13,13 @@ Apps differ in what they take for the same path, so no spelling may be more perm
 
 Of a request whose method is not known only that holds which holds for every method: the strictest route decides.
 
+What a route lets in besides the canonical form is asked of the route that decides, never a reason to pass one over:
+
+4. A path with an encoded slash is refused unless that route takes it (`encoded_slashes`); as one that is decoded, it
+   is among the readings of rules 1 to 3. Repeated slashes are merged unless that route keeps them (`merge_slashes`).
+5. The form in which the app is asked for such a path must lead to that very route too. An app in this process is
+   called with a decoded path, in which an encoded slash is a slash.
+
 `spelling` has the patterns and the readings. A host without a port stands for all ports, `*.` for one label or
 more.
 """
@@ -34,7 +41,7 @@ from gateway.core.path import CanonicalPath
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
 from gateway.core.requirement import Requirement
 from gateway.core.spelling import PathPattern, Readings
-from gateway.errors import SettingsError
+from gateway.errors import MalformedRequest, SettingsError
 
 OnUnauthenticated = Literal["auto", "redirect", "unauthorized"]
 OnPreflight = Literal["refuse", "pass", "answer"]
@@ -51,6 +58,7 @@ class Access(StrEnum):
 
 _STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}
 _WITH_REQUIREMENT: Final = 2
+_DEFAULT_PORTS: Final = frozenset({"80", "443"})
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -68,11 +76,18 @@ class Route(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()  # identity headers besides those of every route
     keep_post: bool = False  # forms sent without a session are kept for after the sign-in
     preflight: OnPreflight = "refuse"  # what becomes of one that the route does not let in anyway
+    encoded_slashes: bool = False  # `%2F` is let in, and forwarded as it is
+    merge_slashes: bool = True  # `//` is forwarded as `/`
+    allowed_origins: frozenset[str] = frozenset()  # whose pages may open WebSockets, besides ours
 
     @property
     def opens(self) -> bool:
         """Whether the route lets the anonymous in."""
         return self.access in {Access.PUBLIC, Access.OPTIONAL}
+
+    def form_of(self, path: CanonicalPath) -> CanonicalPath:
+        """Return a path of the route's as the app is asked for it."""
+        return path if self.merge_slashes or not path.unmerged else path.keep_slashes()
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -94,22 +109,48 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Policy:
-    """Compiled routes. Raises `SettingsError` for a `regex:` that is none."""
+    """Compiled routes. Raises `SettingsError` for a `regex:` that is none.
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    `in_process`: the app is called with decoded paths.
+    """
+
+    def __init__(self, routes: Sequence[Route], *, in_process: bool = False) -> None:
+        self._in_process = in_process
         self._rules = tuple(_Rule(route, index) for index, route in enumerate(routes))
         named = {method for route in routes for method in route.methods or ()}
         # every one that makes a difference, and one that no rule names
         self._methods = (UNKNOWN_METHOD, *named, *(method.lower() for method in named))
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
-        """Return the route that decides, or None when no route matches."""
-        if method == UNKNOWN_METHOD:
-            return reduce(_stricter_of, (self._match(each, host, path) for each in self._methods))
-        return self._match(method, host, path)
+        """Return the route that decides, or None when no route matches.
 
-    def _match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
-        readings = Readings(path.text)
+        Raises `MalformedRequest` for a path in a form that this route does not take.
+        """
+        found = self._find(method, host, path.text)
+        if path.encoded_slash or path.merged:
+            self._check_form(found, method, host, path)
+        return found
+
+    def _check_form(self, found: Match | None, method: str, host: str, path: CanonicalPath) -> None:
+        if path.encoded_slash and (found is None or not found.route.encoded_slashes):
+            raise MalformedRequest("the path has an encoded slash, for a route without `encoded_slashes: keep`")
+        if found is None:
+            return
+        if path.merged and found.route.merge_slashes and path.fixed:
+            raise MalformedRequest("the path has repeated slashes, for a route without `merge_slashes: false`")
+        if path.merged and not found.route.merge_slashes and not path.unmerged:
+            raise MalformedRequest("the path has dot segments and repeated slashes")
+        form = found.route.form_of(path)
+        if self._find(method, host, form.decoded if self._in_process else form.text) is not found:
+            raise MalformedRequest("the path leads to another route in the form in which the app is asked for it")
+
+    def _find(self, method: str, host: str, text: str) -> Match | None:
+        if method == UNKNOWN_METHOD:
+            return reduce(_stricter_of, (self._find_for(each, host, text) for each in self._methods))
+        return self._find_for(method, host, text)
+
+    def _find_for(self, method: str, host: str, text: str) -> Match | None:
+        readings = Readings(text)
         matches = (rule.match for rule in self._rules if rule.mismatch(method, host, readings) is None)
         found = next(matches, None)
         for match, _ in self._stricter(method, host, readings, found):
@@ -271,12 +312,16 @@ def _overruling(match: Match | None, reading: str) -> Step:
 
 
 def _compile_host(host: str, *, opens: bool) -> re.Pattern[str]:
-    """A host with a port stands for that port only; without, for any. `*.` stands for one label or more."""
+    """A host with a port stands for that port only; without, for any. `*.` stands for one label or more.
+
+    Requests name no default port (see `RequestHead`), so a route for one is for those without.
+    """
     name, colon, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
     pattern = re.escape(name).replace(r"\*\.", r"(?:[^.:]+\.)+")
     if not opens:
         pattern += r"\.?"  # the same host with its root (RFC 1034 §3.1)
-    return re.compile(pattern + (colon + port or r"(?::\d+)?"), re.IGNORECASE)
+    ports = f"(?::{port})?" if port in _DEFAULT_PORTS else colon + port or r"(?::\d+)?"
+    return re.compile(pattern + ports, re.IGNORECASE)
 
 
 def _with_head(methods: frozenset[str]) -> frozenset[str]:

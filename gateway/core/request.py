@@ -12,7 +12,18 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
+from gateway.core.forwarded import (
+    NO_FRONT,
+    Front,
+    TrustedProxies,
+    is_host,
+    read_forwarded,
+    read_front,
+    without_default_port,
+)
+from gateway.core.headers import normalised
+from gateway.core.message_end import read_body_length
+from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
@@ -22,10 +33,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
+_NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
+"""Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
-_MEMO_SIZE: Final = 1024
-_known_names: dict[bytes, bytes] = {}
 
 
 UNKNOWN_METHOD: Final = ""
@@ -37,13 +47,16 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     method: str
     scheme: str  # "http" or "https": what the visitor's browser spoke, trusted proxies considered
-    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"
+    host: str  # authority the visitor's browser asked for, e.g. "app.example.com:8443"; never with a default port
     path: CanonicalPath
     query: bytes  # raw, without "?"; byte-identical to what was received
-    raw_target: bytes  # path and query exactly as received, to return to after a sign-in
+    raw_target: bytes  # path and query exactly as the browser has them, to return to after a sign-in
     headers: Headers
     client_address: str  # right-most untrusted hop; "" when unknown
     websocket: bool = False
+    mount: str = ""  # the part of `path.text` that the app hangs below (root_path, SCRIPT_NAME); "" at the root
+    destination: bytes | None = None  # what WebDAV's `Destination` says, see `webdav`
+    front: Front = NO_FRONT  # what a trusted proxy says besides
 
     @property
     def is_bare(self) -> bool:
@@ -68,22 +81,30 @@ def read_head(
     peer: str | None,
     trusted: TrustedProxies,
     limits: Limits,
+    names: FieldNames = ALL_NAMES,
     http_version: str = "1.1",
     websocket: bool = False,
+    mount: str = "",
+    encoded_slashes: bool = False,
 ) -> RequestHead:
-    """Read the head of a request.
+    """Read the head of a request; fields that `names` drops are left out.
 
-    `target` is the request target as received, `peer` the address of the other end (None over a unix socket). The
-    asterisk form (`OPTIONS *`, RFC 9112 §3.2.4) is refused: no route can match it.
+    `target` is the request target as received, `peer` the address of the other end (None over a unix socket), `mount`
+    the canonical path that the app hangs below, which is part of the target. The asterisk form (`OPTIONS *`, RFC 9112
+    §3.2.4) is refused: no route can match it. `encoded_slashes`: there are routes that take them.
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     check_method(method)
     if len(target) > limits.target_bytes:
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
-    fields = read_headers(headers, limits)
-    host = _check_singular(fields, http_version)
+    fields = read_headers(headers, limits, names)
+    read_body_length(fields, http_version)
+    host, destination = _read_singular(fields)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
-    path, query = split_target(raw_target)
+    path, query = split_target(raw_target, encoded_slashes=encoded_slashes)
+    if mount:
+        _check_mounted(path, mount, fields)
+    front = read_front(fields, peer=peer, trusted=trusted) if trusted.kept else NO_FRONT
     origin = read_forwarded(
         fields,
         peer=peer,
@@ -97,46 +118,46 @@ def read_head(
         host=origin.host,
         path=path,
         query=query,
-        raw_target=raw_target,
+        raw_target=front.prefix.encode() + raw_target if front.prefix else raw_target,
         headers=fields,
         client_address=origin.client_address,
         websocket=websocket,
+        mount=mount,
+        destination=destination,
+        front=front,
     )
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits) -> Headers:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:
     """Return the fields with lower-case names. Raises for what is no field, and beyond the limits."""
     fields: list[tuple[bytes, bytes]] = []
     size = 0
-    for name, value in headers:
+    known = names.known
+    for count, (name, value) in enumerate(headers):
         size += len(name) + len(value)
-        if size > limits.header_bytes or len(fields) >= limits.header_count:
+        if size > limits.header_bytes or count >= limits.header_count:
             raise HeadersTooLarge(
                 f"more than {limits.header_count} header fields, or more than {limits.header_bytes} bytes of them"
             )
-        lower = _known_names.get(name) or _learn_name(name)
+        lower = known.get(name)
+        if lower is None:
+            lower = names.read(name)
         if not _VALUE.fullmatch(value):
-            raise MalformedRequest(f"the header {lower.decode()} has a control character")
-        fields.append((lower, value.strip(b" \t")))
+            raise MalformedRequest(f"the header {name.decode('ascii').lower()} has a control character")
+        if lower:
+            fields.append((lower, value.strip(b" \t")))
     return tuple(fields)
 
 
-def _learn_name(name: bytes) -> bytes:
-    if not _TOKEN.fullmatch(name):
-        raise MalformedRequest("a header name is no token")
-    if len(name) <= 64:
-        if len(_known_names) >= _MEMO_SIZE:
-            _known_names.clear()  # whoever sends many odd names must not keep the usual ones out
-        _known_names[name] = name.lower()
-    return name.lower()
+def split_target(target: bytes, *, encoded_slashes: bool = False, fixed: bool = False) -> tuple[CanonicalPath, bytes]:
+    """Return the path and the query of a target in origin form; see `canonicalise`.
 
-
-def split_target(target: bytes) -> tuple[CanonicalPath, bytes]:
-    """Return the path and the query of a target in origin form. Raises `MalformedRequest` for what is none."""
+    Raises `MalformedRequest` for what is none.
+    """
     path, _, query = target.partition(b"?")
     if not _QUERY.fullmatch(query):
         raise MalformedRequest("the query has a character that does not belong there")
-    return canonicalise(path), query
+    return canonicalise(path, encoded_slashes=encoded_slashes, fixed=fixed), query
 
 
 def check_method(method: str) -> None:
@@ -150,35 +171,39 @@ def check_method(method: str) -> None:
         raise MalformedRequest("the method is no token")
 
 
-def _check_singular(fields: Headers, http_version: str) -> bytes:
-    """Check the fields that decide where a request goes and where it ends; returns the host."""
-    host: bytes | None = None
-    length: bytes | None = None
-    encoding: bytes | None = None
-    for name, value in fields:
-        if name == b"host":
-            if host is not None:
-                raise MalformedRequest("there are two Host headers")  # RFC 9112 §3.2
-            host = value
-        elif name == b"content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                raise MalformedRequest("Content-Length is not one number")  # RFC 9112 §6.3
-            length = value
-        elif name == b"transfer-encoding":
-            if encoding is not None or value.lower() != b"chunked" or http_version != "1.1":
-                raise MalformedRequest("Transfer-Encoding is not exactly chunked")  # RFC 9112 §6.1
-            encoding = value
-    if length is not None and encoding is not None:
-        raise MalformedRequest("there are both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1
-    if host is None or not is_host(host):
-        raise MalformedRequest("Host is missing or is no host")  # RFC 9112 §3.2
-    return host
+def _read_singular(fields: Headers) -> tuple[bytes, bytes | None]:
+    """Return the host and, of WebDAV, the destination. Raises `MalformedRequest` unless there is exactly one host."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) > 1:
+        raise MalformedRequest("there are two Host headers")  # RFC 9112 §3.2
+    if not hosts or not is_host(hosts[0]):
+        raise MalformedRequest("Host is missing or is no host")
+    destinations = [value for name, value in fields if name == b"destination"]
+    if len(destinations) > 1:
+        raise MalformedRequest("there are two Destination headers")  # RFC 4918 §10.3
+    return hosts[0], destinations[0] if destinations else None
+
+
+def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
+    """Refuse what the app would be called with otherwise than it is judged.
+
+    An app looks at what is left below its mount. So the path must be there, dot segments resolved; and where the mount
+    is, is not for a request to say: it could have any part of a path that is open cut off from one that is not.
+    """
+    if not (path.is_under(mount) and path.keep_slashes().is_under(mount)):
+        raise MalformedRequest(f"the path leads out of where the app is mounted ({mount})")
+    if any(normalised(name) in _NAMES_A_MOUNT for name, _ in fields):
+        raise MalformedRequest(
+            "a header names the mount (Script-Name, Daphne-Root-Path): set it where the server starts"
+        )
 
 
 def _strip_authority(target: bytes, host: bytes) -> bytes:
     """Read an absolute-form target (RFC 9112 §3.2.2), only if it names the very host of the Host header."""
     scheme, separator, rest = target.partition(b"://")
     authority, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in {b"http", b"https"} or authority.lower() != host.lower():
+    spoken = scheme.lower().decode("latin-1")
+    named, asked = (without_default_port(spoken, each.lower().decode("latin-1")) for each in (authority, host))
+    if not separator or spoken not in {"http", "https"} or named != asked:
         raise MalformedRequest("the request target is neither a path nor an address of this host")
     return slash + path if slash else b"/"

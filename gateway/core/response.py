@@ -23,10 +23,11 @@ PLAIN: Final = 0
 COOKIE: Final = 1
 CACHING: Final = 2
 DATE: Final = 3
-HOP: Final = 4  # concerns one connection; from here on, nothing goes to the client
-CONNECTION: Final = 5
-CODING: Final = 6
-LENGTH: Final = 7
+BINDING: Final = 4  # to the connection: whoever signs in on it is who it belongs to
+HOP: Final = 5  # concerns one connection; from here on, nothing goes to the client
+CONNECTION: Final = 6
+CODING: Final = 7
+LENGTH: Final = 8
 """Kinds of fields: what must be looked at besides the name."""
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
@@ -47,6 +48,8 @@ _KINDS: Final = {
     b"content-length": LENGTH,
 }
 _DIRECTIVE: Final = re.compile(rb'[^\s,="]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s,"]*))?')  # RFC 9111 §5.2
+_BINDING: Final = re.compile(rb"(?i)(?:ntlm|negotiate)\b")
+"""Schemes that sign in the connection instead of the request (RFC 4559 §6)."""
 _SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 
 
@@ -120,7 +123,7 @@ def _read_head(head: bytes) -> Head | None:
             return None
         fields.append(field)
         kind = field.kind
-        if kind < CONNECTION:
+        if kind < BINDING:
             continue
         if kind == LENGTH:
             if length >= 0 or field.number < 0:
@@ -128,7 +131,7 @@ def _read_head(head: bytes) -> Head | None:
             length = field.number
         elif kind == CODING:
             return None
-        elif b"close" in field.value.lower():
+        elif kind == BINDING or (kind == CONNECTION and b"close" in field.value.lower()):
             keep_alive = False
     return Head(int(status[1]), fields, length, keep_alive=keep_alive)
 
@@ -159,11 +162,19 @@ def build_field(name: bytes, value: bytes) -> Field:
         kind = HOP
     elif kind == PLAIN and lower.endswith(b"cdn-cache-control"):  # RFC 9213 §2.2
         kind = CACHING
+    elif kind == PLAIN and lower == b"www-authenticate" and binds_connection(value):
+        kind = BINDING
     number = int(value) if kind == LENGTH and _LENGTH.fullmatch(value) else -1
     return Field(lower, value, normalised(lower), kind, b"%b: %b\r\n" % (lower, value), number)
 
 
-_SAYS_PRIVATE: Final = (build_field(b"vary", b"Cookie"), build_field(b"cache-control", b"private"))
+def binds_connection(credentials: bytes) -> bool:
+    """Whether a challenge or credentials are of a scheme by which a connection is signed in, not a request."""
+    return any(_BINDING.match(each.lstrip()) for each in credentials.split(b","))
+
+
+_VARIES: Final = build_field(b"vary", b"Cookie")
+_SAYS_PRIVATE: Final = (_VARIES, build_field(b"cache-control", b"private"))
 
 
 def client_fields(
@@ -172,13 +183,15 @@ def client_fields(
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
+    varies: bool = False,
     keep_date: bool = True,
 ) -> list[Field]:
     """Return the fields that the client may see.
 
     Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
-    the answer was made for somebody in particular, kept out of shared caches. A Content-Length stays: whether it
-    counts is for whoever frames the body to say. `keep_date` is for servers that do not date answers themselves.
+    the answer was made for somebody in particular, kept out of shared caches; when it was made for nobody and would be
+    another one for somebody (`varies`), kept apart there. A Content-Length stays: whether it counts is for whoever
+    frames the body to say. `keep_date` is for servers that do not date answers themselves.
     """
     kept: list[Field] = []
     caching: list[Field] = []
@@ -187,7 +200,7 @@ def client_fields(
         kind = field.kind
         if field.normal in remove_headers:
             continue
-        if kind in (PLAIN, LENGTH):
+        if kind in (PLAIN, LENGTH, BINDING):
             kept.append(field)
         elif kind == CACHING:
             caching.append(field)
@@ -203,7 +216,7 @@ def client_fields(
         kept = [field for field in kept if field.name not in named]
         caching = [field for field in caching if field.name not in named]
     if not identity_bearing:
-        return kept + caching
+        return kept + (_keep_apart(caching) if varies else caching)
     kept += _make_private(tuple((field.name, field.value) for field in caching)) if caching else _SAYS_PRIVATE
     return kept
 
@@ -214,6 +227,7 @@ def client_headers(
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
+    varies: bool = False,
 ) -> Fields:
     """The same for fields that come, and go, as pairs. Raises `UpstreamBroken` for one that would be two."""
     kept = client_fields(
@@ -221,6 +235,7 @@ def client_headers(
         own_cookies=own_cookies,
         remove_headers=remove_headers,
         identity_bearing=identity_bearing,
+        varies=varies,
     )
     return [(field.name, field.value) for field in kept]
 
@@ -233,7 +248,7 @@ def _cookie_name(set_cookie: bytes) -> bytes:
 @lru_cache(maxsize=1024)
 def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
     """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
-    said = [found for name, value in caching if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
+    said = _read_directives(caching)
     words = {directive.lower() for directive in said}
     directives = [part for part in said if part.partition(b"=")[0].strip().lower() not in _SHARED]
     # shared caches obey what is neither Cache-Control nor Vary before both, so it goes
@@ -246,6 +261,19 @@ def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
         directives.insert(0, b"private")
     kept.append((b"cache-control", b", ".join(directives)))
     return tuple(build_field(name, value) for name, value in kept)
+
+
+def _keep_apart(caching: list[Field]) -> list[Field]:
+    """Have a shared cache ask again for whoever sends another cookie (RFC 9111 §4.1), if it may keep the answer."""
+    pairs = [(field.name, field.value) for field in caching]
+    words = {directive.lower() for directive in _read_directives(pairs)}
+    if words & {b"no-store", b"private"} or _varies(pairs) & {b"cookie", b"*"}:
+        return caching
+    return [*caching, _VARIES]
+
+
+def _read_directives(caching: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    return [found for name, value in caching if name == b"cache-control" for found in _DIRECTIVE.findall(value)]
 
 
 def _varies(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:

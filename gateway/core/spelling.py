@@ -13,16 +13,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import groupby, islice
 from typing import Final
 from urllib.parse import unquote
 
+_MOST_MARKS: Final = 30  # in a row
 _DECODINGS: Final = 3  # times that a path is decoded beyond what is right
 _ONE_READING: Final = re.compile(r"[^%;?#\\]*")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _END: Final = re.compile(r"[?#\0].*", re.DOTALL)
 _WHOLE_SEGMENT: Final = re.compile(r"(?<=/)\*(?=/|$)")
-_WILDCARD: Final = re.compile(r"(/\*\*$|/\*\*/|\*\*|\*|\0)")
-_STARS: Final = {"/**": "(?:/.*)?", "/**/": "/(?:.*/)?", "**": ".*", "*": "[^/]*", "\0": "[^/]+"}
+_WITHIN: Final = re.compile(r"(\*|\0)")
+_ACROSS: Final = re.compile(r"(/\*\*$|/\*\*/|\*\*)")
+_ENDS: Final = {"/**": "(?![^/])", "/**/": "/", "**": ""}  # of what stands before
 
 
 class Readings:
@@ -75,7 +79,21 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     # upper first: the dotless i has a capital, but does not fold to i
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper().casefold())
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _without_piles(text)).upper().casefold())
+
+
+def _without_piles(text: str) -> str:
+    """Return a text with no more marks on one letter than any script has (Stream-Safe Text, UAX #15 §13).
+
+    Normalising sorts the marks of a letter, in a time that grows with the square of their number.
+    """
+    runs = groupby(text, _is_mark)
+    return "".join("".join(islice(run, _MOST_MARKS if marks else None)) for marks, run in runs)
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(letter: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def _shape(text: str) -> str:
@@ -109,15 +127,30 @@ def _resolve(path: str) -> str:
 
 
 def _glob(glob: str) -> str:
-    """Return the regular expression of a glob."""
-    marked = _WHOLE_SEGMENT.sub("\0", glob)
-    first, *rest = _WILDCARD.split(marked)
-    stars, literals = rest[::2], rest[1::2]
-    pattern = re.escape(first)
-    for star, literal, following in zip(stars, literals, [*stars[1:], ""], strict=False):
-        if star == "*" and literal and following in {"*", "**"}:
-            # the nearest is as good as any: without going back, no path takes long to match
-            pattern += f"(?>[^/]*?{re.escape(literal)})"
-        else:
-            pattern += _STARS[star] + re.escape(literal)
+    """Return the regular expression of a glob; it takes no more steps than pattern times path.
+
+    `**` parts a glob into pieces. Each spans a fixed number of segments, as `*` stays within one, so its nearest place
+    is as good as any: what may follow a later place may follow that one too. The same holds within a segment for what
+    stands between two `*`. So nothing once passed is gone back over, and no piece meets a segment twice.
+    """
+    first, *rest = _ACROSS.split(_WHOLE_SEGMENT.sub("\0", glob))
+    ends = [*(_ENDS[star] for star in rest[::2]), r"\Z"]
+    pattern = _piece(first, ends[0])
+    for star, piece, end in zip(rest[::2], rest[1::2], ends[1:], strict=True):
+        if not piece and end == r"\Z" and star != "/**/":
+            return pattern + ".*"
+        # behind a bare `**` a piece may begin anywhere, behind `/**/` where a segment does
+        pattern += f"(?>(?:[^/]*+/)*?{_piece('*' + piece if star == '**' else piece, end)})"
     return pattern
+
+
+def _piece(glob: str, end: str) -> str:
+    """Return the regular expression of a piece, which has no `**`, up to its nearest `end`."""
+    first, *rest = _WITHIN.split(glob)
+    *literals, last = map(re.escape, [first, *rest[1::2]])
+    literals.append(last + end)
+    within = (
+        "[^/]++" + literal if star == "\0" else f"(?>[^/]*?{literal})"
+        for star, literal in zip(rest[::2], literals[1:], strict=True)
+    )
+    return literals[0] + "".join(within)

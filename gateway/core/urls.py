@@ -14,6 +14,8 @@ from urllib.parse import unquote
 import msgspec
 from ada_url import URL
 
+from gateway.core.forwarded import plain_origin, without_default_port
+
 MAX_LENGTH: Final = 8 * 1024
 """Longest return address, in characters."""
 
@@ -49,15 +51,18 @@ def check_return_to(rd: str, *, public_url: str, allowed_hosts: frozenset[str], 
     ours = _parse(public_url)
     if ours is None or parsed.protocol != ours.protocol:
         return None
-    if parsed.host != ours.host and parsed.host not in {host.lower() for host in allowed_hosts}:
+    scheme = parsed.protocol.removesuffix(":")
+    others = {without_default_port(scheme, host.lower()) for host in allowed_hosts}
+    if parsed.host != ours.host and parsed.host not in others:
         return None
     # the text itself must show the authority that the parser found: `https:evil` and `https:///evil` do not
-    origin = f"{parsed.protocol}//{parsed.host}"
-    if candidate.lower() != origin and not candidate.lower().startswith((f"{origin}/", f"{origin}?")):
+    shown = re.match(r"[^:]*://[^/?]*", candidate)
+    origin = plain_origin(shown[0]) if shown is not None else ""
+    if shown is None or origin.lower() != f"{parsed.protocol}//{parsed.host}":
         return None
     if parsed.host == ours.host and _is_acting(parsed.pathname, prefix):
         return None
-    return ReturnTo(candidate)
+    return ReturnTo(origin + candidate[shown.end() :])
 
 
 def _is_acting(path: str, prefix: str) -> bool:

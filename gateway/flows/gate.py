@@ -16,7 +16,8 @@ from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
 from gateway.core.request import Headers, RequestHead
-from gateway.errors import StoreUnavailable
+from gateway.core.webdav import JUDGED_AS, read_destination
+from gateway.errors import DestinationElsewhere, StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.memory import Known, Memory
 from gateway.flows.sessions import Sessions, SignedIn
@@ -65,8 +66,13 @@ class Gate:
         clock: Callable[[], datetime],
         headers_of_routes: Mapping[int, IdentityHeaders] | None = None,
         assertions: Assertions | None = None,
+        own_prefix: str | None = None,
     ) -> None:
-        """`headers_of_routes`: those of routes that have some of their own, by the number of the route."""
+        """`headers_of_routes`: those of routes that have some of their own, by the number of the route.
+
+        `own_prefix`: where the gateway's own pages are, onto which nothing can be copied.
+        """
+        self._own_prefix = own_prefix
         self._headers_of_routes = headers_of_routes or {}
         self._assertions = assertions
         self._policy = policy
@@ -77,9 +83,26 @@ class Gate:
         self._era = 0
         self.identity_headers = identity_headers
         self._anonymous = admit(identity_headers, None)
+        self._unnamed = msgspec.structs.replace(self._anonymous, varies=True)
 
     async def check(self, head: RequestHead) -> Passage | Refusal:
-        """Decide on a request. Raises `StoreUnavailable` or `ProviderError` when that cannot be done now."""
+        """Decide on a request, and on its `Destination`, if it has one.
+
+        Raises `StoreUnavailable` or `ProviderError` when that cannot be done now, a `RequestRefused` for a path in a
+        form that its route does not take, or a destination elsewhere.
+        """
+        verdict = await self._check(head)
+        if head.destination is None or isinstance(verdict, Refusal):
+            return verdict
+        path = read_destination(head.destination, head.host).path
+        if self._own_prefix is not None and path.is_under(self._own_prefix):
+            raise DestinationElsewhere("the Destination is a page of the gateway's own")
+        written = await self._check(msgspec.structs.replace(head, method=JUDGED_AS, path=path))
+        if isinstance(written, Passage) and written.match.route.upstream != verdict.match.route.upstream:
+            raise DestinationElsewhere("the Destination belongs to another upstream")
+        return verdict if isinstance(written, Passage) else written
+
+    async def _check(self, head: RequestHead) -> Passage | Refusal:
         match = self._policy.match(head.method, head.host, head.path)
         session_key = self.read_session_key(head.headers)
         known = self._recall(match, session_key)
@@ -149,8 +172,11 @@ class Gate:
 
     def admit(self, match: Match | None, known: Known | None) -> Passage | None:
         """Let a caller in by a route; None when it does not let them."""
-        allow = admits(match, known.allow if known is not None else None, self._anonymous)
-        if allow is None or match is None:
+        if match is None:
+            return None
+        anonymous = self._unnamed if match.route.access == Access.OPTIONAL else self._anonymous
+        allow = admits(match, known.allow if known is not None else None, anonymous)
+        if allow is None:
             return None
         if (self._assertions is not None or match.route.headers) and known is not None and allow.identity is not None:
             allow = self._let_in(match, allow.identity, known)

@@ -31,6 +31,9 @@ class Store(Protocol):
         It is called with None, too, at the moment from which on changes are no longer told.
         """
 
+    def start(self) -> None:
+        """Begin to have others' changes told, within the event loop; otherwise it begins with the first read."""
+
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
 
@@ -56,7 +59,10 @@ class Store(Protocol):
         """Delete only if the key still holds exactly `old`."""
 
     def walk(self, kind: str) -> AsyncIterator[str]:
-        """Yield every key that begins with `kind`, in no order; some twice. For operators: it reads all there is."""
+        """Yield every key that begins with `kind`, in no order; some twice. For operators: it reads all there is.
+
+        Who else writes to the store may have given its keys odd names: those that are not ASCII are left out.
+        """
 
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
         """Add to an index until `expires_at` (Unix seconds); members past their time are dropped."""

@@ -88,6 +88,9 @@ class AllowFileWatch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            changed = [await asyncio.to_thread(file.load_if_changed) for file in self._files]
-            if any(changed):
-                self._changed()
+            try:
+                changed = [await asyncio.to_thread(file.load_if_changed) for file in self._files]
+                if any(changed):
+                    self._changed()
+            except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
+                log.error("bug", exc_info=error)

@@ -28,8 +28,8 @@ from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation, Readiness
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.services import Clock, build_desk, build_performers, build_provider, build_store, build_webhook
-from gateway.runtime.upstreams import build_upstream, find_own_host
-from gateway.runtime.values import build_assertions, build_cookies, build_plan, build_reader
+from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
+from gateway.runtime.values import build_allowed_hosts, build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
 from gateway.server.lane import Lane, Shared
 from gateway.settings import Settings
@@ -78,7 +78,7 @@ def build(
     )
     refresh = Refresh(store, sessions, provider, clock=clock)
     authentication = Authentication(sessions, refresh, cookie_name=session_cookie.name, clock=clock)
-    compiled, assertions = compile_routes(settings), build_assertions(settings)
+    compiled, assertions = compile_routes(settings, in_process=app is not None), build_assertions(settings)
     gate = Gate(
         compiled.policy,
         compiled.headers,
@@ -88,10 +88,13 @@ def build(
         clock=clock,
         headers_of_routes=compiled.headers_of_routes,
         assertions=assertions,
+        own_prefix=settings.prefix,
     )
     watch = Watch(live, gate, clock=clock)
     allow_files = AllowFileWatch(compiled.allow_files, lambda: _judge_anew(gate, watch))
     store.follow(watch.note)
+    store.follow(lambda key: metrics.set_change_feed(store.following) if key is None else None)
+    metrics.set_change_feed(store.following)  # the embedded store needs no feed
     store.follow(lambda _: allow_files.start())
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     attempt_limit = AttemptLimit(
@@ -112,7 +115,7 @@ def build(
     answers = Answers(
         public_url=settings.public_url,
         prefix=settings.prefix,
-        allowed_hosts=frozenset(settings.return_to.allowed_hosts),
+        allowed_hosts=build_allowed_hosts(settings),
         session_cookie=session_cookie,
         binding_cookie=binding_cookie,
         sign_in=sign_in,
@@ -128,6 +131,7 @@ def build(
         pipeline=pipeline,
         authentication=authentication,
         trusted=reader.trusted,
+        encoded_slashes=reader.encoded_slashes,
         answers=answers,
         own_cookies=own_cookies,
         secret=secret.get_secret_value() if secret is not None else None,
@@ -170,7 +174,13 @@ def build(
     if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
         raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
-        Doors(everything), pipeline=pipeline, reader=reader, own_pages=own_pages, live=live, metrics=metrics
+        Doors(everything),
+        pipeline=pipeline,
+        reader=reader,
+        own_pages=own_pages,
+        live=live,
+        metrics=metrics,
+        answer_ids=settings.log.answer_request_id,
     )
     shared = Shared(
         pipeline=pipeline,
@@ -180,6 +190,7 @@ def build(
         live=live,
         own_cookies=own_cookies,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
+        answer_ids=settings.log.answer_request_id,
     )
     return Generation(
         settings=settings,
@@ -235,6 +246,7 @@ def _build_doors(
             strip_prefix=each.strip_prefix,
             websockets=each.websockets,
             own_cookies=own_cookies,
+            translation=build_translation(each, pages=settings.prefix),
         )
         for name, each in settings.apps.items()
     }

@@ -79,3 +79,8 @@ class Readiness:
         except StoreUnavailable as error:
             return str(error)
         return None
+
+    def notes(self) -> dict[str, str]:
+        """Return what does not make it unready, and is worth a word all the same."""
+        followed = "followed" if self._store.following else "not followed: every request asks Redis (see the log)"
+        return {"changes in redis": followed}

@@ -28,18 +28,23 @@ class CompiledRoutes:
     allow_files: tuple[AllowFile, ...]
 
 
-def compile_routes(settings: Settings) -> CompiledRoutes:
-    """Compile the routes. Raises `SettingsError` for an allow-list's file that cannot be used."""
+def compile_routes(settings: Settings, *, in_process: bool = False) -> CompiledRoutes:
+    """Compile the routes, for an app `in_process` or upstreams.
+
+    Raises `SettingsError` for an allow-list's file that cannot be used.
+    """
     files: list[AllowFile] = []
     routes = [_build_route(settings, route, index, files) for index, route in enumerate(settings.routes)]
     # what one route sets is reserved on all: an app reads it wherever it came from
     everywhere = [name for route in settings.routes for name in route.headers]
     if settings.identity.assertion is not None:
         everywhere.append(settings.identity.assertion.header)
+    if settings.log.answer_request_id:
+        everywhere.append("X-Request-Id")  # an answer has one, ours
     custom = settings.identity.headers
     scopes = {scope for route in routes if route.requirement is not None for scope in route.requirement.all_scopes}
     return CompiledRoutes(
-        policy=Policy(routes),
+        policy=Policy(routes, in_process=in_process),
         headers=IdentityHeaders(settings.identity.presets, custom, also_reserved=everywhere),
         headers_of_routes={
             index: IdentityHeaders(settings.identity.presets, {**custom, **route.headers}, also_reserved=everywhere)
@@ -72,6 +77,9 @@ def _build_route(settings: Settings, route: RouteSettings, index: int, files: li
         headers=tuple(route.headers.items()),
         keep_post=route.keep_post,
         preflight=route.preflight,
+        encoded_slashes=route.encoded_slashes == "keep",
+        merge_slashes=route.merge_slashes,
+        allowed_origins=frozenset(route.allowed_origins),
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import signal
 import socket
@@ -45,11 +44,6 @@ REDIS_PATIENCE: Final = timedelta(seconds=10)
 """Time in which Redis may still be starting when the gateway does."""
 
 
-def _is_no_false_alarm(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn's WebSocket protocol says after every refusal by an HTTP answer, though it was whole."""
-    return record.getMessage() != "ASGI callable returned without completing handshake."
-
-
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
 
@@ -65,7 +59,6 @@ def run(settings: Settings, workers: int = 1) -> None:
     workers.
     """
     configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
-    logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
     if workers > 1 and settings.redis.embedded:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
     boards = Boards(workers)
@@ -240,10 +233,7 @@ def build_server(
         uvicorn.Config(
             app,
             http=protocol,
-            ws="websockets-sansio",
-            ws_max_size=2**63 - 1,  # the upstream's limit counts, not ours
-            ws_per_message_deflate=False,  # what is small on the wire may be anything when unpacked
-            ws_ping_interval=None,  # pings are the app's own affair and pass through
+            ws="none",  # WebSockets take the short way only
             interface="asgi3",
             lifespan=lifespan,
             log_config=None,

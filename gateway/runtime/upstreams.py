@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from urllib.parse import urlsplit
 
+from gateway.core.addresses import Translation, plain_host
 from gateway.errors import SettingsError
 from gateway.settings import UpstreamSettings
 from gateway.upstream import Address, Upstream
@@ -25,6 +26,21 @@ def build_upstream(name: str, settings: UpstreamSettings, *, workers: int = 1) -
         first_byte_timeout=timeouts.first_byte.total_seconds(),
         idle_timeout=timeouts.idle.total_seconds(),
         max_connections=max(1, settings.max_connections // workers),
+        title_case=settings.header_case == "title",
+    )
+
+
+def build_translation(settings: UpstreamSettings, *, pages: str) -> Translation | None:
+    """Return what translates an app's addresses, if it is to be; `pages` is where the gateway's own are."""
+    if not settings.rewrite_addresses:
+        return None
+    places = [urlsplit(url) for url in settings.url if not url.startswith("unix:")]
+    scheme = "https" if settings.secure else "http"
+    return Translation(
+        prefix=settings.strip_prefix,
+        own_hosts=frozenset(plain_host(place.netloc) for place in places) or frozenset({"localhost"}),
+        own_origin="" if settings.pass_host else f"{scheme}://{find_own_host(settings).decode()}",
+        pages=pages,
     )
 
 

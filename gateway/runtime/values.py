@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.cookies import CookieSpec
-from gateway.core.forwarded import TrustedProxies
+from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
+from gateway.core.names import FieldNames
 from gateway.core.request import Limits
 from gateway.flows.sign_in import AuthorizationPlan
 from gateway.settings import Settings
@@ -13,24 +14,39 @@ from gateway.web.scope import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits and trusted proxies."""
+    """Make what reads request heads, by the operator's limits, trusted proxies, dropped fields and routes."""
     limits = settings.limits
     return HeadReader(
-        TrustedProxies(settings.trusted_proxies),
+        TrustedProxies(settings.trusted_proxies, keep=[name.lower() for name in settings.trusted_headers]),
         Limits(
             header_bytes=limits.header_bytes,
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
         ),
+        FieldNames(settings.drop_headers),
+        encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
     )
+
+
+def build_allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Return the other hosts that a sign-in may return to, as requests name them."""
+    scheme = "https" if settings.secure else "http"
+    return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
 
 
 def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
     name, secure = settings.cookie_name, settings.secure
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
-    session = CookieSpec(name=name, secure=secure, domain=settings.session.cookie_domain)
-    # never shared between hosts, whatever the session cookie is: only this host completes sign-ins
+    session = CookieSpec(
+        name=name,
+        secure=secure,
+        domain=settings.session.cookie_domain,
+        same_site=settings.session.cookie_same_site.capitalize(),
+        partitioned=settings.session.cookie_partitioned,
+    )
+    # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
+    # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
     return session, binding
 

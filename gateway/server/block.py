@@ -35,7 +35,16 @@ _ORIGIN: Final = 3  # says where the request comes from, or what it is sent to
 _OTHER: Final = 4  # not for us
 _SAY_ORIGIN: Final = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _LEFT_TO_PARSER: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"trailer", b"expect", b"upgrade", b"te", b"proxy-connection"}
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"trailer",
+        b"expect",
+        b"upgrade",
+        b"te",
+        b"proxy-connection",
+        b"destination",
+    }
 )
 
 
@@ -52,6 +61,7 @@ class BlockReader:
         self._pipeline = pipeline
         self._reserved = pipeline.reserved
         self._own_cookies = own_cookies
+        self._left_to_parser = _LEFT_TO_PARSER | reader.trusted.kept  # ids are never the same twice
         self._lines: Memo[bytes, _Line] = Memo(MOST_LINES)
         self._origins: dict[tuple[bytes, str | None, str], KnownOrigin] = {}
         self._senders: dict[tuple[bytes, KnownOrigin], KnownSender] = {}
@@ -119,10 +129,10 @@ class BlockReader:
             return _Line(_COOKIE, value)
         if name in _SAY_ORIGIN:
             return _Line(_ORIGIN)
-        if name in _LEFT_TO_PARSER or (name == b"connection" and value.lower() != b"keep-alive"):
+        if name in self._left_to_parser or (name == b"connection" and value.lower() != b"keep-alive"):
             return _Line(_OTHER)
         normal = passing_name(name)
-        if not normal or normal in self._reserved:
+        if not normal or normal in self._reserved or not self._reader.names.read(name):
             return _Line(_DROPPED)
         return _Line(_PASSING, b"%b: %b\r\n" % (name, value))
 

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.headers import first
 from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
-from gateway.errors import GatewayError, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
+from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.flows.live import GRACE, why
 from gateway.server.client import Client
@@ -31,7 +31,7 @@ from gateway.server.request_body import RequestBody
 from gateway.server.switch import SWITCH, check_accept, join
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
-from gateway.upstream.request import BodyFraming, build_end, encode_fields
+from gateway.upstream.request import BodyFraming, build_end, encode_fields, title_case
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, new_request_id
 from gateway.web.pipeline import OwnPage
@@ -68,6 +68,7 @@ class FastExchange(Exchange):
         """Take a head that was read as a whole, and the framing of the body that follows."""
         self._head = head
         self.is_websocket = head.websocket
+        self.request_id = head.front.request_id or self.request_id
         if framing is not None:
             self._body = RequestBody(framing, build_end(head.method, framing))
 
@@ -100,8 +101,8 @@ class FastExchange(Exchange):
                 self.flush()
             case Answer() as answer:
                 self._answer(answer)
-            case OwnPage():  # `FastPath` leaves those to the app
-                raise GatewayError("a page of the gateway's own on the short way")
+            case OwnPage():  # only of a WebSocket: `FastPath` leaves other requests for them to the app
+                raise NoSuchPage("none of the gateway's own pages takes WebSockets")
 
     def confirm(self, permit: Permit) -> None:
         """Enter with a permit that no longer holds, if the store says that nothing has changed."""
@@ -139,7 +140,7 @@ class FastExchange(Exchange):
         if self._body is not None:
             self._body.limit(passage.match.route.body_limit)
         seconds_left = self._shared.pipeline.seconds_left(passage)
-        permit = Permit(passage, lane, seconds_left, sender.origin.client_address)
+        permit = Permit(passage, lane.towards(sender.origin), seconds_left, sender.origin.client_address)
         sender.permits[passage.match.index] = permit
         self.enter(permit)
 
@@ -167,6 +168,8 @@ class FastExchange(Exchange):
             end = SWITCH + b"\r\n"
         own = permit.passage.allow.set_lines
         self._request = b"".join((lead, self.request_id.encode(), b"\r\n", known.passing, sender.passing, own, end))
+        if permit.lane.title_case:
+            self._request = title_case(self._request)
 
     # The request
 
@@ -222,6 +225,8 @@ class FastExchange(Exchange):
         self._task.add_done_callback(self._note_end)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
+            self._task = None  # the traceback it may hold leads back here
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
@@ -234,7 +239,10 @@ class FastExchange(Exchange):
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
         client = self._client
         self.status = head.status
-        lines = (STATUS_LINE[head.status], client.own_fields(), permit.lane.answer_lines(head, permit.passage.allow))
+        own = client.own_fields()
+        if self._shared.answer_ids:
+            own += self._id_field()
+        lines = (STATUS_LINE[head.status], own, permit.lane.answer_lines(head, permit.passage.allow))
         if len(body) <= _SMALL:
             client.transport.write(b"".join((*lines, body)))
         else:
@@ -247,7 +255,7 @@ class FastExchange(Exchange):
     def on_head(self, status: int, fields: list[Field], length: int) -> None:
         """Build the head of the answer."""
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
-        kept = permit.lane.door.response_fields(fields, permit.passage.allow)
+        kept = permit.lane.response_fields(fields, permit.passage.allow)
         own, end = self._client.own_fields(), b"\r\n"
         if status == 101:
             own = self._client.date_field()  # it does not close
@@ -258,8 +266,13 @@ class FastExchange(Exchange):
         elif length < 0 and self.destination.method != "HEAD":
             self._chunked = True
             end = b"transfer-encoding: chunked\r\n\r\n"
+        if self._shared.answer_ids:
+            own += self._id_field()
         self.status = status
         self._out = b"".join((STATUS_LINE[status], own, *[field.line for field in kept], end))
+
+    def _id_field(self) -> bytes:
+        return b"%b: %b\r\n" % self.id_field()
 
     def on_body(self, data: bytes) -> None:
         """Pass some of the body on."""
@@ -372,6 +385,8 @@ class FastExchange(Exchange):
             return
         self.status = answer.status
         fields = [*answer.headers]
+        if self._shared.answer_ids:
+            fields.append(self.id_field())
         if answer.status not in (204, 304):
             fields.append((b"content-length", b"%d" % len(answer.body)))
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -4,7 +4,7 @@ ASGI costs a task, two queues and a dozen calls a request. Where the server's pr
 it, and the gate lets it pass, the head is written to a pooled upstream connection at once, and what comes back is
 written to the client's transport as it comes. Nothing is decided here: `HeadReader`, `Pipeline` and `ReverseProxyDoor`
 are those of the ASGI way, which still serves whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0,
-`Expect`, and requests that come before the one in hand is answered.
+`Expect` and `Destination`.
 
 Clients send the same lines, and often the same blocks, again and again, so what was found out about them is kept by
 their exact bytes (see `known` and `block`). A request of the plain kind that comes whole in one read needs no parser.
@@ -90,11 +90,13 @@ class FastPath:
             )
         except GatewayError:
             return None
+        if head.destination is not None:  # a second address to judge
+            return None
         sender = KnownSender(KnownOrigin(head), self._shared.pipeline.read_session_key(head.headers), b"")
-        destination = Destination(head.method, head.path, head.query, head.raw_target)
+        destination = Destination(head.method, head.path, head.query, head.raw_target, head.front.prefix)
         exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))
-        destination.match = self._shared.pipeline.match(head.method, head.host, head.path)
+        destination.decide(self._shared.pipeline.match(head.method, head.host, head.path))
         return exchange if self._ask(exchange) else None
 
     def _ask(self, exchange: FastExchange) -> bool:
@@ -102,11 +104,11 @@ class FastPath:
 
         False for whatever is to be answered otherwise.
         """
-        if exchange.destination.match is None:
-            return False
-        if exchange.is_websocket:  # rare, and there is more to judge
+        if exchange.is_websocket:  # rare, and there is more to judge; no other way takes them
             exchange.ask()
             return True
+        if exchange.destination.match is None:
+            return False
         sender = exchange.known.sender
         passage = self._shared.pipeline.admit_at_once(exchange.destination.match, sender.session_key)
         if passage is None:
@@ -126,7 +128,7 @@ class FastPath:
         destination = read_line(line, self._reader.limits.target_bytes)
         if destination is None:
             return None
-        destination.match = self._shared.pipeline.match(destination.method, host, destination.path)
+        destination.decide(self._shared.pipeline.match(destination.method, host, destination.path))
         if len(line) <= LONGEST_LINE:
             self._destinations.note((line, host), destination)
         return destination

@@ -1,7 +1,7 @@
 """The HTTP protocol of our own server: a request that may take the short way does.
 
-Nothing of ASGI is built for such a request. Everything else is handed to the app as uvicorn would. One request is in
-hand at a time: what is pipelined behind it queues as uvicorn's pipeline does.
+Nothing of ASGI is built for such a request. Everything else is handed to the app as uvicorn would. WebSockets are all
+of this kind: a handshake takes the short way or is refused, so there is one relay for them, the tunnel.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from gateway.upstream.tunnel import Tunnel
 
 LARGE: Final = 64 * 1024
 """Bytes of a counted body from which on it goes past the parser."""
-LINGER: Final = 2.0
-"""Seconds in which a client may stop sending a body that nobody wants any more, and read the answer."""
 
 
 class FastHttpProtocol(StrictHttpProtocol):
@@ -35,8 +33,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         self._keep_alive = True
         self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
         self._straight = False  # the body of the request in hand goes past the parser
-        self._to_websocket = False  # the request in hand asks for a WebSocket
-        self._early = b""  # what came after it
+        self._early = b""  # what came after a request for a WebSocket
 
     # The event loop's side
 
@@ -45,15 +42,20 @@ class FastHttpProtocol(StrictHttpProtocol):
         known, self._known = self._known, None
         if known is not None and data.endswith(known.block) and self._take_known(known, data):
             return
-        if self._straight:
+        if self._ending or self._waiting:
+            super().data_received(data)
+        elif self._straight:
             self._take_straight(data)
         elif self._to_websocket:
             self._keep_for_tunnel(data)
         elif self._phase != REST or not self._take_whole(data):
             super().data_received(data)
-            if self._exchange is not None:
-                self._exchange.flush()
-                self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
+
+    def _parse(self, data: bytes) -> None:
+        super()._parse(data)
+        if self._exchange is not None:
+            self._exchange.flush()
+            self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
 
     def _take_known(self, known: KnownBlock, data: bytes) -> bool:
         exchange = self.fast_path.take_known(self, known, data[: -len(known.block)])
@@ -67,7 +69,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def _take_whole(self, data: bytes) -> bool:
         """Take a request that came whole, with nothing after it, if its header block is of the plain kind."""
         end = data.find(b"\r\n")
-        if data.find(b"\r\n\r\n", end) != len(data) - 4 or self._ending or not self._is_free():
+        if data.find(b"\r\n\r\n", end) != len(data) - 4 or not self._may_begin():
             return False
         known = self.fast_path.read_block(data[end:], self._peer(), self.scheme or "http")
         return known is not None and self._take_known(known, data)
@@ -75,7 +77,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def _take_straight(self, data: bytes) -> None:
         """Pass on some of a large counted body, past the parser, which would only copy it."""
         exchange = self._exchange
-        if exchange is None or exchange.done:  # answered before its end: nobody wants the rest
+        if exchange is None or exchange.done:  # the connection is about to end
             return
         self._since = self.loop.time()
         left = exchange.body_left
@@ -89,7 +91,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         self.on_message_complete()
         exchange.flush()
         if len(data) > left:
-            self.data_received(data[left:])
+            self._parse(data[left:])
 
     @property
     def under_way(self) -> FastExchange | None:
@@ -106,13 +108,9 @@ class FastHttpProtocol(StrictHttpProtocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
+        self._body_taker = None
         self.fast_path.live.carriers.discard(self)
         super().connection_lost(exc)
-
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket protocol."""
-        self.fast_path.live.carriers.discard(self)
-        super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
         """The client is slow: so must the upstream be."""
@@ -128,11 +126,9 @@ class FastHttpProtocol(StrictHttpProtocol):
         else:
             self.release()
 
-    def _upgrade(self, rest: bytes) -> None:
-        if self._to_websocket:  # there will be a tunnel, once the upstream agrees
-            self._keep_for_tunnel(rest)
-        else:
-            super()._upgrade(rest)
+    def _switch(self, rest: bytes) -> None:
+        """There will be a tunnel, once the upstream agrees; `rest` came behind the handshake."""
+        self._keep_for_tunnel(rest)
 
     def shutdown(self) -> None:
         """End after the request in hand."""
@@ -143,18 +139,11 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     # The parser's side
 
-    def on_message_begin(self) -> None:
-        """Begin another request; what the app would be given is built once it is clear that the app gets it."""
-        self._begin_message()
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-
     def on_headers_complete(self) -> None:
         """Take the request onto the short way, or hand it to the app."""
         self._complete_head()
         self._body_taker = None
-        exchange = self._take() if self._is_free() else None
+        exchange = self._take()
         if exchange is None:
             self._hand_over()
             return
@@ -164,37 +153,20 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _take(self) -> FastExchange | None:
         parser = self.parser
-        websocket = parser.should_upgrade() and self._may_tunnel(parser.get_method())
-        if parser.get_http_version() != "1.1" or (self.expect_100_continue and not websocket):
+        if parser.get_http_version() != "1.1" or (self.expect_100_continue and not self._to_websocket):
             return None
-        if parser.should_upgrade() and self._should_upgrade() and not websocket:
-            return None
-        exchange = self.fast_path.take(
+        return self.fast_path.take(
             self,
             method=parser.get_method().decode("ascii"),
             scheme=self.scheme or "http",
             target=self.url,
             headers=self.headers,
             peer=self._peer(),
-            websocket=websocket,
+            websocket=self._to_websocket,
         )
-        self._to_websocket = websocket and exchange is not None
-        return exchange
 
-    def _may_tunnel(self, method: bytes) -> bool:
-        """Whether this is a WebSocket handshake as it should be (RFC 6455 §4.1)."""
-        if method != b"GET" or self._get_upgrade() != b"websocket":
-            return False
-        names = [name for name, _ in self.headers]
-        return names.count(b"sec-websocket-key") == 1 and names.count(b"upgrade") == 1
-
-    def _hand_over(self) -> None:
-        """Build what uvicorn would have built from the start, and go on as it does."""
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()  # which begins the head again
-        self.url, self.expect_100_continue = url, expects
-        self.headers.extend(headers)
-        super().on_headers_complete()
+    def _should_upgrade_to_ws(self) -> bool:
+        return False  # whatever the server is configured to take
 
     def on_body(self, body: bytes) -> None:
         """Pass some of a request body on."""
@@ -210,10 +182,9 @@ class FastHttpProtocol(StrictHttpProtocol):
             super().on_message_complete()
             return
         self._phase = REST
+        self._barren = 0
         self._body_taker(b"", last=True)
         self._body_taker = None
-        if self._ending and self._exchange is None:
-            self.transport.close()
 
     # The exchange's side
 
@@ -236,7 +207,7 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def release(self) -> None:
         """Take more of it; of the next request only when the client has taken the last answer."""
-        if not self.pipeline and (self._exchange is not None or not self.flow.write_paused):
+        if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
     def finish(self, known: KnownBlock, *, whole: bool) -> None:
@@ -244,14 +215,10 @@ class FastHttpProtocol(StrictHttpProtocol):
         self._exchange = None
         if self.transport.is_closing():
             return
-        if not whole or (not self._keep_alive and self._body_taker is None):
+        if not whole:
             self.transport.close()
-        elif self._body_taker is not None:  # an early answer: whatever is still sent is nobody's
-            self._ending = True
-            self.release()
-            self.loop.call_later(LINGER, self.transport.close)
-        elif self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._keep_alive or self._body_taker is not None:  # the latter: an early answer
+            self._end()
         else:
             self._since = self.loop.time()
             flow = self.flow
@@ -259,7 +226,9 @@ class FastHttpProtocol(StrictHttpProtocol):
                 self.hold()
             elif flow.read_paused:
                 self.release()
-            if known.block and self._phase == REST and not self._ending:
+            if self._waiting:
+                self._go_on_soon()
+            elif known.block and self._phase == REST:
                 self._known = known
 
     def leave_to(self, tunnel: Tunnel) -> bytes:
@@ -284,13 +253,6 @@ class FastHttpProtocol(StrictHttpProtocol):
     def _is_free(self) -> bool:
         return self._exchange is None and super()._is_free()
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if self._exchange is None:
-            super()._start_asgi_task(cycle, app)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, app))
-
     def _drop(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is None:
@@ -300,7 +262,3 @@ class FastHttpProtocol(StrictHttpProtocol):
         exchange.abandon()
         if answering:
             self.transport.close()
-
-    def _end_after_answers(self) -> None:
-        self._keep_alive = False
-        super()._end_after_answers()

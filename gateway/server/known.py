@@ -64,7 +64,8 @@ class KnownOrigin:
         self.host = head.host
         self.scheme = head.scheme
         self.client_address = head.client_address
-        self.lines = build_lines(forwarded_headers(head.client_address, head.host, head.scheme))  # for the upstream
+        said = forwarded_headers(head.client_address, head.host, head.scheme, head.front.port)
+        self.lines = build_lines(said)  # for the upstream
 
 
 class KnownSender:
@@ -101,9 +102,12 @@ class KnownBlock:
 class Destination:
     """Where a request line leads to on a host."""
 
-    __slots__ = ("described", "end", "lead", "match", "method", "path", "query", "raw_target")
+    __slots__ = ("described", "end", "front_prefix", "lead", "match", "method", "path", "query", "raw_target")
 
-    def __init__(self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes) -> None:
+    def __init__(
+        self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes, front_prefix: str = ""
+    ) -> None:
+        self.front_prefix = front_prefix
         self.method = method
         self.path = path
         self.query = query
@@ -113,11 +117,17 @@ class Destination:
         self.end = build_end(method, None)  # and last, when there is no body
         self.described = describe_asked(method, path.text)  # for the log
 
+    def decide(self, match: Match | None) -> None:
+        """Note the route that decides, and ask the app for the path in the form that this route has."""
+        self.match = match
+        if match is not None and self.path.merged:
+            self.path = match.route.form_of(self.path)
+
     def aim(self, lane: Lane, host: str) -> bytes:
         """Make and return `lead`: the request line, the fields that depend on the destination alone, and a name."""
         door = lane.door
         line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
-        self.lead = line + encode_fields(door.address_fields(host, self.path)) + b"x-request-id: "
+        self.lead = line + encode_fields(door.address_fields(host, self.path, self.front_prefix)) + b"x-request-id: "
         return self.lead
 
     def build_head(self, known: KnownBlock) -> RequestHead:

@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.core.response import Head
+from gateway.core.response import Field, Head
 from gateway.flows.live import Live
 from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
 from gateway.web.pipeline import Pipeline
-from gateway.web.proxy_door import ReverseProxyDoor
+from gateway.web.proxy_door import Asked, ReverseProxyDoor
 
 MOST_HEADS: Final = 512
 """Most heads of answers whose lines are kept; as many as `core.response` knows again."""
@@ -22,17 +22,29 @@ MOST_HEADS: Final = 512
 class Lane:
     """The way to one upstream."""
 
-    __slots__ = ("_anonymous", "_named", "door", "pool")
+    __slots__ = ("_anonymous", "_named", "_unnamed", "door", "pool", "title_case")
 
     def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
         self.door = door
         self.pool = pool
+        self.title_case = pool.upstream.title_case
         self._anonymous: dict[Head, bytes] = {}
         self._named: dict[Head, bytes] = {}
+        self._unnamed: dict[Head, bytes] = {}  # where somebody would be named
+
+    def towards(self, asked: Asked) -> Lane:
+        """Return the way for those who asked for the same host: this one, unless the app's addresses are translated."""
+        return TranslatingLane(self.door, self.pool, asked) if self.door.translates else self
+
+    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+        """Return the fields of an answer as the client may see them."""
+        return self.door.response_fields(fields, allow)
 
     def answer_lines(self, head: Head, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
-        known = self._named if allow.identity is not None else self._anonymous
+        known = self._named
+        if allow.identity is None:
+            known = self._unnamed if allow.varies else self._anonymous
         lines = known.get(head)
         if lines is None:
             if len(known) >= MOST_HEADS:
@@ -40,6 +52,24 @@ class Lane:
             fields = self.door.response_fields(head.fields, allow)
             lines = known[head] = b"".join([field.line for field in fields]) + b"\r\n"
         return lines
+
+
+class TranslatingLane(Lane):
+    """The way to an upstream whose addresses are translated. It keeps no lines: they depend on what was asked for."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, door: ReverseProxyDoor, pool: Pool, asked: Asked) -> None:
+        super().__init__(door, pool)
+        self._asked = asked
+
+    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+        """Return the fields of an answer as the client may see them, translated."""
+        return self.door.translate(self.door.response_fields(fields, allow), self._asked)
+
+    def answer_lines(self, head: Head, allow: Allow) -> bytes:
+        """Return the lines of an answer's fields as the client may see them, and the end of the head."""
+        return b"".join([field.line for field in self.response_fields(head.fields, allow)]) + b"\r\n"
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -52,3 +82,4 @@ class Shared(msgspec.Struct, frozen=True):
     live: Live
     own_cookies: frozenset[bytes]
     websocket_idle: float  # seconds; 0: no limit
+    answer_ids: bool = False  # answers carry the id of their request

@@ -6,9 +6,12 @@
 3. A header block beyond the limit is refused while it arrives, not once it has all been stored (RFC 6585 §5); so is
    whatever else would have to be stored and brings no body: trailers, chunk extensions.
 4. A client has only so much time for a head, for the next piece of a body, and to take an answer.
-5. What cannot be parsed is refused only once everything before it is answered: pipelined requests keep their order, and
-   are read no faster than they are answered. Once the connection is to end, nothing more of it is a request.
-6. An upgrade to anything but WebSocket is none: what follows is read as HTTP. A request with an upgrade and a body is
+5. One request is in hand at a time. What comes behind it waits unread, as bytes, of which there are no more than one
+   read brings; so requests keep their order, and cost what they weigh.
+6. A request line or framing that could be read in two ways is refused here, and so is a handshake that is none. After a
+   refusal nothing more of the connection is a request. It is closed gently: a client that is still sending gets to
+   read why (RFC 9112 §9.6).
+7. An upgrade to anything but WebSocket is none: what follows is read as HTTP. A request with an upgrade and a body is
    refused, since the parser would take the body for the new protocol. Checks ask for no upgrade, whatever they say:
    fronts copy `Connection` and `Upgrade` from the visitor's request (RFC 9110 §7.8 lets a server ignore them).
 """
@@ -16,13 +19,18 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.parse
 from typing import Any, ClassVar, Final
 
 import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.core.message_end import CHUNKED, MessageEnd
+from gateway.errors import MalformedRequest
 from gateway.server.connections import ConnectionGuard
+from gateway.server.cycle import Cycle, Flow, Outlet
+from gateway.server.strictness import Refused, asks_for_websocket, check_head
 from gateway.web.scope import TARGET_KEY
 
 REST, HEAD, BODY = range(3)
@@ -31,9 +39,11 @@ _REFUSAL: Final = (
     b"HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
     b"cache-control: no-store\r\nconnection: close\r\n\r\n%s"
 )
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 SLACK: Final = 16 * 1024
 """Request line and delimiters may come on top of the header limit."""
+LINGER: Final = 5.0
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Seconds for, and bytes of, what a client still sends after it was answered: read and dropped, so that it reads on."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -45,37 +55,6 @@ class Timeouts(msgspec.Struct, frozen=True):
     keep_alive: float = 75.0
 
 
-class Refused(Exception):
-    """Raised within the parser: the request is refused with this status line and text."""
-
-    def __init__(self, status: bytes, text: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.text = text
-
-
-class Ended(Exception):
-    """Raised within the parser: the connection ends, and nothing more of it is read."""
-
-
-class _UntilClose(int):
-    """A Content-Length that every body has, for an answer that ends with its connection (RFC 9112 §6.3)."""
-
-    def __lt__(self, other: object) -> bool:
-        return False
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __sub__(self, other: object) -> _UntilClose:
-        return self
-
-    __hash__ = int.__hash__
-
-
-_UNTIL_CLOSE: Final = _UntilClose()
-
-
 class StrictHttpProtocol(HttpToolsProtocol):
     """One client connection, whose requests the ASGI app answers."""
 
@@ -83,76 +62,157 @@ class StrictHttpProtocol(HttpToolsProtocol):
     timeouts: ClassVar[Timeouts] = Timeouts()
     guard: ConnectionGuard  # of the server
     checks: ClassVar[tuple[bytes, ...]] = ()  # how the targets of forward-auth's checks begin
+    cycle: Cycle | None  # type: ignore[assignment]  # uvicorn says that it is always there, and it is not
+    flow: Flow
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._phase = REST
-        self._head_bytes = 0  # of the head under way, as far as they came in reads that held nothing else
-        self._barren = 0  # bytes of a body under way that brought nothing of it
-        self._progress = False  # whether a head was completed or some body came in the read under way
+        self._end_of = MessageEnd()
+        self._waiting = b""  # what was read and waits to be parsed
+        self._chunked = False  # whether the body under way is
+        self._barren = 0  # bytes of it that brought nothing, or of empty lines before a request
+        self._progress = False  # whether some body came with the bytes fed last
+        self._to_websocket = False  # the request in hand asks for a WebSocket
         self._upgraded = False  # uvicorn's WebSocket protocol has the connection
         self._served = False  # whether there has been a request
         self._since = 0.0  # when the head under way began, the body went on, or the last answer ended
         self._unsent = 0  # bytes that wait for a slow client, and since when they are that many
         self._unsent_since = 0.0
         self._ending = False  # the connection ends, whatever else comes
+        self._linger_until = 0.0  # and when, at the latest; 0: not yet
+        self._linger_left = LINGER_BYTES
 
     # The event loop's side
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless the address has too many connections already."""
         super().connection_made(transport)
+        self.flow = Flow(transport, self._go_on_soon)
         self._since = self.loop.time()
         if not self.guard.admit(self, self.client[0] if self.client else None):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless too much has come that it would have to keep."""
-        if self._ending and self._phase != BODY:
-            return
-        if self._phase != HEAD:  # a head that trickles in is not given more time
-            self._since = self.loop.time()
+        """Parse what has come, unless something waits before it, or nobody wants it any more."""
+        if self._ending:
+            self._linger_left -= len(data)
+            if self._linger_left < 0:
+                self.transport.close()
+        elif self._waiting:
+            self._waiting += data  # in spite of the pause; once, at most
+        else:
+            if self._phase == BODY:
+                self._since = self.loop.time()
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser up to where the request in hand ends; what is behind it waits."""
+        at, size = 0, len(data)
+        while at < size and not self._ending:
+            if self._phase == REST:
+                if self._to_websocket or not self._may_begin():
+                    break
+                at = self._begin(data, at)
+            elif self.flow.read_paused:
+                break
+            else:
+                at = self._go_on_with(data, at)
+                if self._phase == BODY and at < size:
+                    break  # so many chunks in one go
+        if self._to_websocket and self._phase == REST:
+            self._switch(data[at:])
+        elif at < size and not self._ending:
+            self._keep(data[at:])
+
+    def _switch(self, rest: bytes) -> None:
+        """Leave the connection to uvicorn's WebSocket protocol; `rest` came behind the handshake."""
+        if rest:  # RFC 6455 §4.1
+            self._refuse(b"400 Bad Request", b"A WebSocket has nothing to say before it is answered.")
+        elif not self._ending:
+            self._upgraded = True  # it stays a connection of its address
+            self.handle_websocket_upgrade()
+
+    def _begin(self, data: bytes, at: int) -> int:
+        """Begin a request; returns how far `data` was read."""
+        while at < len(data) and data[at] in b"\r\n":  # RFC 9112 §2.2: empty lines before it are ignored
+            at += 1
+            self._barren += 1
+            if self._barren > SLACK:
+                self._refuse(b"400 Bad Request", b"This request cannot be understood.")
+                return at
+        if at == len(data):
+            return at
+        self._end_of.begin()
+        self._phase = HEAD
+        self._since = self.loop.time()
+        return self._go_on_with(data, at)
+
+    def _go_on_with(self, data: bytes, at: int) -> int:
+        """Feed the parser once; returns how far `data` was read."""
+        phase, end_of = self._phase, self._end_of
+        try:
+            end = self._find_end(data, at)
+        except MalformedRequest:
+            self.send_400_response("")
+            return len(data)
+        if phase == HEAD and end_of.head_bytes > self.head_limit + SLACK:
+            self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
+            return end
         self._progress = False
-        self._feed(data)
-        limit = self.head_limit + SLACK
-        if self._phase == HEAD:
-            self._head_bytes += 0 if self._progress else len(data)
-            if self._head_bytes > limit:
-                self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
-        elif self._phase == BODY:
-            self._barren = 0 if self._progress else self._barren + len(data)
-            if self._barren > limit:
+        self._feed(data[at:end] if end - at < len(data) else data)
+        if self._ending:
+            return end
+        if (self._phase != phase) != end_of.whole:  # the parser sees another end than we do
+            self.send_400_response("")
+        elif phase == BODY:
+            self._barren = 0 if self._progress else self._barren + end - at
+            if self._barren > self.head_limit + SLACK:
                 self.send_400_response("")
+        return end
+
+    def _find_end(self, data: bytes, at: int) -> int:
+        if self._phase == HEAD:
+            return self._end_of.find_head_end(data, at)
+        if self._chunked:
+            return self._end_of.find_last_chunk_end(data, at)
+        return self._end_of.find_body_end(data, at)
 
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserUpgrade:
+            if not self._to_websocket:
+                self._renew_parser()
         except httptools.HttpParserError as error:
-            match error.__context__:
-                case Refused() as refused:
-                    self._refuse(refused.status, refused.text)
-                case Ended():
-                    pass
-                case _:
-                    self.send_400_response("")
-
-    def _upgrade(self, rest: bytes) -> None:
-        """Go on after a request that asks for another protocol; `rest` is what came behind it."""
-        if self._should_upgrade():
-            if rest:  # RFC 6455 §4.1
-                self._refuse(b"400 Bad Request", b"A WebSocket has nothing to say before it is answered.")
+            refused = error.__context__
+            if isinstance(refused, Refused):
+                self._refuse(refused.status, refused.text)
             else:
-                self.handle_websocket_upgrade()
-            return
-        self._renew_parser()
-        if rest:
-            self._feed(rest)
+                self.send_400_response("")
+            del refused  # whose traceback leads back here
 
-    def _should_upgrade(self) -> bool:
-        """Whether this is a WebSocket handshake."""
-        return super()._should_upgrade() and not self.url.startswith(self.checks)
+    def _keep(self, data: bytes) -> None:
+        """Keep what is behind the request in hand, and read no more."""
+        self._waiting = data
+        self.flow.fill()
+        if not self.flow.read_paused and (self._phase != REST or self._may_begin()):
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Parse what waits, if its time has come."""
+        if self.transport.is_closing() or self._ending or self.flow.read_paused:
+            return
+        if self._phase == REST and not self._may_begin():
+            return
+        waiting, self._waiting = self._waiting, b""
+        if waiting:
+            self._parse(waiting)
+        if not self._waiting:
+            self.flow.empty()
 
     def _renew_parser(self) -> None:
         """Take a new parser: the old one waits for what will not come."""
@@ -160,9 +220,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End what is in hand."""
+        """End what is in hand, and leave nothing that leads back here."""
         self.guard.discard(self)
         super().connection_lost(exc)
+        self._waiting = b""
+        self.flow.let_go()
+        if self.cycle is not None:
+            self.cycle.let_go()
+            self.cycle = None
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -170,23 +235,21 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to the WebSocket protocol; it stays one of its address."""
-        self._upgraded = True
-        super().handle_websocket_upgrade()
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self._waiting:
+            self._go_on_soon()
 
     # The parser's side
 
     def on_message_begin(self) -> None:
-        """Begin another request."""
-        self._begin_message()
-        super().on_message_begin()
-
-    def _begin_message(self) -> None:
-        if self._ending:
-            raise Ended
-        self._phase = HEAD
-        self._head_bytes = 0
+        """Begin another request; what the app would be given is built once it is clear that the app gets it."""
+        if self._phase != HEAD:
+            raise Refused(b"400 Bad Request", b"This request cannot be understood.")
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field; a trailer field is dropped."""
@@ -194,23 +257,64 @@ class StrictHttpProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the app, with its target as it was received."""
+        """Hand the request to the app."""
         self._complete_head()
-        super().on_headers_complete()
-        self.scope[TARGET_KEY] = self.url  # type: ignore[typeddict-unknown-key]
-        if self.parser.get_http_version() == "1.0" and self.cycle is not None:  # it knows no chunks (RFC 9112 §6.1)
-            self.cycle.chunked_encoding = False
-            self.cycle.expected_content_length = _UNTIL_CLOSE
+        self._hand_over()
 
     def _complete_head(self) -> None:
+        """Note that a head is complete. Raises `Refused` for one that could be read in two ways."""
         self._phase = BODY
         self._barren = 0
-        self._progress = True
         self._served = True
-        if self.parser.get_method() == b"CONNECT":  # asks for a tunnel; its target is no path (RFC 9110 §9.3.6)
-            raise Refused(b"405 Method Not Allowed\r\nallow: GET, HEAD, POST", b"CONNECT is not allowed here.")
-        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
-            raise Refused(b"400 Bad Request", b"An upgrade cannot have a body.")
+        parser, end_of = self.parser, self._end_of
+        version = parser.get_http_version()
+        upgrade = parser.should_upgrade() and not self.url.startswith(self.checks)
+        length = check_head(end_of.line, parser.get_method(), version, self.headers, upgrade=upgrade)
+        self._chunked = length == CHUNKED
+        end_of.expect(length)
+        self._to_websocket = upgrade and asks_for_websocket(parser.get_method(), version, self.headers)
+
+    def _hand_over(self) -> None:
+        """Build what the app is given, and call it."""
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        address = httptools.parse_url(self.url)
+        path = address.path.decode("ascii")
+        self.scope = {  # type: ignore[typeddict-unknown-key]
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
+            "raw_path": self.root_path.encode("ascii") + address.path,
+            "query_string": address.query or b"",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            TARGET_KEY: self.url,
+        }
+        if self._to_websocket and self._should_upgrade_to_ws():
+            return
+        self._to_websocket = False
+        self.cycle = Cycle(
+            Outlet(self),
+            version,
+            scope=self.scope,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self._start_asgi_task(self.cycle, self.app)
+
+    def _should_upgrade(self) -> bool:
+        return self._to_websocket
 
     def on_body(self, body: bytes) -> None:
         """Pass some of a request body on."""
@@ -220,6 +324,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Tell that a request is complete."""
         self._phase = REST
+        self._barren = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -231,12 +336,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
     # The clock's side
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, by our own clock instead of uvicorn's."""
-        super().on_response_complete()
-        self._unset_keepalive_if_required()
+        """Wait for the next request, or take the one that waits already."""
+        self.server_state.total_requests += 1
         self._since = self.loop.time()
-        if self.pipeline:  # uvicorn would read on whenever one of them is answered
-            self.flow.pause_reading()
+        self.flow.resume_reading()
+        if self._waiting:
+            self._go_on_soon()
 
     def check(self, now: float) -> None:
         """End what takes too long; called about once a second."""
@@ -244,11 +349,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
             if self.transport.is_closing():
                 self.guard.discard(self)
             return
-        if self.transport.is_closing():
-            return
         timeouts, waited = self.timeouts, now - self._since
-        if self.flow.write_paused:
+        if self.flow.write_paused or self.transport.is_closing():
             self._check_reader(now)
+        elif self._linger_until:
+            if now > self._linger_until:
+                self.transport.close()
         elif self._phase == BODY:
             if waited > timeouts.body and not self.flow.read_paused:
                 self._give_up_body()
@@ -259,51 +365,68 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _give_up_body(self) -> None:
-        if self._is_free():  # it is answered already
-            self.transport.close()
-        else:
-            self._drop()
-            self._refuse(b"408 Request Timeout", b"The request body took too long.")
+        self._drop()
+        self._refuse(b"408 Request Timeout", b"The request body took too long.")
 
     def _check_reader(self, now: float) -> None:
         """End a client that takes nothing of what waits for it."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
-        elif now - self._unsent_since > self.timeouts.send:
+        elif unsent and now - self._unsent_since > self.timeouts.send:
             self.transport.abort()
 
     # Ends
 
     def _is_free(self) -> bool:
         """Whether no other request is in hand."""
-        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+        return self.cycle is None or self.cycle.response_complete
+
+    def _may_begin(self) -> bool:
+        """Whether another request may be taken: not before the client has taken the last answer."""
+        return self._is_free() and not self.flow.write_paused
 
     def _drop(self) -> None:
         """Give up the request in hand; what was answered of it so far must not look complete."""
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
             return
-        answering = self.cycle.response_started
-        self.cycle.disconnected = True
-        self.cycle.response_complete = True
-        self.cycle.message_event.set()
+        answering = cycle.response_started
+        cycle.disconnected = True
+        cycle.response_complete = True
+        cycle.message_event.set()
         if answering:
             self.transport.close()
 
     def _refuse(self, status: bytes, text: bytes) -> None:
-        """Refuse what came last, once everything before it is answered."""
-        if self.transport.is_closing():
+        """Refuse what came last; everything before it is answered."""
+        if self.transport.is_closing() or self._ending:
             return
-        if not self._is_free():
-            self._end_after_answers()
-            return
-        self._ending = True
         self.transport.write(_REFUSAL % (status, len(text) + 1, text + b"\n"))
-        self.transport.close()
+        self._end()
 
-    def _end_after_answers(self) -> None:
+    def end_answer(self) -> None:
+        """Close, after what was written: gently, if that was a whole answer."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self._end()
+        else:
+            self.transport.close()
+
+    def _end(self) -> None:
+        """End the connection after what was written.
+
+        Where the client is still sending, what it sends is dropped for a while: to close on it at once is a reset,
+        which takes the answer away before it was read (RFC 9112 §9.6).
+        """
+        at_rest = self._phase == REST and not self._waiting
         self._ending = True
-        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
-            if cycle is not None:
-                cycle.keep_alive = False
-        self.flow.pause_reading()
+        self._waiting = b""
+        if at_rest or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._linger_until = self.loop.time() + LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.read_paused = False
+        self.flow.empty()
+        self.transport.resume_reading()

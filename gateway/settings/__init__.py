@@ -8,9 +8,14 @@ headers       rules of the headers that name a person
 lists         files of words: allow-lists
 part          what sections have in common
 parts         the small types the model is made of: durations, sizes, addresses, secrets
+secret        the types of what must never be shown
+redis_url     what a Redis URL may be
+keys          which keys there are, and which are secrets
 yaml_file     reads YAML with the place of every key
+yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 load          file + environment → Settings, or every problem at once
+refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file
 """
@@ -19,7 +24,7 @@ from __future__ import annotations
 
 from gateway.settings.caution import warnings
 from gateway.settings.lists import load_lists
-from gateway.settings.load import find, load
+from gateway.settings.load import find, load, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.parts import Listen
 from gateway.settings.problem import Problem, SettingsProblems
@@ -37,6 +42,7 @@ __all__ = [
     "find",
     "json_schema",
     "load",
+    "load_admin_listen",
     "load_lists",
     "warnings",
 ]

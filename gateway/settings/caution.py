@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from gateway.settings.headers import METHOD_OVERRIDES
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem
 
@@ -33,6 +34,11 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
         yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
     yield from _find_in_forward_auth(settings)
+    dropped = {name.lower() for name in settings.drop_headers}
+    passing = [name for name in METHOD_OVERRIDES if not _is_dropped(name.lower(), dropped)]
+    narrowed = [index for index, route in enumerate(settings.routes) if route.methods]
+    if passing and narrowed:
+        yield "drop_headers", f"lacks {passing[0]}: an app that obeys it goes round routes[{narrowed[0]}].methods"
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
@@ -44,6 +50,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for origin in settings.cors.allowed_origins:
         if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
+    yield from _find_in_options(settings)
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
     if settings.forward_auth.secret is not None:
@@ -74,16 +81,43 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             )
 
 
+def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.session.cookie_same_site == "none":
+        yield (
+            "session.cookie_same_site",
+            "is none: any site can make requests in a person's name, so the app must judge Origin or Sec-Fetch-Site, "
+            "and say in frame-ancestors who may frame it",
+        )
+    for index, route in enumerate(settings.routes):
+        where = f"routes[{index}]"
+        if route.encoded_slashes == "keep" and route.access in {"public", "optional"}:
+            yield f"{where}.encoded_slashes", "lets in whoever asks: sure that the app takes %2F for no slash?"
+        for origin in route.allowed_origins:
+            if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+                yield f"{where}.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
+    for name, each in settings.apps.items():
+        where = "upstream" if name == "default" else f"upstreams.{name}"
+        if each.rewrite_addresses and not each.strip_prefix and each.pass_host:
+            yield (
+                f"{where}.rewrite_addresses",
+                "has little to do: without strip_prefix, and with the browser's own Host",
+            )
+
+
 def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
     url = urlsplit(settings.redis.address)
     if url.scheme == "memory":
         yield "redis", "is the embedded store: sessions end with the process and are not shared"
     elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
-        if not url.password:
+        if not settings.redis.has_password:
             yield "redis", "has no password, on another host"
         yield "redis", "is not encrypted, on another host: use rediss://"
     if settings.redis.tls is not None and not settings.redis.tls.verify:
         yield "redis.tls.verify", "is off: anybody on the way can be Redis; name its authority in `redis.tls.ca`"
+
+
+def _is_dropped(name: str, dropped: set[str]) -> bool:
+    return name in dropped or any(each.endswith("*") and name.startswith(each[:-1]) for each in dropped)
 
 
 def _is_loopback(host: str) -> bool:

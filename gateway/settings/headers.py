@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway.settings.problem import quote
+
 TEMPLATE_FIELDS: Final = (
     "open_id",
     "union_id",
@@ -23,12 +25,49 @@ _UNTOUCHABLE: Final = re.compile(
     r"proxy-.*|sec-.*|forwarded|x-forwarded-(for|host|proto|port)|x-real-ip|x-request-id|x-gateway-check"
 )
 
+METHOD_OVERRIDES: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+"""By which some apps take a request for one of another method."""
+DROPPED: Final = (
+    "Proxy",  # CGI makes it HTTP_PROXY, by which programs find their way out (CVE-2016-5385)
+    *METHOD_OVERRIDES,
+    *("True-Client-IP", "CF-Connecting-*", "Fastly-Client-IP", "Fly-Client-IP", "X-Client-IP", "X-Cluster-Client-IP"),
+    *("X-Original-Forwarded-For", "X-ProxyUser-IP", "X-Forwarded", "X-Azure-ClientIP", "X-Azure-SocketIP"),
+    *("X-Host", "X-HTTP-Host-Override", "Front-End-Https", "X-Envoy-*"),
+    *("X-Remote-*", "X-Authenticated-*", "X-SSL-*", "SSL-Client-*", "X-Client-Cert*", "X-ARR-ClientCert"),
+    *("X-Goog-Authenticated-User-*", "X-Goog-IAP-*", "X-MS-Client-Principal*", "X-Amzn-OIDC-*", "CF-Access-*"),
+)
+"""What apps believe because some front sets it, and what nobody has set who comes past that front."""
+_READ_BY_US: Final = (
+    *("host", "cookie", "authorization", "connection", "upgrade", "expect", "te", "trailer", "transfer-encoding"),
+    *("content-length", "content-type", "content-encoding", "origin", "accept", "accept-language", "user-agent"),
+    *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-uri", "x-forwarded-method"),
+    *("x-original-url", "x-original-uri", "x-original-method", "x-requested-with", "purpose", "sec-purpose", "x-moz"),
+    *("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-websocket-key", "sec-websocket-version"),
+    *("access-control-request-method", "access-control-request-headers", "x-gateway-check"),
+)
+
+
+def check_dropped(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of fields that no client may send. Raises `ValueError` that says what to write instead."""
+    for name in names:
+        beginning = name.removesuffix("*")
+        if not TOKEN.fullmatch(beginning) or "*" in beginning:
+            raise ValueError(f"has `{name}`, which is no header name; a * may stand at its end, as in X-Remote-*")
+        needed = [
+            each
+            for each in _READ_BY_US
+            if each == name.lower() or (name != beginning and each.startswith(beginning.lower()))
+        ]
+        if needed:
+            raise ValueError(f"has `{name}`, but the gateway itself reads {needed[0]}: leave it out")
+    return names
+
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
     """Return header templates by name. Raises `ValueError` that says what to write instead."""
     for name, template in headers.items():
         if not TOKEN.fullmatch(name) or _UNTOUCHABLE.fullmatch(name):
-            raise ValueError(f"has `{name}`, which cannot carry identity; choose a name of your own")
+            raise ValueError(f"has {quote(name)}, which cannot carry identity; choose a name of your own")
         _check_template(name, template)
     return headers
 

@@ -1,6 +1,7 @@
-"""`${NAME}`, `${NAME:-default}` and `${file:PATH}` in any string.
+"""`${NAME}`, `${NAME:-default}` and `${file:PATH}` in any string; within PATH and the default they work again.
 
-Only `${` is special: a password may have any `$` in it. `$${` stands for a literal `${`.
+Only `${` is special: a password may have any `$` in it. `$${` stands for a literal `${`. What is taken from a variable
+or a file is not read again. Errors quote names and paths as they stand in the settings, never a value.
 """
 
 from __future__ import annotations
@@ -10,43 +11,74 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+LARGEST_FILE: Final = 1024 * 1024
+"""Most bytes of a file that a value is taken from."""
+_DEEPEST: Final = 8
+_MARK: Final = re.compile(r"\$\$\{|\$\{")
+_BRACE: Final = re.compile(r"\$\$\{|[{}]")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_EDGES: Final = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
+"""White space and byte order marks at both ends of a file: editors and `echo` leave them there."""
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
     """Return `text` with its references resolved. Raises `ValueError` that says what is missing."""
-    return _REFERENCE.sub(lambda found: _resolve(found, environ), text)
+    pieces: list[str] = []
+    at = 0
+    while found := _MARK.search(text, at):
+        pieces.append(text[at : found.start()])
+        at = found.end()
+        if found[0] == "$${":
+            pieces.append("${")
+        else:
+            end = _find_end(text, at)
+            pieces.append(_resolve(text[at:end], environ))
+            at = end + 1
+    return "".join(pieces) + text[at:]
 
 
 def has_reference(text: str) -> bool:
     """Whether `text` takes a value from elsewhere."""
-    return any(found[1] is not None for found in _REFERENCE.finditer(text))
+    return any(found[0] == "${" for found in _MARK.finditer(text))
 
 
-def _resolve(found: re.Match[str], environ: Mapping[str, str]) -> str:
-    reference = found[1]
-    if found[0] == "$${":
-        return "${"
-    if reference is None:
-        raise ValueError("has `${` without `}`; write `$${` for a literal `${`")
+def _find_end(text: str, at: int) -> int:
+    """Return where the brace is that ends the reference whose inside begins `at`."""
+    depth = 1
+    for brace in _BRACE.finditer(text, at):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if depth == 0:
+            return brace.start()
+        if depth > _DEEPEST:
+            raise ValueError(f"has more than {_DEEPEST} references within each other")
+    raise ValueError("has `${` without `}`; write `$${` for a literal `${`")
+
+
+def _resolve(reference: str, environ: Mapping[str, str]) -> str:
     if reference.startswith("file:"):
-        return _read_file(reference.removeprefix("file:"))
+        written = reference.removeprefix("file:")
+        return _read_file(interpolate(written, environ), written)
     name = _NAME.fullmatch(reference)
     if name is None:
-        raise ValueError(f"has `${{{reference}}}`, which is neither ${{NAME}}, ${{NAME:-default}} nor ${{file:PATH}}")
+        raise ValueError("has a `${…}` which is neither ${NAME}, ${NAME:-default} nor ${file:PATH}")
     value = environ.get(name[1])
-    if value is None and name[2] is None:
+    if value is not None:
+        return value
+    if name[2] is None:
         raise ValueError(
             f"needs the environment variable {name[1]}, which is not set: set it, or write ${{{name[1]}:-default}}"
         )
-    return value if value is not None else name[2]
+    return interpolate(name[2], environ)
 
 
-def _read_file(path: str) -> str:
+def _read_file(path: str, written: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ValueError(f"cannot read the file {path}: {reason}") from None
-    return text.removesuffix("\n").removesuffix("\r")
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise ValueError(f"cannot take the file {written}: it has more than {LARGEST_FILE >> 10} KiB")
+        return _EDGES.sub("", data.decode())
+    except OSError as error:
+        raise ValueError(f"cannot read the file {written}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"cannot read the file {written}: not UTF-8") from None

@@ -7,12 +7,15 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from gateway.settings.part import Part, read_list
+from gateway.settings.headers import DROPPED, check_dropped
+from gateway.settings.part import OneOrMore, Part, Strings
 from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
+from gateway.settings.secret import Token
 from gateway.settings.sections import (
     AdminSettings,
     CorsSettings,
@@ -42,7 +45,7 @@ class Settings(Part):
     """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
-    secret_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(read_list)] = Field(min_length=1)
+    secret_keys: Annotated[tuple[Token, ...], Field(min_length=1), OneOrMore()]
     """Keys that seal what is kept in Redis, newest first; make one with `gateway keys new`."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""
@@ -50,8 +53,15 @@ class Settings(Part):
     """Address to serve on, or unix:/path."""
     prefix: str = "/oauth2"
     """Where the gateway's own pages live."""
-    trusted_proxies: Annotated[tuple[Trusted, ...], BeforeValidator(read_list)] = ()
+    trusted_proxies: Annotated[tuple[Trusted, ...], OneOrMore()] = ()
     """CIDRs (or unix) whose X-Forwarded-* are believed; empty believes nobody."""
+    trusted_headers: Annotated[
+        tuple[Literal["X-Forwarded-Prefix", "X-Forwarded-Port", "X-Request-Id"], ...], OneOrMore()
+    ] = ()
+    """What else is taken from them: X-Forwarded-Prefix, X-Forwarded-Port, X-Request-Id. Only for fronts that set these
+    themselves, or take a client's off."""
+    drop_headers: Annotated[Strings, AfterValidator(check_dropped)] = DROPPED
+    """Headers that no client may send to the app, in any spelling; * at the end of a name stands for any rest."""
     session: SessionSettings = SessionSettings()
     """Sessions and their cookie."""
     identity: IdentitySettings = IdentitySettings()
@@ -121,7 +131,7 @@ class Settings(Part):
     def _check_names(cls, upstreams: dict[str, UpstreamSettings]) -> dict[str, UpstreamSettings]:
         for name in upstreams:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"has an upstream called `{name}`: names have letters, digits, - and _")
+                raise ValueError(f"has an upstream called {quote(name)}: names have letters, digits, - and _")
         return upstreams
 
     @field_validator("secret_keys")
@@ -145,18 +155,24 @@ class Settings(Part):
         session, host = self.session, urlsplit(self.public_url).hostname or ""
         name, domain = session.cookie_name, session.cookie_domain
         if domain is not None and not (host == domain or host.endswith("." + domain.lstrip("."))):
-            raise ValueError(f"session.cookie_domain: `{domain}` is not the domain of {host}, so no browser takes it")
+            raise ValueError(
+                f"session.cookie_domain: {quote(domain)} is not the domain of {host}, so no browser takes it"
+            )
         if name.startswith("__Host-") and domain is not None:
             raise ValueError("session.cookie_name: __Host- cookies have no domain; begin the name with __Secure-")
         if name.startswith(("__Host-", "__Secure-")) and not self.secure:
             raise ValueError("session.cookie_name: __Host- and __Secure- need an https public_url")
+        if self.trusted_headers and not self.trusted_proxies:
+            raise ValueError("trusted_headers: are taken from nobody: list the fronts in trusted_proxies")
+        if session.cookie_same_site == "none" and not self.secure:
+            raise ValueError("session.cookie_same_site: none needs an https public_url: browsers drop it otherwise")
         if self.upstream is not None and "default" in self.upstreams:
             raise ValueError("upstreams.default: is `upstream` by another name; leave one of them out")
         for index, route in enumerate(self.routes):
             if route.upstream not in {"default", *self.upstreams}:
                 known = ", ".join(dict.fromkeys(["default", *self.upstreams]))
                 raise ValueError(
-                    f"routes[{index}].upstream: there is no upstream `{route.upstream}`; there are {known}"
+                    f"routes[{index}].upstream: there is no upstream {quote(route.upstream)}; there are {known}"
                 )
             if route.preflight == "answer" and not self.cors.allowed_origins:
                 raise ValueError(

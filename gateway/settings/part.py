@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 
 class Part(BaseModel):
@@ -13,11 +14,22 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
+class OneOrMore:
+    """Mark of a list of texts: a lone one is a list of one, as variables of the environment often have it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return how it is read."""
+        return core_schema.no_info_before_validator_function(read_list, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return how it may be written: the item, or a list of such."""
+        written = handler(schema)
+        return {"anyOf": [written["items"], written]}
+
+
 def read_list(value: Any) -> Any:
-    """Refuse a lone string where a list is meant."""
-    if isinstance(value, str):
-        raise ValueError(f"must be a list, like [{value}]")
-    return value
+    """Read a lone text as a list of one, an empty text as an empty list."""
+    return [value] * bool(value) if isinstance(value, str) else value
 
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(read_list)]
+Strings = Annotated[tuple[str, ...], OneOrMore()]

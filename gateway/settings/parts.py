@@ -12,11 +12,18 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+from gateway.settings.problem import quote
+
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_LONGEST: Final = timedelta(days=3660)
+_SIZE: Final = re.compile(r"([0-9]{1,15})\s*(B|KiB|MiB|GiB)?")
 _BYTES: Final = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_ONE_WORD: Final = re.compile(r"[^\s\x00-\x20\x7f]+")
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+_HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +42,26 @@ class Listen:
 
 
 def read_duration(value: Any) -> timedelta:
-    """Read `10s`, `1h30m`, `7d`, or a number of seconds."""
+    """Read `10s`, `1h30m`, `7d`."""
     return _positive(read_span(value))
 
 
 def read_span(value: Any) -> timedelta:
-    """As `read_duration`; `0s` is a duration too."""
+    """As `read_duration`; `0s` is a duration too, and so is a bare 0, which needs no unit."""
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _bounded(timedelta(seconds=value))
-    if isinstance(value, str):
-        parts = _DURATION.findall(value)
-        if parts and "".join(number + unit for number, unit in parts) == value:
-            return _bounded(timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts)))
-    raise ValueError("is no duration: write it like 500ms, 10s, 5m, 1h30m or 7d")
-
-
-def _bounded(duration: timedelta) -> timedelta:
-    if not timedelta(0) <= duration < timedelta(days=3660):
-        raise ValueError("must not be negative or longer than ten years")
-    return duration
+    text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+    if re.fullmatch(r"0+(?:\.0+)?", text):
+        return timedelta(0)
+    if re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]{1,12})?", text):
+        raise ValueError(f"is a duration without a unit: write {text}s, {text}m, {text}h or {text}d")
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError("is no duration: write it like 500ms, 10s, 5m, 1h30m or 7d")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds >= _LONGEST.total_seconds():
+        raise ValueError("must not be longer than ten years")
+    return timedelta(seconds=seconds)
 
 
 def _positive(duration: timedelta) -> timedelta:
@@ -88,8 +94,14 @@ def read_optional_size(value: Any) -> int | None:
 
 def read_existing_file(value: Any) -> str:
     """Read the path of a file that is there."""
-    if not isinstance(value, str) or not Path(value).is_file():
-        raise ValueError(f"is no file: `{value}`")
+    if not isinstance(value, str):
+        raise ValueError("is no file: write its path")
+    try:
+        found = Path(value).is_file()
+    except (OSError, ValueError) as error:  # no right to look, or a name that no file has
+        raise ValueError(f"cannot be looked at: {quote(value)}: {getattr(error, 'strerror', 'no path')}") from None
+    if not found:
+        raise ValueError(f"is no file: {quote(value)}")
     return value
 
 
@@ -100,10 +112,10 @@ def read_listen(value: Any) -> Listen:
     if isinstance(value, str) and value.startswith("unix:/"):
         return Listen(unix_path=value.removeprefix("unix:"))
     host, separator, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("is no address to listen on: write it like 0.0.0.0:8080 or unix:/run/gateway.sock")
     if host and not _HOST.fullmatch(host):
-        raise ValueError(f"has a host that is none: `{host}`")
+        raise ValueError(f"has a host that is none: {quote(host)}")
     return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
 
 
@@ -122,6 +134,8 @@ def read_trusted(value: Any) -> str:
     if value == "unix":
         return "unix"
     try:
+        if not isinstance(value, str):  # a number is an address too, for Python
+            raise ValueError
         return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
         raise ValueError("is neither a CIDR like 10.0.0.0/8, nor an address, nor `unix`") from None
@@ -129,20 +143,32 @@ def read_trusted(value: Any) -> str:
 
 def read_public_url(value: Any) -> str:
     """Read an origin; returns it in lower case, without a default port and without a final slash."""
-    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
     try:
+        parts = urlsplit(value if isinstance(value, str) and _ONE_WORD.fullmatch(value) else "")
         host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
+    except ValueError:  # its words would quote the URL
+        parts, host, port = urlsplit(""), None, None
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError("is no address: write what browsers type, like https://app.example.com")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+    if "@" in value:
+        raise ValueError("must have no user and no password")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"must end after the host, like {parts.scheme}://{host}")
     shown = f"[{host}]" if ":" in host else host
     if not _HOST.fullmatch(shown):
         raise ValueError("has a host that is none; write an international name in its xn-- form")
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{shown}{f':{port}' if port not in {None, default} else ''}"
+
+
+def read_origin(value: Any) -> str:
+    """Read an origin as browsers write it in `Origin`: scheme, host and port, of any scheme (`capacitor://localhost`)."""
+    scheme, separator, host = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if scheme.lower() in {"http", "https"}:
+        return read_public_url(value)
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not _HOST_AND_PORT.fullmatch(host):
+        raise ValueError("is no origin: write it like https://www.example.com or capacitor://localhost")
+    return f"{scheme}://{host}".lower()
 
 
 def read_upstream_urls(value: Any) -> tuple[str, ...]:
@@ -172,19 +198,24 @@ def _read_upstream_url(value: Any) -> str:
 
 def read_endpoint(value: Any) -> str:
     """Read the full address of one of TikTok's endpoints."""
-    parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+    try:
+        parts = urlsplit(value if isinstance(value, str) and _VISIBLE.fullmatch(value) else "")
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and not parts.fragment
+    except ValueError:
+        usable = False
+    if not usable:
         raise ValueError("is no http or https address")
+    if "@" in parts.netloc:
+        raise ValueError("must have no user and no password: TikTok's addresses have none")
     if not parts.path.endswith("/"):
         raise ValueError("must end with `/`: TikTok answers 404 without it")
     return str(value)
 
 
 _TEXT = {"type": "string"}
-_TEXT_OR_NUMBER = {"type": ["string", "number"]}
 
-Duration = Annotated[timedelta, BeforeValidator(read_duration), WithJsonSchema(_TEXT_OR_NUMBER)]
-Span = Annotated[timedelta, BeforeValidator(read_span), WithJsonSchema(_TEXT_OR_NUMBER)]
+Duration = Annotated[timedelta, BeforeValidator(read_duration), WithJsonSchema(_TEXT)]
+Span = Annotated[timedelta, BeforeValidator(read_span), WithJsonSchema({"anyOf": [_TEXT, {"const": 0}]})]
 Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["string", "integer"]})]
 OptionalSize = Annotated[
     int | None, BeforeValidator(read_optional_size), WithJsonSchema({"type": ["string", "integer", "null"]})
@@ -202,6 +233,7 @@ ListenOnMany = Annotated[
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]
+Origin = Annotated[str, BeforeValidator(read_origin), WithJsonSchema(_TEXT)]
 UpstreamUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(read_upstream_urls),

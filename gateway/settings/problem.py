@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.errors import SettingsError
+from gateway.printable import escape_controls
+
+_LONGEST: Final = 100
+
+
+def quote(value: object) -> str:
+    """Return a value as a message may have it: short, and without what stands before an `@`, as a URL's password."""
+    text = str(value)
+    before, at, after = text.rpartition("@")
+    text = f"…@{after}" if at and before else text
+    return f"`{text[:_LONGEST]}…`" if len(text) > _LONGEST else f"`{text}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +29,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+        return escape_controls(": ".join(part for part in (self.where, self.key, self.message) if part))
 
 
 class SettingsProblems(SettingsError):

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.settings.part import Part, read_list
-from gateway.settings.parts import Duration
+from gateway.settings.part import OneOrMore, Part
+from gateway.settings.parts import Duration, ExistingFile
+from gateway.settings.problem import quote
+from gateway.settings.redis_url import check_redis_url
+from gateway.settings.secret import Password
 
 _NODE: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
 
 
 def _check_nodes(nodes: tuple[str, ...]) -> tuple[str, ...]:
     for node in nodes:
-        if not _NODE.fullmatch(node):
-            raise ValueError(f"has `{node}`, which is no address: write it like redis-1.internal:6379")
+        found = _NODE.fullmatch(node)
+        if found is None or not 1 <= int(found[2]) <= 65535:
+            raise ValueError(f"has {quote(node)}, which is no address: write it like redis-1.internal:6379")
     return nodes
 
 
-Nodes = Annotated[tuple[str, ...], BeforeValidator(read_list), Field(min_length=1)]
+Nodes = Annotated[tuple[str, ...], Field(min_length=1), OneOrMore()]
 
 
 def split_node(node: str) -> tuple[str, int]:
@@ -41,11 +43,11 @@ class SentinelSettings(Part):
     """Name that the Sentinels have for the master."""
     username: str | None = None
     """User at the data nodes."""
-    password: SecretStr | None = None
+    password: Password | None = None
     """Password at the data nodes."""
     sentinel_username: str | None = None
     """User at the Sentinels."""
-    sentinel_password: SecretStr | None = None
+    sentinel_password: Password | None = None
     """Password at the Sentinels."""
     database: int = Field(default=0, ge=0)
     """Number of the database."""
@@ -60,7 +62,7 @@ class ClusterSettings(Part):
     """Addresses of some nodes, host:port each; the others are learnt from them."""
     username: str | None = None
     """User at every node."""
-    password: SecretStr | None = None
+    password: Password | None = None
     """Password at every node."""
 
     _nodes = field_validator("nodes")(_check_nodes)
@@ -69,11 +71,11 @@ class ClusterSettings(Part):
 class RedisTlsSettings(Part):
     """TLS towards Redis, and towards Sentinels."""
 
-    ca: Path | None = None
+    ca: ExistingFile | None = None
     """PEM file of the authorities that are believed; default: the system's."""
-    certificate: Path | None = None
+    certificate: ExistingFile | None = None
     """PEM file of the client certificate."""
-    key: Path | None = None
+    key: ExistingFile | None = None
     """PEM file of its key."""
     verify: bool = True
     """Whether the server must prove who it is."""
@@ -90,6 +92,10 @@ class RedisSettings(Part):
 
     url: SecretStr | None = None
     """redis://, rediss:// or unix:// URL; memory:// is the embedded store, one process, for development."""
+    username: str | None = None
+    """User at the server of the URL."""
+    password: Password | None = None
+    """Password at the server of the URL, which a URL could have only percent-encoded."""
     sentinel: SentinelSettings | None = None
     """A master that Sentinels watch, instead of a URL."""
     cluster: ClusterSettings | None = None
@@ -107,6 +113,11 @@ class RedisSettings(Part):
         return self.url.get_secret_value() if self.url is not None else ""
 
     @property
+    def has_password(self) -> bool:
+        """Whether the server of the URL is given a password."""
+        return self.password is not None or bool(self.address and check_redis_url(self.address).password)
+
+    @property
     def embedded(self) -> bool:
         """Whether sessions live in this process alone."""
         return self.address.startswith("memory:")
@@ -121,10 +132,8 @@ class RedisSettings(Part):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in {"redis", "rediss", "unix", "memory"}:
-            raise ValueError(
-                "is no Redis URL: write it like redis://127.0.0.1:6379/0, rediss://…, unix://… or memory://"
-            )
+        if url is not None:
+            check_redis_url(url.get_secret_value())
         return url
 
     @model_validator(mode="after")
@@ -135,4 +144,15 @@ class RedisSettings(Part):
             raise ValueError(f"{found}: give one of url, sentinel and cluster, like url: redis://127.0.0.1:6379/0")
         if self.url is not None and self.tls is not None and not self.address.startswith("rediss:"):
             raise ValueError("tls needs a rediss:// URL: this one is not encrypted")
+        self._check_user()
         return self
+
+    def _check_user(self) -> None:
+        if self.username is None and self.password is None:
+            return
+        if self.url is None or self.embedded:
+            raise ValueError("username and password here are for `url`; `sentinel` and `cluster` have their own")
+        if self.username is not None and self.password is None:
+            raise ValueError("has a username without a password")
+        if any(check_redis_url(self.address)):
+            raise ValueError("has a user in the URL and beside it: name both user and password beside it only")

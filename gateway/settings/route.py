@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.headers import check_headers
-from gateway.settings.part import Part, Strings
-from gateway.settings.parts import ExistingFile, OptionalSize
+from gateway.settings.part import OneOrMore, Part, Strings
+from gateway.settings.parts import ExistingFile, OptionalSize, Origin
+from gateway.settings.problem import quote
 
 SCOPE: Final = re.compile(r"[a-z0-9._]+")
 
@@ -103,6 +104,12 @@ class RouteSettings(Part):
     preflight: Literal["refuse", "pass", "answer"] = "refuse"
     """CORS preflights, which never carry a cookie: pass hands them to the app, anonymously; answer says yes to
     cors.allowed_origins; refuse treats them like any request."""
+    encoded_slashes: Literal["refuse", "keep"] = "refuse"
+    """Paths with %2F: refuse them, or keep them for an app that knows an encoded slash from a slash."""
+    merge_slashes: bool = True
+    """Ask the app for /a/b where the path has /a//b; false keeps the slashes, for an app whose paths hold URLs."""
+    allowed_origins: Annotated[tuple[Origin, ...], OneOrMore()] = ()
+    """Other origins whose pages may open WebSockets here; who is signed in does so in their own name."""
     limits: RouteLimitsSettings | None = None
     """Limits of this route, in place of the general ones."""
 
@@ -112,10 +119,10 @@ class RouteSettings(Part):
         if path.startswith("regex:"):
             try:
                 re.compile(path.removeprefix("regex:"))
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"is no regular expression: {error}") from None
         elif not path.startswith("/"):
-            raise ValueError(f"must begin with / (did you mean /{path}?) or with regex:")
+            raise ValueError(f"must begin with / (did you mean {quote('/' + path)}?) or with regex:")
         elif "?" in path or "#" in path:
             raise ValueError("must be a path only: rules never see the query")
         return path
@@ -130,7 +137,7 @@ class RouteSettings(Part):
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
             if not SCOPE.fullmatch(scope):
-                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like video.list")
+                raise ValueError(f"has {quote(scope)}, which is no scope: one list item each, like video.list")
         return scopes
 
     @model_validator(mode="after")
@@ -149,7 +156,7 @@ class RouteSettings(Part):
     def _check_methods(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for method in methods or ():
             if not method.isalpha() or not method.isupper():
-                raise ValueError(f"has `{method}`: methods are written like GET, POST")
+                raise ValueError(f"has {quote(method)}: methods are written like GET, POST")
         if methods == ():
             raise ValueError("is empty: leave it out for all methods")
         return methods

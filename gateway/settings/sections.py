@@ -10,16 +10,14 @@ from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
-    SecretStr,
     field_validator,
     model_validator,
 )
 
 from gateway.settings.headers import TOKEN, check_headers
-from gateway.settings.part import Part, Strings, read_list
+from gateway.settings.part import OneOrMore, Part, Strings
 from gateway.settings.parts import (
     Duration,
     Endpoint,
@@ -31,19 +29,11 @@ from gateway.settings.parts import (
     Span,
     read_listen,
 )
+from gateway.settings.problem import quote
 from gateway.settings.route import SCOPE
+from gateway.settings.secret import StrongKey, Token, Word
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-
-
-def _check_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < SHORTEST_KEY:
-        raise ValueError(f"is shorter than {SHORTEST_KEY} characters: make one with `gateway keys new`")
-    return key
-
-
-SHORTEST_KEY: Final = 32
-StrongKey = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 class WebhookSettings(Part):
@@ -70,9 +60,9 @@ Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda valu
 class TikTokSettings(Part):
     """The app at developers.tiktok.com, and what it asks of people."""
 
-    client_key: str = Field(min_length=1)
+    client_key: Word = Field(min_length=1)
     """Client key of the app (TikTok calls it key, not id)."""
-    client_secret: SecretStr = Field(min_length=1)
+    client_secret: Token = Field(min_length=1)
     """Client secret of the app."""
     scopes: Strings = ("user.info.basic",)
     """Scopes asked for at sign-in; people may untick all but user.info.basic."""
@@ -96,7 +86,7 @@ class TikTokSettings(Part):
     def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         for scope in scopes:
             if not SCOPE.fullmatch(scope):
-                raise ValueError(f"has `{scope}`, which is no scope: one list item each, like user.info.basic")
+                raise ValueError(f"has {quote(scope)}, which is no scope: one list item each, like user.info.basic")
         if "user.info.basic" not in scopes:
             raise ValueError("must have user.info.basic, without which nobody can be told apart")
         return tuple(dict.fromkeys(scopes))
@@ -109,6 +99,12 @@ class SessionSettings(Part):
     """Name of the session cookie; default __Host-gateway on https, gateway on http."""
     cookie_domain: str | None = None
     """Share the session between sub-domains of this domain; the name then begins with __Secure-."""
+    cookie_same_site: Literal["lax", "none"] = "lax"
+    """none sends the cookie with requests from other sites too, for an app within their frames. The app must then guard
+    itself against requests that other sites make in a person's name."""
+    cookie_partitioned: bool = False
+    """With none: a cookie for each site that frames the app (CHIPS). A sign-in in a window of its own does not count in
+    a frame of another site."""
     idle_timeout: Duration = timedelta(days=7)
     """A session ends when it is not used for this long."""
     absolute_timeout: Duration = timedelta(days=30)
@@ -127,6 +123,8 @@ class SessionSettings(Part):
     def _check_times(self) -> Self:
         if self.idle_timeout > self.absolute_timeout:
             raise ValueError("idle_timeout must not be longer than absolute_timeout")
+        if self.cookie_partitioned and self.cookie_same_site != "none":
+            raise ValueError("cookie_partitioned means nothing without cookie_same_site: none")
         return self
 
 
@@ -165,7 +163,7 @@ class IdentitySettings(Part):
 
     presets: Annotated[
         tuple[Literal["tiktok", "oauth2-proxy", "remote-user", "grafana", "bearer"], ...],
-        BeforeValidator(read_list),
+        OneOrMore(),
     ] = ("tiktok",)
     """Sets of headers: tiktok, oauth2-proxy, remote-user, grafana, bearer."""
     assertion: Annotated[AssertionSettings | None, BeforeValidator(_read_assertion)] = None
@@ -191,7 +189,7 @@ class ReturnToSettings(Part):
         for host in hosts:
             if not _HOST.fullmatch(host):
                 raise ValueError(
-                    f"has `{host}`, which is no host: write it like other.example.com or other.example.com:8443"
+                    f"has {quote(host)}, which is no host: write it like other.example.com or other.example.com:8443"
                 )
         return tuple(host.lower() for host in hosts)
 
@@ -199,7 +197,7 @@ class ReturnToSettings(Part):
 class CorsSettings(Part):
     """Scripts of other origins. The app's own answers are its own affair."""
 
-    allowed_origins: Annotated[tuple[PublicUrl, ...], BeforeValidator(read_list)] = ()
+    allowed_origins: Annotated[tuple[PublicUrl, ...], OneOrMore()] = ()
     """Origins whose scripts may read the gateway's own JSON answers, with credentials."""
 
 
@@ -250,7 +248,7 @@ class AdminSettings(Part):
 
     listen: OptionalListenOn = read_listen("127.0.0.1:9090")
     """Address of the admin listener, or off."""
-    keys: Annotated[tuple[StrongKey, ...], BeforeValidator(read_list)] = ()
+    keys: Annotated[tuple[StrongKey, ...], OneOrMore()] = ()
     """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
 
 
@@ -294,3 +292,5 @@ class LogSettings(Part):
     """json for machines, console for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written."""
+    answer_request_id: bool = False
+    """Put the id of a request, by which the log names it, into its answer: X-Request-Id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -59,6 +59,11 @@ class UpstreamSettings(Part):
     """Send the Host that the browser asked for; false sends the upstream's own."""
     strip_prefix: str = ""
     """Path to take off the front of request paths; the app finds it in X-Forwarded-Prefix."""
+    rewrite_addresses: bool = False
+    """Translate the app's own addresses in Location, Content-Location, Refresh and cookie paths to what browsers use,
+    and WebDAV's Destination back; for an app that knows nothing of strip_prefix or of the public host."""
+    header_case: Literal["lower", "title"] = "lower"
+    """How names of header fields are spelled to the app: lower, or title (Content-Length) for embedded servers."""
     websockets: bool = True
     """Whether WebSockets may be opened."""
     audience: str | None = None

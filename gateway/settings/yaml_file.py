@@ -1,15 +1,32 @@
-"""Reads the YAML file, with the line and column of every key; duplicate keys are refused (YAML 1.2)."""
+"""Reads the YAML file, with the line and column of every key (YAML 1.2, core schema).
+
+ruamel.yaml cuts the text into events; what they mean is decided here, so that everything that may stand in a file ends
+in a value or in a problem with its place: duplicate keys and tags are refused, merge keys (`<<`) work, nesting and
+aliases are bounded. ruamel's own words are not repeated where they would quote the file: it may be a secret.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from gateway.errors import SettingsError
 from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.yaml_value import DEEPEST, YamlFault, build_value
 
 KeyPath = tuple[str | int, ...]
 Places = dict[KeyPath, tuple[int, int]]
+
+LARGEST: Final = 16 * 1024 * 1024
+"""Most bytes of a file; settings have a thousandth of it, a list of people may have more."""
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_QUOTED: Final = re.compile(r"'[^'<]+'|\"[^\"]+\"")
 
 
 def load_yaml(path: Path) -> tuple[dict[str, Any], Places]:
@@ -17,58 +34,68 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], Places]:
 
     Raises `SettingsError` when the file cannot be read, and `SettingsProblems` when it is not YAML.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(f"{path} cannot be read: {reason}") from None
-    try:
-        document = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
-        message = (error.problem or "is not YAML").splitlines()[0]
-        raise SettingsProblems([Problem(where, "", message)]) from None
-    except YAMLError as error:
-        raise SettingsProblems([Problem(str(path), "", str(error).splitlines()[0])]) from None
-    if document is None:
-        return {}, {}
     places: Places = {}
-    plain = _flatten(document, (), places)
-    if not isinstance(plain, dict):
-        raise SettingsProblems([Problem(f"{path}:1:1", "", "is not a mapping of keys to values")])
-    return plain, places
+    try:
+        value = _read(_read_text(path), places)
+        if value is not None and not isinstance(value, dict):
+            raise YamlFault(0, 0, "is not a mapping of keys to values")
+    except YamlFault as fault:
+        where = f"{path}:{fault.line + 1}:{fault.column + 1}"
+        raise SettingsProblems([Problem(where, fault.key, fault.message)]) from None
+    return value or {}, places
 
 
 def parse_flow(text: str) -> Any:
     """Parse the value of a variable that holds a list or mapping. Raises `ValueError`."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        return _flatten(YAML(typ="rt").load(text), (), {})
-    except YAMLError:
-        raise ValueError("is neither a YAML list nor a mapping") from None
+        return _read(text, {})
+    except YamlFault as fault:
+        raise ValueError(f"is neither a YAML list nor a mapping: at character {fault.column + 1}, {fault}") from None
 
 
-def _flatten(node: Any, path: KeyPath, places: Places) -> Any:
-    """Turn ruamel's types into plain ones, and note where each key stands."""
-    lines: Any = getattr(node, "lc", None)
-    if isinstance(node, dict):
-        for key in node:
-            line, column = lines.key(key)
-            places[(*path, str(key))] = (line + 1, column + 1)
-        return {str(key): _flatten(value, (*path, str(key)), places) for key, value in node.items()}
-    if isinstance(node, list):
-        for index in range(len(node)):
-            line, column = lines.item(index)
-            places[(*path, index)] = (line + 1, column + 1)
-        return [_flatten(value, (*path, index), places) for index, value in enumerate(node)]
-    if isinstance(node, bool) or node is None:
-        return node
-    if isinstance(node, str):
-        return str(node)
-    return int(node) if isinstance(node, int) else float(node) if isinstance(node, float) else str(node)
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise SettingsError(f"{path} cannot be read: it has more than {LARGEST >> 20} MiB")
+        return data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path with a NUL
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{path} cannot be read: {reason}") from None
+
+
+def _read(text: str, places: Places) -> Any:
+    """Return what a text stands for. Raises `YamlFault`."""
+    odd = _UNPRINTABLE.search(text)
+    if odd is not None:
+        line = text.count("\n", 0, odd.start())
+        column = odd.start() - (text.rfind("\n", 0, odd.start()) + 1)
+        raise YamlFault(line, column, f"has the character U+{ord(odd[0]):04X}, which no YAML may have")
+    return build_value(_parse(text), places)
+
+
+def _parse(text: str) -> Iterator[Any]:
+    """Yield ruamel's events; bounded, because its scanner takes ever longer the deeper a text is nested."""
+    depth = 0
+    event = None
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST:
+                mark = event.start_mark
+                raise YamlFault(mark.line, mark.column, f"is nested more than {DEEPEST} deep")
+            yield event
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark or getattr(event, "end_mark", None)
+        raise YamlFault(mark.line if mark else 0, mark.column if mark else 0, _explain(error.problem)) from None
+    except (YAMLError, ValueError, OverflowError, IndexError):  # such as "\UFFFFFFFF", or %YAML 99999999999
+        line, column = (event.end_mark.line, event.end_mark.column) if event is not None else (0, 0)
+        raise YamlFault(line, column, "what comes after this is not YAML") from None
+
+
+def _explain(problem: str | None) -> str:
+    """Return ruamel's reason without what it quotes of the file."""
+    if problem is not None and "'\\t'" in problem:
+        return "has a tab where YAML takes only spaces"
+    return _QUOTED.sub("…", (problem or "is not YAML").splitlines()[0])

@@ -48,7 +48,7 @@ class ReadBatch:
         told = await future
         if isinstance(told, StoreUnavailable):
             # one each: a shared exception would collect the traceback of everybody
-            raise StoreUnavailable(str(told))
+            raise type(told)(str(told))
         return told
 
     def _start(self) -> None:

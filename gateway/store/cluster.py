@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import redis.asyncio as redis
@@ -20,10 +21,11 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.settings.redis import ClusterSettings, RedisSettings, split_node
 from gateway.store.changes import PULSE, Changed, ChangeFeed
 from gateway.store.connection import connection_options, meet_master, tls_options
-from gateway.store.inspection import Execute
+from gateway.store.inspection import Node
 from gateway.store.reader import Reader, pack
 from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore
 from gateway.tasks import stop
+from gateway.telemetry.logs import log
 
 _RETRIES: Final = 5
 _PAUSE: Final = 0.05  # seconds between two of them
@@ -93,8 +95,9 @@ class NodeReader(Reader):
         for _ in range(answers):
             try:
                 values.append(await connection.read_response(disable_decoding=True))
-            except ResponseError:
-                values.append(_UNREAD)
+            except ResponseError as error:
+                # what is no string is none of ours; MGET says nil, too (RESP errors begin with their kind)
+                values.append(None if str(error).startswith("WRONGTYPE") else _UNREAD)
         return values
 
 
@@ -117,6 +120,7 @@ class ClusterFeed:
         self._timeout = timeout
         self._feeds: dict[tuple[str, int], ChangeFeed] = {}
         self._known = False
+        self._told = ""  # why the topology is not known, once that is in the log
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -139,15 +143,28 @@ class ClusterFeed:
     async def _watch(self, changed: Changed) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._timeout):
-                    masters = await self._find_masters()
-                await self._follow(masters, changed)
-                self._known = True
-            except (RedisError, OSError, TimeoutError):
-                if self._known:
-                    self._known = False
-                    changed(None)
+                await self._look(changed)
+            except Exception as error:  # noqa: BLE001 -- whatever it was: the topology is to be known again
+                self._known = False
+                if type(error).__name__ != self._told:  # once, not every second
+                    self._told = type(error).__name__
+                    log.warning("cluster_not_known", reason=self._told, advice="every request asks Redis meanwhile")
             await asyncio.sleep(PULSE)
+
+    async def _look(self, changed: Changed) -> None:
+        """Learn who the masters are, and follow them."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                masters = await self._find_masters()
+            await self._follow(masters, changed)
+        except BaseException:
+            if self._known:
+                self._known = False
+                changed(None)
+            raise
+        if not self._known:
+            self._known, self._told = True, ""
+            changed(None)
 
     async def _find_masters(self) -> set[tuple[str, int]]:
         await self._client.initialize()
@@ -199,9 +216,19 @@ def open_cluster_store(settings: RedisSettings, cluster: ClusterSettings) -> Red
     def open_feed(host: str, port: int) -> ChangeFeed:
         return ChangeFeed(open_node(host, port), prefixes, timeout=timeout)
 
-    async def masters() -> Mapping[str, Execute]:
+    async def try_feed(host: str, port: int) -> None:
+        feed = open_feed(host, port)
+        try:
+            await feed.try_out()
+        finally:
+            await feed.close()
+
+    async def masters() -> Mapping[str, Node]:
         await client.initialize()
-        return {f"Redis at {node.name}": node.execute_command for node in client.get_primaries()}
+        return {
+            f"Redis at {node.name}": Node(node.execute_command, partial(try_feed, node.host, node.port))
+            for node in client.get_primaries()
+        }
 
     return RedisStore(
         client,
@@ -211,5 +238,5 @@ def open_cluster_store(settings: RedisSettings, cluster: ClusterSettings) -> Red
         reader=ClusterReader(client, open_node),
         feed=ClusterFeed(client, open_feed, timeout=timeout),
         encrypted=settings.tls is not None,
-        masters=masters,
+        nodes=masters,
     )

@@ -1,52 +1,72 @@
 """Whether a Redis is set up so that nobody is signed out by it: version, memory, persistence, rights, encryption.
 
-What one node says of itself comes in as values; only `ask_node` asks. A user whom Redis refuses CONFIG (as a good ACL
-does) is answered from INFO.
+What one node says of itself comes in as values; only `ask_node` asks. It asks nothing that a good ACL refuses: a denied
+command is an alarm in Redis' ACL LOG. Not every server that speaks Redis' protocol says all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from gateway.core.finding import Finding
+from gateway.store.changes import CannotFollow
 
 Execute = Callable[..., Awaitable[Any]]
 
 OLDEST: Final = (6, 0)
 """The first version with CLIENT TRACKING and ACLs."""
+_UNSAID: Final = "not told by this server"
+
+
+class Node(NamedTuple):
+    """A way to ask a node: a command, and whether it would tell changes (raises as `ChangeFeed.try_out` does)."""
+
+    execute: Execute
+    try_feed: Callable[[], Awaitable[None]]
+
+
+Nodes = Callable[[], Awaitable[Mapping[str, Node]]]
+
+
+def one_node(name: str, execute: Execute, try_feed: Callable[[], Awaitable[None]]) -> Nodes:
+    """Return the only node there is, by its name."""
+
+    async def nodes() -> Mapping[str, Node]:
+        return {name: Node(execute, try_feed)}
+
+    return nodes
 
 
 class NodeState(msgspec.Struct, frozen=True):
-    """What a node says of itself: INFO, a part of CONFIG GET (empty when refused), and whether it lets us track."""
+    """What a node says of itself: INFO, why it refused that, and why it would not tell changes."""
 
     name: str
     info: Mapping[str, Any]
-    config: Mapping[str, str]
-    may_track: bool
+    info_refused: str = ""
+    feed_refused: str = ""
+    feed_advice: str = ""
 
 
-async def ask_node(name: str, execute: Execute) -> NodeState:
+async def ask_node(name: str, node: Node) -> NodeState:
     """Ask one node. Raises what redis-py raises, but a refusal is an answer."""
-    info = await execute("INFO")
+    info, info_refused = {}, ""
     try:
-        config = await execute("CONFIG GET", "save")
-    except (NoPermissionError, ResponseError):
-        config = {}
+        info = await node.execute("INFO")
+    except NoPermissionError:
+        info_refused = "add `+info` to the user's ACL"
+    except ResponseError:
+        info_refused = "this server does not know INFO: use Redis 6 or newer, or Valkey"
     try:
-        # changes nothing, and is refused to whom ON would be
-        await execute("CLIENT TRACKING", "OFF")
-        may_track = True
-    except (NoPermissionError, ResponseError):
-        may_track = False
-    return NodeState(name, info, {_text(key): _text(value) for key, value in config.items()}, may_track)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+        await node.try_feed()
+    except CannotFollow as error:
+        return NodeState(name, info, info_refused, str(error), error.advice)
+    except RedisError as error:
+        return NodeState(name, info, info_refused, type(error).__name__, "see what stands between here and Redis")
+    return NodeState(name, info, info_refused)
 
 
 def judge(node: NodeState, *, encrypted: bool) -> list[Finding]:
@@ -58,38 +78,35 @@ def judge(node: NodeState, *, encrypted: bool) -> list[Finding]:
 
 
 def _look(node: NodeState, *, encrypted: bool) -> Iterator[tuple[str, str, str]]:
-    info = node.info
-    version = str(info.get("redis_version", "unknown"))
-    yield "version", version, "" if _is_new_enough(version) else "use Redis 6 or newer: changes cannot be followed here"
-
-    role = str(info.get("role", "unknown"))
-    yield "role", role, "" if role == "master" else "is a read-only replica: point `redis` at the master"
-
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    yield "maxmemory-policy", policy, "" if policy == "noeviction" else _EVICTION
-
-    found, advice = _look_at_persistence(node)
-    yield "persistence", found, advice
-
-    yield "CLIENT TRACKING", *(
-        ("allowed", "") if node.may_track else ("refused", "add `+client|tracking` to the user's ACL: without it each "
-                                                "request asks Redis")
-    )  # fmt: skip
+    if node.info_refused:
+        yield "INFO", "refused", node.info_refused
+    else:
+        yield from _look_at_info(node.info)
+    yield "changes", *((node.feed_refused, node.feed_advice + _NO_FEED) if node.feed_refused else ("told", ""))
     yield "encryption", *(("TLS", "") if encrypted else ("none", "use rediss:// unless the way to Redis is private"))
 
 
+def _look_at_info(info: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    version = str(info.get("redis_version", _UNSAID))
+    # Valkey, which gives the version of Redis that it can stand in for besides its own
+    shown = f"Valkey {info['valkey_version']}" if "valkey_version" in info else version
+    yield "version", shown, "" if _is_new_enough(version) else "use Redis 6 or newer, or Valkey"
+
+    role = str(info.get("role", _UNSAID))
+    yield "role", role, "is a read-only replica: point `redis` at the master" if role in {"slave", "replica"} else ""
+
+    policy = str(info.get("maxmemory_policy", _UNSAID))
+    yield "maxmemory-policy", policy, "" if policy == "noeviction" else _EVICTION
+
+    persists = int(info.get("aof_enabled", 0))
+    yield "persistence", *(("append-only file", "") if persists else ("no append-only file", _PERSISTENCE))
+
+
+_NO_FEED: Final = "; without it each request asks Redis"
 _EVICTION: Final = (
     "set `maxmemory-policy noeviction`: evicted sessions sign people out, evicted leases and attempts break sign-ins"
 )
-
-
-def _look_at_persistence(node: NodeState) -> tuple[str, str]:
-    if int(node.info.get("aof_enabled", 0)):
-        return "append-only file", ""
-    advice = "set `appendonly yes`: without it a crash of Redis forgets sign-ins"
-    if "save" not in node.config:
-        return "no append-only file", advice
-    return ("snapshots only", advice) if node.config["save"] else ("off", advice)
+_PERSISTENCE: Final = "set `appendonly yes`: without it a crash of Redis forgets sign-ins"
 
 
 def _is_new_enough(version: str) -> bool:

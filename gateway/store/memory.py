@@ -21,6 +21,8 @@ class MemoryStore(RedisStore):
 def open_memory_store(*, key_prefix: str, timeout: float) -> RedisStore:
     """Return a fresh, empty store. Raises `SettingsError` when the extra is not installed."""
     try:
+        # fakeredis runs scripts by it, and may be installed without
+        import lupa  # type: ignore[import-untyped]  # noqa: F401
         from fakeredis import FakeAsyncRedis, FakeServer
     except ImportError:
         raise SettingsError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from redis.exceptions import (
@@ -19,13 +19,14 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
 )
 
 from gateway.core.finding import Finding
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreRefused, StoreUnavailable
 from gateway.store.batch import ReadBatch
-from gateway.store.inspection import Execute, ask_node, judge
+from gateway.store.inspection import Nodes, ask_node, judge
 
 
 class QuickReader(Protocol):
@@ -56,6 +57,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CONNECTIONS: Final = 64
+_FAULTS: Final = (RedisError, RedisClusterException, OSError)
+"""What redis-py raises; the second is not among the first."""
 FOLLOWED: Final = ("session:", "grant:")
 """Kinds of keys whose changes are told."""
 
@@ -105,8 +108,8 @@ def _bounded(
                 return await method(self, *args, **kwargs)
         except TimeoutError:
             raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(_explain(self.address, error)) from None
+        except _FAULTS as error:
+            raise _translate(self.address, error) from None
 
     return call  # type: ignore[return-value]  # `wraps` hides that it is a method
 
@@ -124,7 +127,7 @@ class RedisStore:
         reader: QuickReader | None = None,
         feed: Feed | None = None,
         encrypted: bool = False,
-        masters: Callable[[], Awaitable[Mapping[str, Execute]]] | None = None,
+        nodes: Nodes | None = None,
     ) -> None:
         """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
         self._client = client
@@ -134,7 +137,7 @@ class RedisStore:
         self._reader = reader
         self._feed = feed
         self._encrypted = encrypted
-        self._masters = masters
+        self._nodes = nodes
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
         self._reads = ReadBatch(self._fetch)
@@ -151,7 +154,7 @@ class RedisStore:
         return bool(self._followers) and (self._feed is None or self._feed.up)
 
     def follow(self, changed: Callable[[str | None], None]) -> None:
-        """Have each change told. The feed of others' changes starts with the first read: it needs an event loop."""
+        """Have each change told; those of others from `start` on, or from the first read."""
         self._followers.append(changed)
 
     def _tell(self, key: str) -> None:
@@ -175,10 +178,14 @@ class RedisStore:
         """As `read_many`, but the values, or why there are none, are told."""
         self._reads.ask(keys, told)
 
-    @_bounded
-    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+    def start(self) -> None:
+        """Begin to have others' changes told, within the event loop."""
         if self._feed is not None and self._followers:
             self._feed.start(self._tell_fed)
+
+    @_bounded
+    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.start()
         full = [self._prefix + key for key in keys]
         return list(await (self._client.mget(full) if self._reader is None else self._reader.read(full)))
 
@@ -228,9 +235,10 @@ class RedisStore:
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix + kind) + "*"
         try:
             async for key in self._client.scan_iter(match=pattern, count=1000):
-                yield key.decode().removeprefix(self._prefix)
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(_explain(self.address, error)) from None
+                if key.isascii():  # all of ours are; somebody else's may be any bytes
+                    yield key.decode("ascii").removeprefix(self._prefix)
+        except _FAULTS as error:
+            raise _translate(self.address, error) from None
 
     @_bounded
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
@@ -241,7 +249,7 @@ class RedisStore:
     async def members(self, index: str, *, now: int) -> list[str]:
         """Return the members that have not expired."""
         found = await self._client.zrangebyscore(self._prefix + index, f"({now}", "+inf")
-        return [member.decode() for member in found]
+        return [member.decode("ascii") for member in found if member.isascii()]  # as in `walk`
 
     @_bounded
     async def remove_member(self, index: str, member: str) -> int:
@@ -276,8 +284,8 @@ class RedisStore:
     @_bounded
     async def inspect(self) -> list[Finding]:
         """Return what an operator should know of how Redis is set up."""
-        nodes = {self.address: self._client.execute_command} if self._masters is None else await self._masters()
-        asked = [await ask_node(name, execute) for name, execute in nodes.items()]
+        nodes = await self._nodes() if self._nodes is not None else {}
+        asked = [await ask_node(name, node) for name, node in nodes.items()]
         return [finding for state in asked for finding in judge(state, encrypted=self._encrypted)]
 
     async def close(self) -> None:
@@ -289,6 +297,11 @@ class RedisStore:
         await self._client.aclose()
         if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
             await pool.disconnect()
+
+
+def _translate(address: str, error: Exception) -> StoreUnavailable:
+    kind = StoreRefused if isinstance(error, AuthenticationError | NoPermissionError) else StoreUnavailable
+    return kind(_explain(address, error))
 
 
 def _explain(address: str, error: Exception) -> str:

@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gateway.settings.redis import RedisSettings, SentinelSettings, split_node
 from gateway.store.changes import ChangeFeed
 from gateway.store.connection import connection_options, meet_master, tls_options
+from gateway.store.inspection import one_node
 from gateway.store.reader import Reader
 from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore
 from gateway.store.server import ONCE_MORE
@@ -82,16 +83,20 @@ def open_sentinel_store(settings: RedisSettings, watched: SentinelSettings) -> R
             await pool.disconnect()
             raise RedisConnectionError("the Sentinels name another master")
 
+    address = f"Redis `{watched.service}` behind Sentinel at {', '.join(watched.nodes)}"
     prefixes = [settings.key_prefix + kind for kind in FOLLOWED]
+    client = redis.Redis(connection_pool=pool)
+    feed = ChangeFeed(redis.Redis(connection_pool=plain_pool), prefixes, timeout=timeout, confirm=confirm)
     return SentinelStore(
         sentinel,
-        redis.Redis(connection_pool=pool),
-        address=f"Redis `{watched.service}` behind Sentinel at {', '.join(watched.nodes)}",
+        client,
+        address=address,
         key_prefix=settings.key_prefix,
         timeout=timeout,
         reader=reader,
-        feed=ChangeFeed(redis.Redis(connection_pool=plain_pool), prefixes, timeout=timeout, confirm=confirm),
+        feed=feed,
         encrypted=settings.tls is not None,
+        nodes=one_node(address, client.execute_command, feed.try_out),
     )
 
 

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from gateway.settings.redis import RedisSettings
 from gateway.store.changes import ChangeFeed
 from gateway.store.connection import connection_options, tls_options
+from gateway.store.inspection import one_node
 from gateway.store.reader import Reader
 from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore
 
@@ -24,6 +25,8 @@ def open_server_store(settings: RedisSettings) -> RedisStore:
     """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
     url, timeout = settings.address, settings.timeout.total_seconds()
     options = connection_options(settings) | tls_options(settings)
+    if settings.password is not None:
+        options |= {"username": settings.username, "password": settings.password.get_secret_value()}
     pool: Any = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
@@ -34,14 +37,17 @@ def open_server_store(settings: RedisSettings) -> RedisStore:
     )
     # these never try again by themselves: what was missed meanwhile would go unnoticed
     plain = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    client = redis.Redis(connection_pool=pool)
+    feed = ChangeFeed(plain, [settings.key_prefix + kind for kind in FOLLOWED], timeout=timeout)
     return RedisStore(
-        redis.Redis(connection_pool=pool),
+        client,
         address=_describe(url),
         key_prefix=settings.key_prefix,
         timeout=timeout,
         reader=Reader(plain.connection_pool.make_connection),
-        feed=ChangeFeed(plain, [settings.key_prefix + kind for kind in FOLLOWED], timeout=timeout),
+        feed=feed,
         encrypted=not url.startswith("redis:"),
+        nodes=one_node(_describe(url), client.execute_command, feed.try_out),
     )
 
 

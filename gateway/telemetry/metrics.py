@@ -39,6 +39,7 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("error", *pair) for pair in _ERRORS),
     *(("sign_in", outcome) for outcome in _OUTCOMES),
     ("websockets",),
+    ("change_feed",),
     ("seconds",),
     *(("bucket", str(bound)) for bound in (*BUCKETS, "+Inf")),
 )
@@ -49,6 +50,7 @@ _REQUEST: Final = {
 _SECONDS: Final = _COLUMN[("seconds",)]
 _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
+_CHANGE_FEED: Final = _COLUMN[("change_feed",)]
 
 
 def open_metrics_board(workers: int) -> Board:
@@ -62,7 +64,7 @@ class Metrics(Collector):
     def __init__(self, board: Board | None = None, worker: int = 0) -> None:
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
-        self._cells[_WEBSOCKETS] = 0.0  # those of a predecessor are gone
+        self._cells[_WEBSOCKETS] = self._cells[_CHANGE_FEED] = 0.0  # those of a predecessor are gone
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -85,6 +87,10 @@ class Metrics(Collector):
         """Note that so many more (or fewer) WebSockets are open."""
         self._cells[_WEBSOCKETS] += number
 
+    def set_change_feed(self, up: bool) -> None:
+        """Note whether this process is told of every change in the store."""
+        self._cells[_CHANGE_FEED] = float(up)
+
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""
         return generate_latest(self._registry)
@@ -106,6 +112,11 @@ class Metrics(Collector):
                 families[labels[0]].add_metric(labels[1:], total)
         yield from families.values()
         yield GaugeMetricFamily("gateway_websockets_open", "WebSockets open now.", value=self._board.total(_WEBSOCKETS))
+        yield GaugeMetricFamily(
+            "gateway_change_feed_up",
+            "Part of the workers that are told of changes in Redis: below 1, requests ask Redis each time.",
+            value=self._board.total(_CHANGE_FEED) / self._board.rows,
+        )
         yield self._durations()
 
     def _durations(self) -> Metric:

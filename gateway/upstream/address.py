@@ -52,6 +52,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 300.0
     keep_alive: float = 4.0
     max_connections: int = 1000
+    title_case: bool = False  # names of header fields are sent as `Content-Length`, not as `content-length`
 
     @property
     def scheme(self) -> Literal["http", "https"]:

@@ -13,14 +13,17 @@ have.
 from __future__ import annotations
 
 import asyncio
+import re
 from math import inf
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from gateway.core.response import read_whole
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
 from gateway.upstream.response import ResponseReader, ResponseSink
+
+_SIGNS_IN: Final = re.compile(rb"(?i)\nauthorization:[\t ]*(?:ntlm|negotiate)\b")
 
 
 class Owner(Protocol):
@@ -44,6 +47,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body_limit",
+        "_bound",
         "_deadline",
         "_drained",
         "_first_byte_limit",
@@ -81,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._head_request = False
         self._upgrade = False
         self._request_sent = False
+        self._bound = False  # to whoever sent the request: it serves nobody else
         self._deadline = inf
         self._first_byte_limit = upstream.first_byte_timeout
         self._body_limit = upstream.idle_timeout or inf
@@ -110,6 +115,7 @@ class Connection(asyncio.Protocol):
         self._head_request = head_request
         self._upgrade = upgrade
         self._request_sent = complete
+        self._bound = b"uthorization: " in request and _SIGNS_IN.search(request) is not None
         self._deadline = self.loop.time() + self._first_byte_limit if complete else inf
         self._transport.write(request)
 
@@ -194,7 +200,8 @@ class Connection(asyncio.Protocol):
             return
         if self._unread:
             self._unread = False
-            whole = read_whole(data) if self._request_sent and not (self._head_request or self._read_paused) else None
+            special = self._head_request or self._read_paused or self._bound
+            whole = read_whole(data) if self._request_sent and not special else None
             if whole is not None:
                 self._sink = None
                 self._deadline = inf
@@ -263,7 +270,7 @@ class Connection(asyncio.Protocol):
         """The answer is whole. An early answer, before the request was sent in full, costs the connection."""
         self._sink = None
         reader = self._reader
-        if self._request_sent and reader.keep_alive and not reader.surplus and self.alive:
+        if self._request_sent and reader.keep_alive and not (reader.surplus or self._bound) and self.alive:
             if self._read_paused:
                 self.resume()
             self._deadline = inf

@@ -23,7 +23,7 @@ from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, Up
 from gateway.upstream.address import Upstream
 from gateway.upstream.http import EditResponse
 from gateway.upstream.place import Place
-from gateway.upstream.request import OUR_FRAMING, build_request, build_target
+from gateway.upstream.request import OUR_FRAMING, build_request, build_target, title_case_name
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds for the closing handshake
 
@@ -76,7 +76,9 @@ class _Dial(connect):
             "wss://upstream/" if secure else "ws://upstream/",  # stands in: see `_build` and `_find_socket`
             create_connection=self._build,  # type: ignore[arg-type]  # any callable does
             additional_headers=[
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in OWN_FIELDS
+                ((title_case_name(name) if upstream.title_case else name).decode("latin-1"), value.decode("latin-1"))
+                for name, value in headers
+                if name not in OWN_FIELDS
             ],
             subprotocols=_read_subprotocols(headers) or None,
             compression=None,

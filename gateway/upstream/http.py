@@ -24,7 +24,7 @@ from gateway.core.response import HOP, LENGTH, Field, Head
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
-from gateway.upstream.request import BodyFraming, build_request, read_body_framing
+from gateway.upstream.request import BodyFraming, build_request, read_body_framing, title_case
 
 HIGH_WATER: Final = 128 * 1024
 
@@ -202,6 +202,8 @@ async def forward(
     """
     framing = read_body_framing(head)
     request = build_request(head, headers, framing)
+    if pool.upstream.title_case:
+        request = title_case(request)
     more = False
     if framing is not None:
         message = await receive()

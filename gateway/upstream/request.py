@@ -10,6 +10,7 @@ Sans-IO: bytes out, nothing sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,6 +26,22 @@ OUR_FRAMING: Final = frozenset(
 
 # RFC 9110 §8.6: these say "no content" aloud, with Content-Length: 0.
 _EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+
+_NAME: Final = re.compile(rb"(?<=\r\n)[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=:)")  # never the request line
+_SPELLED: Final = {
+    name.lower(): name
+    for name in (
+        b"DNT",
+        b"SOAPAction",
+        b"Sec-WebSocket-Accept",
+        b"Sec-WebSocket-Extensions",
+        b"Sec-WebSocket-Key",
+        b"Sec-WebSocket-Protocol",
+        b"Sec-WebSocket-Version",
+        b"X-WEBAUTH-NAME",
+        b"X-WEBAUTH-USER",
+    )
+}
 
 
 class BodyFraming:
@@ -88,6 +105,19 @@ def build_line(method: str, path: CanonicalPath, query: bytes, *, bare: bool) ->
 def encode_fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The lines of header fields, those left out that frame the body. Raises as `build_request` does."""
     return build_lines([field for field in headers if field[0] not in OUR_FRAMING])
+
+
+def title_case(head: bytes) -> bytes:
+    """A request head with the names of its fields in title case, for apps that tell `Host` from `host`.
+
+    Names are the same in any case (RFC 9110 §5.1), but some embedded servers compare bytes.
+    """
+    return _NAME.sub(lambda name: title_case_name(name[0]), head)
+
+
+def title_case_name(name: bytes) -> bytes:
+    """One name in title case; those that are spelled otherwise as their specifications have them."""
+    return _SPELLED.get(name.lower()) or name.title().replace(b"Tiktok", b"TikTok")
 
 
 def build_end(method: str, framing: BodyFraming | None) -> bytes:

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import httptools
 
-from gateway.core.response import CODING, CONNECTION, LENGTH, Field, Head, read_field, read_head
+from gateway.core.response import BINDING, CODING, CONNECTION, LENGTH, Field, Head, read_field, read_head
 from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
@@ -266,14 +266,16 @@ class ResponseReader:
         return False, lengths[0].number if lengths else -1
 
     def _stays_open(self, version: str) -> bool:
-        """Whether the upstream keeps the connection for another request (RFC 9112 §9.3)."""
+        """Whether the upstream keeps the connection for another request (RFC 9112 §9.3), of whomever."""
         options = {
             option.strip()
             for field in self._fields
             if field.kind == CONNECTION
             for option in field.value.lower().split(b",")
         }
-        return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+        if b"close" in options or any(field.kind == BINDING for field in self._fields):
+            return False
+        return version == "1.1" or b"keep-alive" in options
 
     def on_body(self, data: bytes) -> None:
         """Some of the body."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qs
 
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
 from gateway.web.responses import Answer, send_answer, text_answer
@@ -11,10 +12,20 @@ from gateway.web.responses import Answer, send_answer, text_answer
 _API: Final = ("/sessions", "/grants", "/tokens")
 
 
+class Readiness(Protocol):
+    """Whether requests can be answered now."""
+
+    async def __call__(self) -> str | None:
+        """Return why not, or None when ready."""
+
+    def notes(self) -> Mapping[str, str]:
+        """Return what does not make it unready, and is worth a word all the same."""
+
+
 class Admin:
     """`/livez`, `/readyz` and `/metrics`; the rest goes to `api`, which is None while nobody has a key (ASGI 3)."""
 
-    def __init__(self, metrics: Metrics, readiness: Callable[[], Awaitable[str | None]], api: Any | None) -> None:
+    def __init__(self, metrics: Metrics, readiness: Readiness, api: Any | None) -> None:
         self._metrics = metrics
         self._readiness = readiness
         self._api = api
@@ -26,9 +37,10 @@ class Admin:
         if self._api is not None and scope["path"].startswith(_API):
             await self._api(scope, receive, send)
             return
-        await send_answer(await self._answer(scope["method"], scope["path"]), send, head_only=scope["method"] == "HEAD")
+        answer = await self._answer(scope["method"], scope["path"], scope["query_string"])
+        await send_answer(answer, send, head_only=scope["method"] == "HEAD")
 
-    async def _answer(self, method: str, path: str) -> Answer:
+    async def _answer(self, method: str, path: str, query: bytes) -> Answer:
         if path.startswith(_API):
             return text_answer(404, "set `admin.keys` or `tokens.clients` to use this\n")
         if method not in {"GET", "HEAD"}:
@@ -37,10 +49,14 @@ class Admin:
             case "/livez":
                 return text_answer(200, "ok\n")
             case "/readyz":
-                reason = await self._readiness()
-                return text_answer(200, "ok\n") if reason is None else text_answer(503, f"not ready: {reason}\n")
+                return await self._tell_readiness(verbose=b"verbose" in parse_qs(query, keep_blank_values=True))
             case "/metrics":
                 headers = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
                 return Answer(200, headers, self._metrics.exposition())
             case _:
                 return text_answer(404, "not found: try /livez, /readyz or /metrics\n")
+
+    async def _tell_readiness(self, *, verbose: bool) -> Answer:
+        reason = await self._readiness()
+        notes = "".join(f"{name}: {said}\n" for name, said in self._readiness.notes().items()) if verbose else ""
+        return text_answer(200, f"ok\n{notes}") if reason is None else text_answer(503, f"not ready: {reason}\n{notes}")

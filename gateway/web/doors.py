@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from gateway.core.decision import Allow
 from gateway.core.headers import in_process_headers
 from gateway.core.policy import Route
@@ -47,6 +49,8 @@ class Doors:
         """Answer a request that may pass. Raises `ContentTooLarge` for a body beyond the route's limit."""
         route = passage.match.route
         check_length(head, route.body_limit)
+        if head.path.merged:
+            head = msgspec.structs.replace(head, path=route.form_of(head.path))
         await self.find(route).open(head, passage.allow, request_id, scope, limit_body(receive, route.body_limit), send)
 
 
@@ -72,7 +76,7 @@ class InProcessDoor:
             own_cookies=self._own_cookies,
             request_id=request_id,
         )
-        inner["path"], inner["raw_path"] = head.path.text, head.path.raw
+        inner["root_path"], inner["path"], inner["raw_path"] = head.mount, head.path.decoded, head.path.raw
         inner["user"], inner["auth"] = build_user(allow.identity), build_auth(allow.identity)
 
         async def send_edited(message: Any) -> None:
@@ -88,6 +92,7 @@ class InProcessDoor:
             own_cookies=self._own_cookies,
             remove_headers=allow.remove_headers,
             identity_bearing=allow.identity is not None,
+            varies=allow.varies,
         )
 
 

@@ -79,8 +79,12 @@ class Exchange:
         self.decision = "challenge" if isinstance(decision, Challenge) else "deny"
         self.route = match.index if match is not None else -1
 
-    def watch(self, send: Send) -> Send:
-        """Return a `send` that notes the status of what passes."""
+    def id_field(self) -> tuple[bytes, bytes]:
+        """Return the field that tells the id of the request."""
+        return b"x-request-id", self.request_id.encode()
+
+    def watch(self, send: Send, *, answer_ids: bool = False) -> Send:
+        """Return a `send` that notes the status of what passes; with `answer_ids`, the answer tells the id."""
 
         async def watched(message: Message) -> None:
             kind = message["type"]
@@ -88,6 +92,11 @@ class Exchange:
                 self.status = message["status"]
             elif kind == "websocket.accept":
                 self.status = 101
+            else:
+                await send(message)
+                return
+            if answer_ids:
+                message = {**message, "headers": [*message.get("headers", ()), self.id_field()]}
             await send(message)
 
         return watched

@@ -50,15 +50,20 @@ class ForwardAuth:
         pipeline: Pipeline,
         authentication: Authentication,
         trusted: TrustedProxies,
+        encoded_slashes: bool,
         answers: Answers,
         own_cookies: frozenset[bytes],
         secret: str | None,
     ) -> None:
-        """`secret` proves a check on the public listener; without one, none there is proven."""
+        """`secret` proves a check on the public listener; without one, none there is proven.
+
+        `encoded_slashes`: some route takes them in paths.
+        """
         self._gate = gate
         self._pipeline = pipeline
         self._authentication = authentication
         self._trusted = trusted
+        self._encoded_slashes = encoded_slashes
         self._answers = answers
         self._own_cookies = own_cookies
         self._secret = _digest(secret.encode()) if secret is not None else None
@@ -151,7 +156,7 @@ class ForwardAuth:
         for name, _ in head.headers:
             if self._gate.identity_headers.is_look_alike(name):
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
-        return read_original(head)
+        return read_original(head, encoded_slashes=self._encoded_slashes)
 
     def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
         """Return what is asked about, unless it is for the gateway itself."""

@@ -35,7 +35,10 @@ class GatewayMiddleware:
         own_pages: Any,
         live: Live,
         metrics: Metrics,
+        answer_ids: bool = False,
     ) -> None:
+        """`answer_ids`: every answer carries the id of its request."""
+        self._answer_ids = answer_ids
         self._doors = doors
         self._pipeline = pipeline
         self._reader = reader
@@ -46,7 +49,7 @@ class GatewayMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises `Abandoned` when an answer broke off, so that the server cuts the connection."""
         exchange = Exchange()
-        send = exchange.watch(send)
+        send = exchange.watch(send, answer_ids=self._answer_ids)
         head: RequestHead | None = None
         try:
             head = self._reader.read(scope)
@@ -62,8 +65,9 @@ class GatewayMiddleware:
     async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         match await self._pipeline.judge(head, exchange, read_from(receive)):
             case OwnPage():
-                inner = {**scope, HEAD_KEY: head, EXCHANGE_KEY: exchange}
-                await self._own_pages(inner, receive, send)
+                # the prefix is a public path: routers take off `root_path`
+                where = {"root_path": "", "path": head.path.text, "raw_path": head.path.raw}
+                await self._own_pages({**scope, **where, HEAD_KEY: head, EXCHANGE_KEY: exchange}, receive, send)
             case Passage() as passage if head.websocket:
                 await self._hold_websocket(head, passage, exchange, scope, receive, send)
             case Passage() as passage:

@@ -17,7 +17,7 @@ from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
 from gateway.core.request import Headers, RequestHead
-from gateway.errors import GatewayError, StoreUnavailable
+from gateway.errors import GatewayError, MalformedRequest, StoreUnavailable, forget_frames
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import Known
@@ -47,7 +47,10 @@ class Pipeline:
         `read_body` reads the request's body, where the door can: only for a form that is to be kept.
         """
         exchange.client_address = head.client_address
+        exchange.request_id = head.front.request_id or exchange.request_id
         if self._answers.is_own_path(head.path):
+            if head.path.encoded_slash:
+                raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
             exchange.decision = "own"
             return self._answers.answer_preflight(head) or OwnPage()
         verdict = await self.decide(head)
@@ -59,9 +62,9 @@ class Pipeline:
     async def decide(self, head: RequestHead) -> Passage | Refusal:
         """Return whether a request may pass, whoever serves it. Raises as `Gate.check` does."""
         verdict = await self._gate.check(head)
-        if isinstance(verdict, Refusal) or not (
-            head.websocket and is_cross_site_websocket(head, self._answers.public_origins)
-        ):
+        if isinstance(verdict, Refusal) or not head.websocket:
+            return verdict
+        if not is_cross_site_websocket(head, self._answers.public_origins, verdict.match.route.allowed_origins):
             return verdict
         return Refusal(Deny("a WebSocket that another site's page opens", cross_site=True), verdict.match)
 
@@ -99,8 +102,14 @@ class Pipeline:
         return self._gate.read_session_key(headers)
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
-        """Return the route that decides on such requests; None also for the gateway's own paths. It may be kept."""
-        return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
+        """Return the route that decides on such requests; it may be kept.
+
+        None also for the gateway's own paths, and for what `judge` refuses.
+        """
+        try:
+            return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
+        except MalformedRequest:
+            return None
 
     def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
@@ -119,7 +128,7 @@ class Pipeline:
         if not isinstance(error, GatewayError):
             log.error("bug", request_id=exchange.request_id, exc_info=error)
             error = GatewayError("an exception nobody expected; its traceback is above")
-        exchange.error = error
+        exchange.error = forget_frames(error)
         return self._answers.share(self._answers.error(error, head, exchange.request_id), head)
 
 

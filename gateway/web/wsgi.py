@@ -3,74 +3,37 @@
 The gate is asynchronous and lives in one event loop, in a thread of this process. Each request asks it and waits; the
 app itself then runs in the server's thread as ever, with its own streaming of bodies.
 
-WSGI has no raw path: `PATH_INFO` is decoded. So exactly what the app will see is encoded again and judged, and the raw
-target that some servers add (`REQUEST_URI`, `RAW_URI`) serves only to return to it after a sign-in.
+WSGI has no raw path: `SCRIPT_NAME` and `PATH_INFO` are decoded. So exactly what the app will see is encoded again and
+judged, and the raw target that some servers add (`REQUEST_URI`, `RAW_URI`) serves only to return to it after a sign-in.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from typing import Any
 
 import msgspec
 
 from gateway.core.headers import in_process_headers
-from gateway.core.path import canonicalise
+from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
 from gateway.core.request import RequestHead, read_head
 from gateway.core.response import client_headers
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, MalformedRequest
 from gateway.flows.gate import Passage
-from gateway.flows.kept_posts import ReadBody
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
-from gateway.web.exchange import Exchange, Message
+from gateway.web.exchange import Exchange, Message, Receive
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY
+from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY, read_from
 from gateway.web.responses import Answer
 from gateway.web.scope import HeadReader
 from gateway.web.wsgi_body import LimitedInput, LiveBody
+from gateway.web.wsgi_loop import Here, LoopThread
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
-T = TypeVar("T")
-
-_SAFE: Final = "/!$&'()*+,;=:@-._~"
-
-
-class LoopThread:
-    """An event loop in a daemon thread, made in the process that first needs it (servers fork after loading)."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in the loop, and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._running_loop()).result()
-
-    def stop(self) -> None:
-        """Stop the loop of this process."""
-        with self._lock:
-            if self._loop is not None and self._pid == os.getpid():
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join(timeout=5)
-                self._loop.close()
-            self._loop = None
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
-                self._thread.start()
-            return self._loop
 
 
 class WsgiGateway:
@@ -87,7 +50,10 @@ class WsgiGateway:
         live: Live,
         metrics: Metrics,
         close: Callable[[], Coroutine[Any, Any, None]],
+        answer_ids: bool = False,
     ) -> None:
+        """`answer_ids`: every answer carries the id of its request."""
+        self._answer_ids = answer_ids
         self._app = app
         self._close = close
         self._pipeline = pipeline
@@ -100,7 +66,7 @@ class WsgiGateway:
 
     def close(self) -> None:
         """Close the gateway's connections and end its thread; the server must have stopped."""
-        self.loop.run(self._close())
+        self.loop.run(lambda _: self._close())
         self.loop.stop()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -110,7 +76,7 @@ class WsgiGateway:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         try:
             head = read_environ(environ, self._reader)
-            outcome = self.loop.run(self._judge(head, exchange, environ))
+            outcome = self._judge(head, exchange, environ)
             if isinstance(outcome, Passage):
                 check_length(head, outcome.match.route.body_limit)
         except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
@@ -118,24 +84,26 @@ class WsgiGateway:
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
             exchange.tell(method, path, self._metrics)
-            start_response(_status_line(outcome.status), _to_wsgi(outcome.headers))
+            start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
+        if head.path.merged:
+            head = msgspec.structs.replace(head, path=outcome.match.route.form_of(head.path))
         return self._call_app(head, outcome, exchange, environ, start_response)
 
-    async def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
-        outcome = await self._pipeline.judge(head, exchange, _read_from(environ))
-        if isinstance(outcome, OwnPage):
-            return await self._own_page(head, exchange, environ)
-        return outcome
+    def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
+        async def judge(here: Here) -> Passage | Answer:
+            receive = _receive_from(environ, here)
+            outcome = await self._pipeline.judge(head, exchange, read_from(receive))
+            if isinstance(outcome, OwnPage):
+                return await self._own_page(head, exchange, environ, receive)
+            return outcome
 
-    async def _own_page(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Answer:
+        return self.loop.run(judge)
+
+    async def _own_page(self, head: RequestHead, exchange: Exchange, environ: Environ, receive: Receive) -> Answer:
         """Run a page of the gateway's own, whose requests and answers are small and whole."""
         sent: list[Message] = []
-        body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MAX_OWN_BODY + 1))
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Message) -> None:
             sent.append(message)
@@ -173,8 +141,9 @@ class WsgiGateway:
                 own_cookies=self._own_cookies,
                 remove_headers=allow.remove_headers,
                 identity_bearing=allow.identity is not None,
+                varies=allow.varies,
             )
-            return start_response(status, _to_wsgi(edited), *rest)
+            return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
         try:
             body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
@@ -184,10 +153,14 @@ class WsgiGateway:
             if exchange.status:
                 raise
             exchange.status = answer.status
-            start_response(_status_line(answer.status), _to_wsgi(answer.headers))
+            start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
         finally:
             exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+
+    def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
+        told = [*headers, exchange.id_field()] if self._answer_ids else headers
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
 
     def _edit_environ(self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ) -> Environ:
         """Return the app's environ, with the judged and injected headers in place of the client's."""
@@ -209,7 +182,8 @@ class WsgiGateway:
         limit = passage.match.route.body_limit
         if limit is not None:
             inner["wsgi.input"] = LimitedInput(environ["wsgi.input"], limit)
-        inner["PATH_INFO"] = unquote_to_bytes(head.path.raw).decode("latin-1")[len(environ.get("SCRIPT_NAME", "")) :]
+        inner["SCRIPT_NAME"] = head.mount.encode().decode("latin-1")
+        inner["PATH_INFO"] = head.path.decoded[len(head.mount) :].encode().decode("latin-1")
         inner.pop("REMOTE_USER", None)
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
@@ -227,42 +201,87 @@ def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
     for name, variable in ((b"content-type", "CONTENT_TYPE"), (b"content-length", "CONTENT_LENGTH")):
         if environ.get(variable):
             headers.append((name, environ[variable].encode("latin-1")))
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1") or b"/"
+    name = environ.get("SCRIPT_NAME", "").encode("latin-1")
+    mount = read_mount(name)
     query = environ.get("QUERY_STRING", "").encode("latin-1")
-    judged = quote_from_bytes(path, safe=_SAFE).encode() + (b"?" + query if query else b"")
+    path = encode_path(name + environ.get("PATH_INFO", "").encode("latin-1")) or b"/"
     head = read_head(
         method=environ["REQUEST_METHOD"],
         scheme=environ["wsgi.url_scheme"],
-        target=judged,
+        target=path + b"?" + query if query else path,
         headers=headers,
         peer=environ.get("REMOTE_ADDR") or None,
         trusted=reader.trusted,
         limits=reader.limits,
+        names=reader.names,
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
+        mount=mount.text if mount is not None else "",
     )
+    found = _find_raw_target(environ, head, mount, encoded_slashes=reader.encoded_slashes)
+    if found is None:
+        return head
+    raw, asked = found
+    # an encoded slash is for the route to take, though the app sees a slash
+    judged = asked if asked.encoded_slash else head.path
+    return msgspec.structs.replace(head, raw_target=head.front.prefix.encode() + raw, path=judged)
+
+
+def _find_raw_target(
+    environ: Environ, head: RequestHead, mount: CanonicalPath | None, *, encoded_slashes: bool
+) -> tuple[bytes, CanonicalPath] | None:
+    """Return the target as it was received, and its path, if the server tells it and it leads to what is judged.
+
+    Raises `MalformedRequest` for what decoding has hidden in it, such as an encoded slash.
+    """
     raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
-    raw_path, _, raw_query = raw.partition(b"?")
-    if raw.startswith(b"/") and unquote_to_bytes(raw_path) == path and raw_query == query:
-        canonicalise(raw_path)  # refuses what decoding has hidden, such as an encoded slash
-        return msgspec.structs.replace(head, raw_target=raw)
-    return head
+    path, _, query = raw.partition(b"?")
+    if not path.startswith(b"/"):
+        return None
+    asked = canonicalise(path, encoded_slashes=encoded_slashes)
+    if query != head.query:
+        return None
+    if _as_called(asked) == head.path.text:  # as text: servers differ in what they resolve and merge, and all decode
+        return raw, asked
+    if mount is None:
+        return None
+    # a front has taken the mount off, and something before us has put it on again
+    asked = canonicalise(mount.raw + path, encoded_slashes=encoded_slashes)
+    return (mount.raw + raw, asked) if _as_called(asked) == head.path.text else None
 
 
-def _read_from(environ: Environ) -> ReadBody:
-    """Return what reads a body of announced length; the server's thread waits meanwhile, and does not read itself."""
-
-    async def read_body(limit: int) -> bytes | None:
-        length = int(environ.get("CONTENT_LENGTH") or limit + 1)
-        if length > limit:
-            return None
-        body: bytes = await asyncio.to_thread(environ["wsgi.input"].read, length)
-        return body if len(body) == length else None
-
-    return read_body
+def _as_called(asked: CanonicalPath) -> str:
+    """Return the path that is judged where a server has decoded this one, encoded slashes too."""
+    return canonicalise(encode_path(asked.decoded.encode())).text if asked.encoded_slash else asked.text
 
 
-def _to_wsgi(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+def _receive_from(environ: Environ, here: Here) -> Receive:
+    """Return what reads the body as one ASGI message, when it is asked for and not before.
+
+    Of a body that is larger than any that is wanted, so much comes that this is seen.
+    """
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": await here(lambda: _read_body(environ)), "more_body": False}
+
+    return receive
+
+
+def _read_body(environ: Environ) -> bytes:
+    """Read a request's body, in the server's own thread. Raises `MalformedRequest` when it breaks off."""
+    announced = environ.get("CONTENT_LENGTH")
+    ends = bool(environ.get("wsgi.input_terminated"))  # so that even a body without a length may be read to its end
+    if not announced and not ends:
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            raise MalformedRequest("the server does not tell where a chunked body ends")
+        return b""
+    wanted = min(int(announced), MAX_OWN_BODY + 1) if announced else MAX_OWN_BODY + 1
+    try:
+        body: bytes = environ["wsgi.input"].read(wanted)
+    except Exception as error:  # noqa: BLE001 -- every server has exceptions of its own for this
+        raise MalformedRequest(f"the body could not be read ({type(error).__name__})") from None
+    if announced and len(body) < wanted:
+        raise MalformedRequest("the client hung up within the body")
+    return body
 
 
 def _status_line(status: int) -> str:

@@ -142,6 +142,43 @@ def test_explain_tells_what_is_malformed() -> None:
     assert "400 malformed_request" in done.stderr
 
 
+OPTIONS = """
+public_url: https://app.example.com
+upstream: http://127.0.0.1:3000
+redis: redis://127.0.0.1:6379/0
+secret_keys: ["${GATEWAY_SECRET_KEY}"]
+tiktok: {client_key: "${TIKTOK_CLIENT_KEY}", client_secret: "${TIKTOK_CLIENT_SECRET}"}
+upstreams:
+  office: {url: "http://127.0.0.1:3001", strip_prefix: /office, rewrite_addresses: true, header_case: title}
+routes:
+  - {path: /office/**, upstream: office, encoded_slashes: keep}
+  - {path: /images/**, merge_slashes: false, allowed_origins: ["https://www.example.com"]}
+  - {path: /**}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["GET", "/office/a%2fb"], ["canonical path: /office/a%2fb", "3001/a%2fb\n", "%2F is handed on", "title case"]),
+        (["GET", "/office/a"], ["the app's /x is https://app.example.com/office/x in Location"]),
+        (["GET", "/images/https://x//"], ["canonical path: /images/https:/x/", "3000/images/https://x//\n"]),
+        (["GET", "/images/x"], ["pages of https://www.example.com may open WebSockets"]),
+        (["MOVE", "/x"], ["the same person must be let in there with a PUT"]),
+    ],
+)
+def test_explain_says_what_options_do(tmp_path: Path, words: list[str], told: list[str]) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(OPTIONS)
+    done = gateway("explain", *words, "-c", str(config))
+    assert done.returncode == 0, done.stderr
+    assert [part for part in told if part not in done.stdout] == [], done.stdout
+    assert "options" not in gateway("explain", "GET", "/x", "-c", str(config)).stdout
+    refused = gateway("explain", "GET", "/x%2fy", "-c", str(config))
+    assert refused.returncode == 1
+    assert "400 malformed_request" in refused.stderr
+
+
 def test_health_without_a_gateway_is_1() -> None:
     assert gateway("health", "-c", EXAMPLE).returncode == 1
 

@@ -170,3 +170,29 @@ def test_where_nothing_is_said_a_post_proves_nothing_and_a_websocket_is_a_progra
 def test_what_is_said_twice_proves_nothing(headers: list[tuple[str, str]]) -> None:
     assert is_cross_site_post(head(headers, method="POST"), OURS)
     assert is_cross_site_websocket(head(headers, websocket=True), OURS)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", None])
+@pytest.mark.parametrize(
+    ("origins", "crosses"),
+    [
+        (["https://www.example.com"], False),
+        (["HTTPS://WWW.example.com"], False),
+        (["capacitor://localhost"], False),
+        (["http://www.example.com"], True),
+        (["https://www.example.com:8443"], True),
+        (["https://example.com"], True),
+        (["https://www.example.com.evil.example"], True),
+        (["null"], True),
+        ([EVIL], True),
+        (["https://www.example.com", "https://www.example.com"], True),
+    ],
+)
+def test_a_websocket_of_an_allowed_origin(site: str | None, origins: list[str], crosses: bool) -> None:
+    allowed = frozenset({"https://www.example.com", "capacitor://localhost"})
+    headers = [("sec-fetch-site", site)] if site else []
+    headers += [("origin", origin) for origin in origins]
+    opened = head(headers, websocket=True)
+    assert is_cross_site_websocket(opened, OURS, allowed) is crosses
+    assert is_cross_site_websocket(opened, OURS)
+    assert is_cross_site_post(opened, OURS)

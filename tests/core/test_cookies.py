@@ -58,3 +58,9 @@ def test_deleting_uses_the_same_attributes() -> None:
     assert b"; Domain=example.com" in shared.set("v", 1)
     assert b"; Domain=example.com" in shared.delete()
     assert len(spec.set("a" * 43, 2592000)) < 200
+
+
+def test_a_cookie_for_frames_is_deleted_as_it_was_set() -> None:
+    spec = CookieSpec(name="__Host-gateway", secure=True, same_site="None", partitioned=True)
+    assert spec.set("x", 1).endswith(b"; Path=/; HttpOnly; SameSite=None; Secure; Partitioned")
+    assert spec.delete().endswith(b"; Path=/; HttpOnly; SameSite=None; Secure; Partitioned")

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.forwarded import Origin, TrustedProxies, find_network, is_host, read_forwarded
+from gateway.core.forwarded import (
+    Origin,
+    TrustedProxies,
+    find_network,
+    is_host,
+    plain_origin,
+    read_forwarded,
+    without_default_port,
+)
 from gateway.core.request import Headers
 from gateway.errors import MalformedRequest
 
@@ -133,7 +141,7 @@ def test_forwarded(forwarded: bytes, found: Origin) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        (b"x-forwarded-for", b"203.0.113.9,"),
+        (b"x-forwarded-for", b"203.0.113.9 ;"),
         (b"x-forwarded-for", b"a b"),
         (b"x-forwarded-for", b"256.1.1.1"),
         (b"x-forwarded-for", b"example.com"),
@@ -141,7 +149,6 @@ def test_forwarded(forwarded: bytes, found: Origin) -> None:
         (b"x-forwarded-for", b"[::::]"),
         (b"x-forwarded-for", b"1.1.1.1:999999"),
         (b"x-forwarded-proto", b"gopher"),
-        (b"x-forwarded-proto", b"https,"),
         (b"x-forwarded-host", b"a@b"),
         (b"x-forwarded-host", b"a/b"),
         (b"x-forwarded-host", b"a, b c"),
@@ -225,3 +232,32 @@ def test_nothing_but_malformed_request_is_raised(headers: list[tuple[bytes, byte
     assert found.scheme in {"http", "https"}
     assert is_host(found.host.encode())
     assert found.client_address == "" or is_host(found.client_address.encode()) or ":" in found.client_address
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "plain"),
+    [
+        ("https", "a.example:443", "a.example"),
+        ("http", "a.example:80", "a.example"),
+        ("https", "[::443]", "[::443]"),
+        ("https", "[::1]:443", "[::1]"),
+        ("https", "a.example:8443", "a.example:8443"),
+        ("http", "a.example:443", "a.example:443"),
+        ("https", "a443", "a443"),
+        ("", "a.example:80", "a.example:80"),
+    ],
+)
+def test_a_default_port_is_no_part_of_a_host(scheme: str, host: str, plain: str) -> None:
+    assert without_default_port(scheme, host) == plain
+    assert plain_origin(f"{scheme}://{host}") == f"{scheme}://{plain}"
+
+
+@pytest.mark.parametrize("node", ["fe80::1%eth0", "[fe80::1%25eth0]:80", "[fe80::1%2]"])
+def test_a_zone_means_nothing_elsewhere(node: str) -> None:
+    header = (b"x-forwarded-for", node.encode())
+    assert origin(header).client_address == "fe80::1"
+
+
+def test_the_same_host_with_its_port_is_no_contradiction() -> None:
+    said = ((b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"a.example:443"))
+    assert origin(*said, (b"forwarded", b"proto=https;host=a.example")).host == "a.example"

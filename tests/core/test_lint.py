@@ -29,6 +29,8 @@ def needs(path: str = "/x/**", allow: Names | None = None, file: Names | None = 
         ((Route(path="/static**", access=Access.PUBLIC),), "opens every path that begins with /static"),
         ((Route(path="regex:/a/.*\\.css", access=Access.PUBLIC),), "slashes too"),
         ((Route(path="regex:admin"),), "matches nothing"),
+        ((Route(path="regex:/(?:[a-z]+)*"),), "repeats what repeats itself"),
+        ((Route(path="regex:/(\\w+)+/x"),), "repeats what repeats itself"),
         ((Route(path="regex:^/a"),), "anchored at both ends already"),
         ((Route(path="/**"), Route(path="/x")), "routes[1] is never reached: routes[0]"),
         ((Route(path="/a/**"), Route(path="/a/b/*")), "routes[1] is never reached"),
@@ -69,3 +71,7 @@ def test_a_scope_that_everybody_is_asked_for_and_no_route_needs() -> None:
 )
 def test_what_is_meant_is_left_in_peace(routes: tuple[Route, ...]) -> None:
     assert faults(*routes) == ""
+
+
+def test_segments_that_are_repeated_are_no_fault() -> None:
+    assert not faults(Route(path="regex:(?:/[a-z]+)*"), Route(path="regex:/(v[0-9]+/)?x"))

@@ -62,7 +62,7 @@ def read(fields: Fields, *more: tuple[str, str], host: str = "app.example.com") 
                 "X-Forwarded-Method": "GET",
                 "X-Original-Method": "GET",
             },
-            ("GET", "http", "o.test:80", "/a"),
+            ("GET", "http", "o.test", "/a"),
         ),
     ],
 )
@@ -116,7 +116,6 @@ def test_a_websocket_is_known_by_its_key() -> None:
         {"X-Forwarded-Uri": "/a", "X-Forwarded-Host": "a b"},
         {"X-Forwarded-Uri": "/a", "X-Forwarded-Proto": "ftp"},
         # the front forwards it as it came, and the app may read it otherwise
-        {"X-Forwarded-Uri": "/a//b"},
         {"X-Forwarded-Uri": "/public/../admin"},
         {"X-Forwarded-Uri": "/public/%2e%2e/admin"},
         {"X-Forwarded-Uri": "/./a"},

@@ -1,3 +1,4 @@
+import re
 from urllib.parse import quote
 
 import pytest
@@ -79,9 +80,51 @@ def test_patterns(glob: str, inside: list[str], outside: list[str]) -> None:
     assert [path for path in outside if pattern.matches(path)] == []
 
 
-def test_no_path_takes_long_to_match_a_glob_of_many_stars() -> None:
-    # degree six in a backtracking matcher: it would not end within the time limit of a test
-    assert not PathPattern("/x*-*-*-*-*-*.js").matches("/x" + "-" * 8000)
+STARS = {"/**": "(?:/.*)?", "/**/": "/(?:.*/)?", "**": ".*", "*": "[^/]*", "\0": "[^/]+"}
+
+
+def plainly(glob: str) -> str:
+    """Return what a glob means as a regular expression, however long a match takes."""
+    marked = re.sub(r"(?<=/)\*(?=/|$)", "\0", glob)
+    parts = re.split(r"(/\*\*$|/\*\*/|\*\*|\*|\0)", marked)
+    return "".join(STARS[part] if index % 2 else re.escape(part) for index, part in enumerate(parts))
+
+
+GLOBS = st.lists(st.sampled_from(["/", "/", "a", "b", "ab", "*", "**", "/**/", "/**"]), max_size=9).map("".join)
+
+
+@settings(max_examples=300)
+@given(GLOBS, st.lists(st.text("aab//\n", max_size=12), min_size=8, max_size=8))
+@example("/**/a*b/**", ["/ab", "/a/ab", "/aab/a", "/ab/b", "/a/b", "/abb"])
+@example("/*b/**", ["/b", "/abb", "/abab/", "/bba"])
+@example("**b/a**b*a", ["b/aba", "/b/b/abbaa", "bb/a/b/ba"])
+def test_a_glob_that_never_goes_back_matches_what_it_means(glob: str, paths: list[str]) -> None:
+    plain = re.compile(plainly(glob), re.DOTALL)
+    pattern = PathPattern(glob)
+    for path in paths:
+        assert pattern.matches(path) == (plain.fullmatch(path) is not None), (glob, path)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        # degree six in a backtracking matcher: none of these would end within the time limit of a test
+        ("/x*-*-*-*-*-*.js", "/x" + "-" * 8000),
+        ("/**/a/**/b/**/c/**/d/**/e", "/a/b/c/d" * 1000),
+        ("/**/a/**/a/**/a/**/a/**/b", "/a" * 4000),
+        ("/**a**a**a**a**a**b", "/" + "a" * 8000),
+        ("/**/*a*a/**/*a*a*b/**/c", "/aaaaaaaa" * 900),
+        # degree two, on paths as no server takes them
+        ("/**/edit", "/edit/x" * 500_000),
+        ("/**/a*b", "/" + "a" * 3_000_000),
+        ("/**a*b/c", "/" + "a" * 3_000_000),
+        ("/**/a/a/a/a/b", "/a" * 1_000_000),
+        ("/*a/**", "/" + "ab" * 1_000_000),
+        ("/**x", "/" + "/" * 3_000_000),
+    ],
+)
+def test_no_path_takes_long_to_match_a_glob(glob: str, path: str) -> None:
+    assert not PathPattern(glob).matches(path)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +249,15 @@ def test_hosts(rule: str, inside: list[str], outside: list[str]) -> None:
 def test_a_host_with_its_root_is_closed_but_not_opened() -> None:
     assert index([deny("/**", host="app.example.com"), public("/**")], "/", host="app.example.com.:80") == 0
     assert index([public("/**", host="app.example.com")], "/", host="app.example.com.") is None
+
+
+def test_a_default_port_may_be_left_out() -> None:
+    for port in (80, 443):
+        routes = [public("/**", host=f"app.example.com:{port}")]
+        assert index(routes, "/", host="app.example.com") == 0
+        assert index(routes, "/", host=f"app.example.com:{port}") == 0
+        assert index(routes, "/", host="app.example.com:8443") is None
+    assert index([public("/**", host="app.example.com:8443")], "/", host="app.example.com") is None
 
 
 def test_a_broken_regex_is_told_with_its_place() -> None:

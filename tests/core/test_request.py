@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import request as request_module
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.names import ALL_NAMES
 from gateway.core.path import canonicalise
 from gateway.core.request import Headers, Limits, RequestHead, read_head
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, RequestRefused, TargetTooLong
@@ -154,9 +154,16 @@ def test_there_is_one_host_and_it_is_a_host(headers: Headers) -> None:
         read(*headers)
 
 
-@pytest.mark.parametrize("host", [b"a", b"a.b:8443", b"127.0.0.1:80", b"[::1]:8080"])
+@pytest.mark.parametrize("host", [b"a", b"a.b:8443", b"127.0.0.1:81", b"[::1]:8080"])
 def test_hosts_with_ports_and_addresses(host: bytes) -> None:
     assert read((b"Host", host)).host == host.decode()
+
+
+@pytest.mark.parametrize("target", [b"http://a.example/x", b"http://A.example:80/x"])
+@pytest.mark.parametrize("host", [b"a.example", b"a.example:80"])
+def test_a_default_port_is_no_part_of_a_host(host: bytes, target: bytes) -> None:
+    found = read((b"Host", host), target=target)
+    assert (found.host, found.raw_target) == ("a.example", b"/x")
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"\xc3\xa9", b"a\x00", b"(a)", b" a", b"a\r\nb"])
@@ -260,9 +267,9 @@ def test_a_flood_is_not_read_to_its_end() -> None:
 def test_the_memory_of_names_is_bounded_and_recovers() -> None:
     for number in range(3000):
         read(HOST, (b"X-%d" % number, b""))
-    assert len(request_module._known_names) <= 1024
+    assert len(ALL_NAMES.known) <= 1024
     read(HOST, (b"X-Fresh", b""))
-    assert b"X-Fresh" in request_module._known_names
+    assert b"X-Fresh" in ALL_NAMES.known
 
 
 @given(

@@ -157,6 +157,13 @@ def test_allowed_hosts_are_compared_without_case() -> None:
     assert check_return_to("https://other.example.com/", public_url=OURS, allowed_hosts=allowed, prefix="/oauth2")
 
 
+def test_a_default_port_makes_no_other_host() -> None:
+    assert check("https://app.example.com:443/a?b:443") == OURS + "/a?b:443"
+    assert check("https://other.example.com:443") == "https://other.example.com"
+    assert check("https://app.example.com:80/a") is None
+    assert check("https://app.example.com:443/oauth2/sign_out") is None
+
+
 def test_ports_of_ours_count() -> None:
     local = "http://127.0.0.1:8080"
     assert check("/x", local) == local + "/x"

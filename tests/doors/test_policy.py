@@ -247,6 +247,9 @@ ELSEWHERE = {
     "keep_post": "tests/web/test_kept_posts.py",
     "preflight": "tests/web/test_cors.py",
     "headers": "test_headers_of_a_route, below",
+    "encoded_slashes": "tests/doors/test_slashes.py",
+    "merge_slashes": "tests/doors/test_slashes.py",
+    "allowed_origins": "tests/doors/test_websocket_origins.py",
     "reason": "test_who_lacks_a_scope_is_told_on_a_page, below",
 }
 """Keys that change no decision, and where it is shown that they bite."""

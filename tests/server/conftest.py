@@ -36,6 +36,7 @@ class DryTransport(asyncio.Transport):
         self.written = b""
         self.closing = False
         self.reading = True
+        self.said_eof = False
         self._peer = peer
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -54,6 +55,15 @@ class DryTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self.closing = True
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.said_eof = True
 
     def pause_reading(self) -> None:
         self.reading = False

@@ -74,7 +74,7 @@ def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
     [
         (("https://app.example.com", "app.example.com"), "gateway.yaml:1:1: public_url: is no address: write what"),
         (("https://app.example.com", "https://app.example.com/x"), "gateway.yaml:1:1: public_url: must end after the"),
-        (("https://app.example.com", "https://u:p@app.example.com"), "gateway.yaml:1:1: public_url: must end after"),
+        (("https://app.example.com", "https://u:p@app.example.com"), "gateway.yaml:1:1: public_url: must have no user"),
         (("upstream:", "upstrem:"), "gateway.yaml:2:1: upstrem: is not a key; did you mean `upstream`?"),
         (("http://127.0.0.1:3000", "127.0.0.1:3000"), "gateway.yaml:2:1: upstream: is no address of an app"),
         (("redis://127", "http://127"), "gateway.yaml:3:1: redis: is no Redis URL"),
@@ -83,7 +83,7 @@ def test_the_environment_alone_is_enough_and_wins(tmp_path: Path) -> None:
             (f'["{KEY}"]', "[short]"),
             "gateway.yaml:4:1: secret_keys: has an entry that is no secret key (number 1)",
         ),
-        ((f'["{KEY}"]', KEY), "gateway.yaml:4:1: secret_keys: must be a list"),
+        ((f'["{KEY}"]', "{a: 1}"), "gateway.yaml:4:1: secret_keys: must be a list"),
         (
             ("client_key: key", "client_id: key"),
             "gateway.yaml:6:3: tiktok.client_id: is not a key; did you mean",
@@ -107,6 +107,11 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("listen: 8080", "listen: is no address to listen on"),
         ("listen: 127.0.0.1:99999", "listen: is no address to listen on"),
         ("trusted_proxies: [nonsense]", "trusted_proxies[0]: is neither a CIDR"),
+        ("drop_headers: ['X Bad']", "drop_headers: has `X Bad`, which is no header name"),
+        ("drop_headers: ['*']", "drop_headers: has `*`, which is no header name"),
+        ("drop_headers: ['X-*-Y']", "drop_headers: has `X-*-Y`, which is no header name"),
+        ("drop_headers: [cookie]", "drop_headers: has `cookie`, but the gateway itself reads cookie"),
+        ("drop_headers: [X-F*]", "drop_headers: has `X-F*`, but the gateway itself reads x-forwarded-for"),
         ("session: {idle_timeout: soon}", "session.idle_timeout: is no duration"),
         ("session: {idle_timeout: 40d}", "session: idle_timeout must not be longer"),
         ("session: {cookie_domain: other.example}", "session.cookie_domain: `other.example` is not the domain"),
@@ -140,6 +145,19 @@ def test_a_problem_names_its_place_and_its_remedy(tmp_path: Path, change: tuple[
         ("upstreams: {x: {url: 'http://x', timeouts: {conect: 1s}}}", "did you mean `connect`?"),
         ("routes: [{path: /x, upstream: nowhere}]", "routes[0].upstream: there is no upstream `nowhere`"),
         ("routes: [{path: /x, limits: {body: lots}}]", "routes[0].limits.body: is no size"),
+        ("routes: [{path: /x, encoded_slashes: true}]", "routes[0].encoded_slashes: must be one of"),
+        ("routes: [{path: /x, allowed_origins: [www.example.com]}]", "routes[0].allowed_origins[0]: is no origin"),
+        ("routes: [{path: /x, allowed_origins: ['*']}]", "routes[0].allowed_origins[0]: is no origin"),
+        (
+            "routes: [{path: /x, allowed_origins: ['https://a.example/x']}]",
+            "allowed_origins[0]: must end after the host",
+        ),
+        ("routes: [{path: /x, allowed_origins: ['capacitor://localhost/x']}]", "allowed_origins[0]: is no origin"),
+        ("trusted_headers: [X-Request-Id]", "trusted_headers: are taken from nobody"),
+        ("trusted_headers: [X-Real-IP]", "trusted_headers[0]: must be one of"),
+        ("session: {cookie_same_site: strict}", "session.cookie_same_site: must be one of"),
+        ("session: {cookie_partitioned: true}", "session: cookie_partitioned means nothing without"),
+        ("upstreams: {x: {url: 'http://x', header_case: upper}}", "upstreams.x.header_case: must be one of"),
     ],
 )
 def test_every_key_has_rules(tmp_path: Path, line: str, told: str) -> None:
@@ -186,7 +204,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
         ("a: 1\na: 2\n", "gateway.yaml:2:1"),
         ("- a\n", "is not a mapping"),
         ("", "public_url: is missing"),
-        ("a: !!python/object:os.system x", "a: is not a key"),
+        ("a: !!python/object:os.system x", "gateway.yaml:1:4: has a tag"),
     ],
 )
 def test_broken_files(tmp_path: Path, text: str, told: str) -> None:
@@ -231,6 +249,11 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("forward_auth: {listen: ':8081'}", "forward_auth.listen: is 0.0.0.0:8081: whoever reaches it"),
         ("forward_auth: {secret: 0123456789abcdef0123456789abcdef}", "forward_auth.secret: stands in the file"),
         (f"forward_auth: {{secret: {KEY}}}", "secret_keys: has a key that is used for something else too"),
+        ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
+        ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),
+        ("routes: [{path: /x, allowed_origins: ['http://a.example']}]", "routes[0].allowed_origins: has http://a"),
+        ("upstreams: {x: {url: 'http://x', rewrite_addresses: true}}", "upstreams.x.rewrite_addresses: has little"),
+        ("routes: [{path: /**, methods: [GET]}]\ndrop_headers: [Proxy]", "drop_headers: lacks X-HTTP-Method-Override"),
     ],
 )
 def test_what_is_allowed_but_unsafe_is_said(tmp_path: Path, lines: str, told: str) -> None:
@@ -282,6 +305,18 @@ def test_forward_auth_that_cannot_be(tmp_path: Path, lines: str, told: str) -> N
     found = problems(tmp_path, MINIMAL + lines + "\n")
     assert told in found[0]
     assert "hunter2" not in str(found)
+
+
+def test_a_cookie_for_frames_needs_https(tmp_path: Path) -> None:
+    text = MINIMAL.replace("https://app", "http://app") + "session: {cookie_same_site: none}\n"
+    assert "session.cookie_same_site: none needs an https public_url" in problems(tmp_path, text)[0]
+
+
+def test_method_overrides_that_are_dropped_are_no_danger(tmp_path: Path) -> None:
+    narrowed = MINIMAL + "routes: [{path: /**, methods: [GET]}]\n"
+    for lines in ("", "drop_headers: [x-http-*, X-Method-Override]\n"):
+        assert not [each for each in warnings(read(tmp_path, narrowed + lines)) if each.key == "drop_headers"]
+    assert not [each for each in warnings(read(tmp_path, MINIMAL + "drop_headers: []\n")) if each.key == "drop_headers"]
 
 
 def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:

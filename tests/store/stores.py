@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ from gateway.settings.redis import RedisSettings
 from gateway.store import open_store
 from gateway.store.redis import RedisStore
 
-LEAST_RIGHTS = (
-    "~test:* &__redis__:invalidate -@all +@read +@write +@scripting +@connection "
-    "+client|tracking +subscribe +info +role"
-)
+
+def _read_rights() -> str:
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    rights = re.search(r"A Redis user of its own needs `([^`]*)`", readme)
+    assert rights is not None
+    return " ".join(rights[1].split()).replace("~gateway:*", "~test:*")
+
+
+LEAST_RIGHTS = _read_rights()
 """What README says a user of the gateway needs."""
 
 

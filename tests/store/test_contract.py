@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import SettingsError, StoreUnavailable
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer, run_redis
 from tests.redis_topologies import SERVICE, Watched, run_cluster, run_sentinel
@@ -292,3 +293,11 @@ async def test_a_channel_that_goes_silent_is_not_relied_on(redis_server: RedisSe
         redis_server.resume()
     await until(lambda: store.following)
     await store.close()
+
+
+@pytest.mark.parametrize("missing", ["fakeredis", "lupa"])
+async def test_the_embedded_store_names_the_extra_it_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `lupa`, fakeredis is there, but runs none of the scripts."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SettingsError, match=r"tiktok-gateway\[demo\]"):
+        open_at("memory://")

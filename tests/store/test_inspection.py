@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from redis.exceptions import ResponseError
 
 from gateway.core.finding import Finding
 from gateway.errors import StoreUnavailable
-from gateway.store.inspection import NodeState, judge
+from gateway.store.changes import CannotFollow
+from gateway.store.inspection import Node, NodeState, ask_node, judge
 from tests.redis_server import RedisServer, run_redis
 from tests.store.stores import LEAST_RIGHTS, open_at
 
@@ -29,7 +31,7 @@ async def inspect(url: str) -> list[Finding]:
 
 
 def test_what_is_sound_needs_no_advice() -> None:
-    findings = judge(NodeState("Redis", SOUND, {"save": ""}, may_track=True), encrypted=True)
+    findings = judge(NodeState("Redis", SOUND), encrypted=True)
     assert len(findings) == 6
     assert bad(findings) == {}
 
@@ -45,7 +47,7 @@ def test_what_is_sound_needs_no_advice() -> None:
     ],
 )
 def test_what_is_wrong_is_told_with_what_would_be_right(change: dict[str, object], name: str, advice: str) -> None:
-    found = bad(judge(NodeState("Redis", SOUND | change, {}, may_track=True), encrypted=True))
+    found = bad(judge(NodeState("Redis", SOUND | change), encrypted=True))
     assert list(found) == [name]
     assert advice in found[name]
 
@@ -60,12 +62,50 @@ async def test_a_real_redis_is_inspected(redis_server: RedisServer) -> None:
         redis_server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
-async def test_a_user_who_may_not_ask_for_settings_is_answered_all_the_same(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize(
+    ("taken", "advice"),
+    [
+        ("-client|tracking", "add `+client|tracking`"),
+        ("-subscribe", "add `resetchannels &__redis__:invalidate +subscribe`"),
+        ("resetchannels", "add `resetchannels &__redis__:invalidate +subscribe`"),
+    ],
+)
+async def test_the_right_that_following_changes_lacks_is_named(
+    redis_server: RedisServer, taken: str, advice: str
+) -> None:
     redis_server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret", *LEAST_RIGHTS.split())
-    found = bad(await inspect(USER.format(port=redis_server.port)))
-    assert set(found) == {"persistence", "encryption"}
-    redis_server.command("ACL", "SETUSER", "gateway", "-client|tracking")
-    assert "+client|tracking" in bad(await inspect(USER.format(port=redis_server.port)))["CLIENT TRACKING"]
+    redis_server.command("ACL", "LOG", "RESET")
+    url = USER.format(port=redis_server.port)
+    assert set(bad(await inspect(url))) == {"persistence", "encryption"}
+    assert redis_server.command("ACL", "LOG").startswith("*0"), "doctor asks for what the user must not"
+    redis_server.command("ACL", "SETUSER", "gateway", taken)
+    assert advice in bad(await inspect(url))["changes"]
+    redis_server.command("ACL", "SETUSER", "gateway", "-info")
+    assert "add `+info`" in bad(await inspect(url))["INFO"]
+
+
+def test_valkey_is_called_by_its_own_version() -> None:
+    state = NodeState("Redis", SOUND | {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "9.1.2"})
+    assert {finding.found for finding in judge(state, encrypted=True) if finding.name == "Redis: version"} == {
+        "Valkey 9.1.2"
+    }
+
+
+async def test_a_server_that_does_not_know_a_command_is_told_apart_from_one_that_refuses_it() -> None:
+    """What stands in for Redis in tests says less of itself, and nothing wrong must be said of it."""
+
+    async def refuse(*words: str) -> object:
+        raise ResponseError("unknown command")
+
+    async def cannot_follow() -> None:
+        raise CannotFollow("CLIENT TRACKING", ResponseError("unknown subcommand"), "+client|tracking")
+
+    found = bad(judge(await ask_node("Redis", Node(refuse, cannot_follow)), encrypted=True))
+    assert "does not know INFO" in found["INFO"]
+    assert "does not know CLIENT TRACKING" in found["changes"]
+    assert "ACL" not in " ".join(found.values())
+    found = bad(judge(NodeState("Redis", {"redis_version": "6.2.0"}), encrypted=True))
+    assert "role" not in found
 
 
 async def test_the_embedded_store_says_what_it_is() -> None:

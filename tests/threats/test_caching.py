@@ -100,6 +100,33 @@ def test_what_is_said_to_everybody_is_the_apps_own_affair(guarded: Guarded, targ
     assert answer.every(b"cache-control") == ([said] if said else [])
 
 
+@pytest.mark.parametrize(
+    ("said", "alone"),
+    [
+        ([b"Cache-Control: public, max-age=60"], False),
+        ([b"Cache-Control: s-maxage=60", b"Vary: Accept"], False),
+        ([b'Cache-Control: private="x-a"'], False),
+        ([b"Cache-Control: no-cache"], False),
+        ([b"Last-Modified: Sat, 28 Nov 2026 08:00:00 GMT"], False),
+        ([], False),
+        ([b"Cache-Control: private, max-age=60"], True),
+        ([b"Cache-Control: max-age=60", b"Cache-Control: No-Store"], True),
+        ([b"Cache-Control: max-age=60", b"Vary: *"], True),
+        ([b"Cache-Control: max-age=60", b"Vary: accept, COOKIE"], True),
+    ],
+)
+def test_what_somebody_would_not_be_told_is_kept_apart(guarded: Guarded, said: list[bytes], alone: bool) -> None:
+    guarded.behind.extra = [(line.partition(b": ")[0], line.partition(b": ")[2]) for line in said]
+    asked = [value for name, value in guarded.behind.extra if name == b"Vary"]
+    stale = HOST + b"Cookie: gateway=" + b"a" * 43 + b"\r\n"
+    for fields in (HOST, HOST, stale):
+        answer = guarded.ask(compose(b"/optional/x", fields))
+        assert answer.every(b"cache-control") == [line[15:] for line in said if line.startswith(b"Cache-Control")]
+        assert answer.every(b"vary") == (asked if alone else [*asked, b"Cookie"])
+        assert guarded.ask(compose(b"/public/x", fields)).every(b"vary") == asked
+    assert_private(signed_in(guarded, b"/optional/x"))
+
+
 OWN = [
     b"/private/x",
     b"/denied/x",

@@ -114,6 +114,38 @@ def test_the_client_is_the_right_most_hop_that_is_not_trusted(behind_a_front: Gu
         assert origin_of(seen) == (client, "app.example", "http")
 
 
+@pytest.mark.parametrize("said", ["1.2.3.4,", "1.2.3.4,,127.0.0.1", ", 1.2.3.4 , ,\t,", "1.2.3.4, , 127.0.0.1"])
+def test_empty_elements_count_for_nothing(behind_a_front: Guarded, said: str) -> None:
+    seen = behind_a_front.forwarded(compose(fields=HOST + lines(f"X-Forwarded-For: {said}")))
+    assert origin_of(seen)[0] == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "protos", "scheme"),
+    [
+        ("1.2.3.4, 127.0.0.1", "https,http", "https"),
+        ("1.2.3.4, 127.0.0.1", "http, https", "http"),
+        ("1.2.3.4, 127.0.0.1", "https", "https"),  # only the nearest says so
+        ("1.2.3.4", "http, https", "https"),  # what stands further left is the client's
+        ("6.6.6.6, 1.2.3.4, 127.0.0.1", "gopher, https, http", "https"),
+        ("1.2.3.4, 127.0.0.1, 127.0.0.1", "https, http", "https"),
+        ("6.6.6.6, 1.2.3.4", "https, http", "http"),  # 1.2.3.4 is not trusted, so its word does not count
+    ],
+)
+def test_schemes_are_aligned_with_the_hops(behind_a_front: Guarded, nodes: str, protos: str, scheme: str) -> None:
+    fields = lines(f"X-Forwarded-For: {nodes}", f"X-Forwarded-Proto: {protos}")
+    assert origin_of(behind_a_front.forwarded(compose(fields=HOST + fields)))[::2] == ("1.2.3.4", scheme)
+
+
+@pytest.mark.parametrize(("scheme", "port", "kept"), [("https", 443, False), ("http", 80, False), ("https", 80, True)])
+def test_a_default_port_makes_no_other_host(behind_a_front: Guarded, scheme: str, port: int, kept: bool) -> None:
+    fields = lines(f"X-Forwarded-Proto: {scheme}", f"X-Forwarded-Host: site.example:{port}")
+    seen = behind_a_front.forwarded(compose(fields=HOST + fields))
+    host = f"site.example:{port}" if kept else "site.example"
+    assert origin_of(seen)[1:] == (host, scheme)
+    assert seen.every(b"host") == [host.encode()]
+
+
 def test_a_front_says_scheme_and_host_and_the_last_word_counts(behind_a_front: Guarded) -> None:
     fields = lines(
         "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example, site.example"
@@ -128,7 +160,6 @@ def test_a_front_says_scheme_and_host_and_the_last_word_counts(behind_a_front: G
     [
         lines("X-Forwarded-For: evil"),
         lines("X-Forwarded-For: 1.2.3.4, evil"),
-        lines("X-Forwarded-For: 1.2.3.4, 10.0.0.1, "),
         lines("X-Forwarded-For: 1.2.3.256"),
         lines("X-Forwarded-For: 1.2.3.4;evil"),
         lines("X-Forwarded-For: 1.2.3.4 evil"),
@@ -161,3 +192,26 @@ def test_a_front_that_is_trusted_names_nobody(behind_a_front: Guarded) -> None:
     seen = behind_a_front.forwarded(compose(fields=HOST + lines("X-Forwarded-For: 1.2.3.4") + fields))
     assert not [value for _, value in seen.fields if value == b"evil"]
     behind_a_front.refuses(compose(b"/private/x", HOST + fields), 401)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("port", ["", ":443"])
+def test_a_default_port_is_no_detour(simulator: RunningSimulator, way: str, port: str) -> None:
+    changes = {
+        "public_url": "https://app.example.test",
+        "trusted_proxies": "[127.0.0.1]",
+        "routes": '[{"path": "/open/**", "host": "app.example.test:443", "access": "public"}, '
+        '{"path": "/**", "host": "app.example.test", "keep_post": true}]',
+    }
+    host = b"Host: app.example.test%b\r\n" % port.encode() + lines("X-Forwarded-Proto: https", "Accept: text/html")
+    with guard_upstream(simulator, way, **changes) as guarded:
+        assert guarded.status(compose(b"/open/x", host)) == 200
+        begun = guarded.ask(compose(b"/x", host))
+        assert begun.status == 302
+        assert begun.one(b"location").startswith(guarded.running.settings.tiktok.authorize_url.encode())
+        form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n"
+        for origin in ("https://app.example.test", "https://app.example.test:443"):
+            fields = host + form + lines(f"Origin: {origin}")
+            kept = guarded.ask(compose(b"/x", fields, method=b"POST", body=b"a=1"))
+            assert kept.status == 401
+            assert b"kept_post" in kept.body

@@ -16,6 +16,7 @@ from tests.talk import HOST, compose
 from tests.threats.conftest import Wire
 from tests.threats.identity import reads_as_identity, spellings
 from tests.threats.mutation import examples
+from tests.threats.test_dropped_headers import EXAMPLES
 from tests.threats.test_origin import SAYING
 
 forgeries = st.lists(spellings().map(lambda name: name + b": evil\r\n"), min_size=1, max_size=6).map(b"".join)
@@ -73,3 +74,18 @@ def test_a_stranger_says_nothing_of_where_it_comes_from(inside_wsgi: Running, na
     headers = told(inside_wsgi, compose(fields=HOST + b"".join(name + b": 6.6.6.6\r\n" for name in names)))
     assert "6.6.6.6" not in str(headers)
     assert headers["x-forwarded-for"] == "127.0.0.1"
+
+
+def test_what_only_a_front_may_say_is_not_handed_on(inside_wsgi: Running) -> None:
+    fields = b"".join(b"%b: evil\r\n" % name for name in EXAMPLES)
+    given = told(inside_wsgi, compose(b"/public/x", HOST + fields + b"X-Mine: kept\r\n"))
+    assert "evil" not in given.values()
+    assert given["x-mine"] == "kept"
+
+
+def test_an_optional_answer_is_kept_apart_whoever_asks(inside_wsgi: Running, cookie: bytes) -> None:
+    for fields, private in ((HOST, False), (HOST + cookie, True)):
+        head = Wire(inside_wsgi.address).exchange(compose(b"/optional/x", fields)).partition(b"\r\n\r\n")[0].lower()
+        assert b"\r\nvary: cookie" in head
+        assert (b"\r\ncache-control: private" in head) is private
+    assert b"vary" not in Wire(inside_wsgi.address).exchange(compose(b"/public/x", HOST + cookie)).lower()

@@ -1,0 +1,59 @@
+"""Where a command line enters, and where it ends: with a message and an exit code, never with a traceback.
+
+`gateway health` goes by a short way, without the commands and what they load: a container asks it every few seconds.
+
+Exit codes: 0 fine; 1 problems, told on standard error; 2 the command line itself is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gateway.errors import GatewayError
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        if (wanted := _read_health(sys.argv[1:])) is not None:
+            from gateway.cli.health import health
+
+            raise SystemExit(health(wanted.get("-c"), wanted.get("--listen"), os.environ))
+        from gateway.cli.main import app
+
+        app()
+    except GatewayError as error:
+        raise SystemExit(_complain(str(error))) from None
+    except Exception as error:
+        if os.environ.get("GATEWAY_TRACEBACK"):
+            raise
+        raise SystemExit(_complain(_describe(error))) from None
+
+
+def _read_health(words: Sequence[str]) -> dict[str, str] | None:
+    """Return the options of `health`; None for another command, and for options that the commands must judge."""
+    if words[:1] != ["health"] or len(words) % 2 == 0:
+        return None
+    options = {{"--config": "-c"}.get(name, name): value for name, value in zip(words[1::2], words[2::2], strict=True)}
+    return options if options.keys() <= {"-c", "--listen"} else None
+
+
+def _describe(error: Exception) -> str:
+    """Say where a fault of ours lies, without its words, which may have a secret in them."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        name = step.tb_frame.f_globals.get("__name__", "")
+        if name.startswith("gateway."):
+            place = f" in {name}, line {step.tb_lineno}"
+        step = step.tb_next
+    return (
+        f"this is a fault of the gateway itself ({type(error).__name__}{place}): please report it. "
+        "With GATEWAY_TRACEBACK=1 all of it is shown, which may be more than others should see."
+    )
+
+
+def _complain(words: str) -> int:
+    print(f"gateway: {words}", file=sys.stderr)
+    return 1

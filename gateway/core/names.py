@@ -1,0 +1,48 @@
+"""Names of header fields, as a request's are read: in lower case, and without those that no client may send.
+
+Apps believe some fields because a front of theirs once set them: an address, a host, a person, another method. From a
+client they are lies, so they go where heads are read, for every way to the app alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.core.headers import normalised
+from gateway.errors import MalformedRequest
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_MEMO_SIZE: Final = 1024
+
+
+class FieldNames:
+    """Reads names. `dropped` go in every spelling; a `*` at the end of one stands for any rest."""
+
+    def __init__(self, dropped: Iterable[str] = ()) -> None:
+        names = [normalised(name.encode("ascii")) for name in dropped]
+        self._dropped = frozenset(name for name in names if not name.endswith(b"*"))
+        self._beginnings = tuple(name[:-1] for name in names if name.endswith(b"*"))
+        self.known: dict[bytes, bytes] = {}
+
+    def read(self, name: bytes) -> bytes:
+        """Return a name in lower case; b"" for one that is dropped. Raises `MalformedRequest` for no name."""
+        known = self.known.get(name)
+        return known if known is not None else self._learn(name)
+
+    def _learn(self, name: bytes) -> bytes:
+        if not _TOKEN.fullmatch(name):
+            raise MalformedRequest("a header name is no token")
+        normal = normalised(name)
+        is_dropped = normal in self._dropped or normal.startswith(self._beginnings)
+        read = b"" if is_dropped else name.lower()
+        if len(name) <= 64:
+            if len(self.known) >= _MEMO_SIZE:
+                self.known.clear()  # whoever sends many odd names must not keep the usual ones out
+            self.known[name] = read
+        return read
+
+
+ALL_NAMES: Final = FieldNames()
+"""Drops nothing."""
