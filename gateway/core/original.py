@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gateway.core.forwarded import is_host, without_default_port
 from gateway.core.request import UNKNOWN_METHOD, RequestHead, check_method, split_target
 from gateway.errors import CheckMisconfigured, CheckRefused
@@ -62,15 +64,14 @@ def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> Reques
         return None
     path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
     scheme = _read_scheme(said, address, head.scheme)
-    return RequestHead(
+    return msgspec.structs.replace(
+        head,
         method=_read_method(said),
         scheme=scheme,
         host=without_default_port(scheme, _read_host(said, address, head.host)),
         path=path,
         query=query,
         raw_target=address.target,
-        headers=head.headers,
-        client_address=head.client_address,
         websocket=b"sec-websocket-key" in said,
     )
 
