@@ -11,8 +11,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gateway.errors import SettingsError
 from gateway.runtime.build import build
 from gateway.runtime.lifespan import Lifespan
+from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings, find, load
 
 __all__ = ["create_app", "protect"]
@@ -24,12 +26,18 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
     The app gets the same headers as behind the proxy, and besides `scope["user"]` and `scope["auth"]`.
     Raises `SettingsError`, with every problem in its message.
     """
-    return Lifespan(build(read_settings(settings, needs_upstream=False), app=app), app)
+    try:
+        return Lifespan(build(read_settings(settings, needs_upstream=False), app=app), app)
+    except SettingsError as error:
+        raise told_plainly(error) from None
 
 
 def create_app(settings: Settings | Path | str | None = None) -> Any:
     """Return the gateway as an ASGI app before the upstream in its settings, to run under a server of your own."""
-    return Lifespan(build(read_settings(settings, needs_upstream=True)), None)
+    try:
+        return Lifespan(build(read_settings(settings, needs_upstream=True)), None)
+    except SettingsError as error:
+        raise told_plainly(error) from None
 
 
 def read_settings(source: Settings | Path | str | None, *, needs_upstream: bool) -> Settings:

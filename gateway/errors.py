@@ -39,6 +39,8 @@
     │   └── StoreRefused              503   blame: operator; wrong password, or a right is missing
     ├── SessionEnded                  401   while the request was under way
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
+    │   └── OfAnotherInstance         401   a record of another gateway on the same Redis
+    ├── RecordsUnreadable             409   blame: operator; records that no key opens are in the way
     ├── ProviderError                 blame: provider
     │   ├── ProviderUnavailable       503   passing: keep everything, try again later
     │   ├── ProviderMisconfigured     500   key, secret or request wrong: the operator must act, tokens stay
@@ -433,6 +435,20 @@ class SealBroken(GatewayError):
     code = "seal_broken"
     status = 401
     blame = Blame.CLIENT
+
+
+class OfAnotherInstance(SealBroken):
+    """A record that our keys open, but that another gateway on the same Redis has written for itself."""
+
+
+class RecordsUnreadable(GatewayError):
+    """An operator's command would have to guess: records that it is about are opened by none of the keys."""
+
+    code = "records_unreadable"
+    status = 409
+    blame = Blame.OPERATOR
+    title = "There are records that cannot be opened"
+    advice = "Use the `secret_keys` that the gateway has. Nothing was changed."
 
 
 class ProviderError(GatewayError):

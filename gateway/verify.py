@@ -4,7 +4,7 @@
 
     verifier = Verifier("https://app.example.com/oauth2/jwks.json", issuer="https://app.example.com",
                         audience="https://app.example.com")
-    claims = verifier.verify(request.headers["X-Gateway-Assertion"])
+    claims = verifier.verify(request.headers.get("X-Gateway-Assertion"))
     claims.open_id, claims.scopes
 
 Nothing of the rest of the gateway is imported.
@@ -71,11 +71,14 @@ class Verifier:
             nbf={"essential": False},
         )
 
-    def verify(self, assertion: str) -> Claims:
+    def verify(self, assertion: str | None) -> Claims:
         """Return who the assertion speaks of.
 
-        Raises `AssertionRefused` for anything that the gateway has not signed, for this app, for now.
+        Raises `AssertionRefused` for anything that the gateway has not signed, for this app, for now; also for None,
+        which is a request that came without one, perhaps around the gateway.
         """
+        if not isinstance(assertion, str) or not assertion:
+            raise AssertionRefused("there is no assertion: the request has not come through the gateway")
         if len(assertion) > LONGEST:
             raise AssertionRefused("longer than any assertion")
         key = self._find_key(_read_kid(assertion))

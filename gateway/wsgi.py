@@ -12,19 +12,30 @@ from typing import Any
 from gateway.asgi import read_settings
 from gateway.errors import SettingsError
 from gateway.runtime.build import build
+from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings
+from gateway.web.environ import EnvironReader
 from gateway.web.wsgi import WsgiGateway
 
 __all__ = ["protect"]
 
 
-def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
+def protect(app: Any, settings: Settings | Path | str | None = None, *, underscores_dropped: bool = False) -> Any:
     """Put the gateway around a WSGI app (Flask, Django, Bottle…); returns a WSGI app.
+
+    `underscores_dropped` says that the front lets no header name with `_` pass, as nginx does by default. Without that,
+    `trusted_proxies` count only under servers that drop such names: gunicorn, waitress, mod_wsgi, gevent, Werkzeug.
 
     The app gets the same headers as behind the proxy, and besides `REMOTE_USER` (the open_id) and
     `environ["gateway.identity"]`. Raises `SettingsError`, with every problem in its message.
     """
-    settings = read_settings(settings, needs_upstream=False)
+    try:
+        return _build(app, read_settings(settings, needs_upstream=False), underscores_dropped=underscores_dropped)
+    except SettingsError as error:
+        raise told_plainly(error) from None
+
+
+def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGateway:
     for index, route in enumerate(settings.routes):
         if route.upstream != "default":
             raise SettingsError(
@@ -40,7 +51,7 @@ def protect(app: Any, settings: Settings | Path | str | None = None) -> Any:
     return WsgiGateway(
         app,
         pipeline=generation.pipeline,
-        reader=generation.reader,
+        reader=EnvironReader(generation.reader, generation.own_cookies, underscores_dropped=underscores_dropped),
         own_pages=generation.own_pages,
         own_cookies=generation.own_cookies,
         live=generation.live,

@@ -75,6 +75,13 @@ def url_of(bound: socket.socket) -> str:
 
 def read_settings(simulator: RunningSimulator, public_url: str, *, upstream: str = "none", **changes: str) -> Settings:
     """Return settings for a test; `changes` are GATEWAY__ names without the prefix, in lower case."""
+    return load(None, settings_environ(simulator, public_url, upstream=upstream, **changes))
+
+
+def settings_environ(
+    simulator: RunningSimulator, public_url: str, *, upstream: str = "none", **changes: str
+) -> dict[str, str]:
+    """Return the same as variables, for a process of its own."""
     environ = {
         "public_url": public_url,
         "upstream": upstream,
@@ -91,7 +98,7 @@ def read_settings(simulator: RunningSimulator, public_url: str, *, upstream: str
         "limits__sign_in_attempts": "0",
         "admin__listen": "off",
     } | changes
-    return load(None, {f"GATEWAY__{name.upper()}": value for name, value in environ.items()})
+    return {f"GATEWAY__{name.upper()}": value for name, value in environ.items()}
 
 
 @contextlib.contextmanager

@@ -57,9 +57,9 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def run_redis(*words: str) -> Generator[RedisServer]:
-    """Run a redis-server with these further words; the test skips when there is none."""
-    program = need("redis-server")
+def run_redis(*words: str, program: str | None = None) -> Generator[RedisServer]:
+    """Run a redis-server (or another `program`) with these further words; the test skips when there is none."""
+    program = program or need("redis-server")
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:

@@ -93,6 +93,23 @@ def test_a_reloaded_callback_finds_its_way(page: Page, gateway: Running) -> None
     assert gateway.simulator.redemptions == redemptions
 
 
+@pytest.mark.parametrize("query", ["?code=c0de&state=st4te", "?error=access_denied&state=st4te"])
+def test_a_callback_that_fails_leaves_nothing_in_the_address_bar(page: Page, gateway: Running, query: str) -> None:
+    page.goto(gateway.url + "/headers")
+    answer = page.goto(gateway.url + "/oauth2/callback" + query)
+    assert answer is not None
+    assert answer.status == 400
+    expect(page.locator("h1")).to_be_visible()
+    page.wait_for_url(gateway.url + "/oauth2/callback")
+    page.go_back()
+    page.go_forward()
+    assert page.url == gateway.url + "/oauth2/callback"
+    # an app's own page keeps its query, whatever it is called
+    page.goto(gateway.url + "/oauth2/nothing-here?code=c0de")
+    expect(page.locator("h1")).to_be_visible()
+    assert page.url.endswith("?code=c0de")
+
+
 def test_everything_works_by_keyboard(page: Page, gateway: Running) -> None:
     sign_in(page, gateway)
     page.goto(gateway.url + "/oauth2/account")

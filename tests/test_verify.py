@@ -138,6 +138,12 @@ def test_python_refuses(make: Make) -> None:
         verifier().verify(make())
 
 
+@pytest.mark.parametrize("missing", [None, "", b"bytes", ["x"], 5])
+def test_python_refuses_a_header_that_is_not_there(missing: Any) -> None:
+    with pytest.raises(AssertionRefused, match="has not come through the gateway"):
+        verifier().verify(missing)
+
+
 @given(st.text(max_size=200))
 def test_python_raises_nothing_else(text: str) -> None:
     with pytest.raises(AssertionRefused):
@@ -238,12 +244,17 @@ def test_node_takes_and_refuses_the_same(tmp_path: Path) -> None:
         const told = JSON.parse(readFileSync({json.dumps(str(cases))})).map((assertion) => {{
           try {{ return verify(assertion, jwks, "{ISSUER}", "{AUDIENCE}").sub; }} catch {{ return null; }}
         }});
-        console.log(JSON.stringify(told));
+        const missing = [undefined, null, ["a"], 5].map((header) => {{
+          try {{ return verify(header, jwks, "{ISSUER}", "{AUDIENCE}"); }} catch (error) {{ return error.message; }}
+        }});
+        console.log(JSON.stringify([told, missing]));
         """
     )
     done = subprocess.run([node, str(script)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == ["-000Ada"] * len(GOOD) + [None] * len(BAD)
+    told, missing = json.loads(done.stdout)
+    assert told == ["-000Ada"] * len(GOOD) + [None] * len(BAD)
+    assert missing == ["no assertion"] * 4
 
 
 @pytest.mark.timeout(120)  # it compiles its own library first

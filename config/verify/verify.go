@@ -24,7 +24,8 @@ type Claims struct {
 	Exp, Nbf                  int64
 }
 
-// Verify returns the claims of an assertion that the gateway has signed for this app and for now.
+// Verify returns the claims of an assertion that the gateway has signed for this app and for now. It takes what
+// r.Header.Get("X-Gateway-Assertion") returns: nothing, for a request that has not come through the gateway, is an error.
 func Verify(assertion string, keys Keys, issuer, audience string, now time.Time) (claims Claims, err error) {
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 {

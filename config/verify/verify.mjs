@@ -1,7 +1,10 @@
 // Checks the gateway's assertion in Node, with nothing but its own crypto.
 import { createPublicKey, verify as check } from "node:crypto";
 
+// Throws for anything else, so that `verify(req.headers["x-gateway-assertion"], …)` is all there is to it.
 export function verify(assertion, jwks, issuer, audience, now = Date.now() / 1000) {
+  // a request without the header, perhaps around the gateway, or with two of them
+  if (typeof assertion !== "string") throw new Error("no assertion");
   const [head, body, signature] = assertion.split(".");
   const read = (part) => JSON.parse(Buffer.from(part, "base64url"));
   const { alg, kid } = read(head);

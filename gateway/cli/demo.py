@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-
 from gateway.core.keyring import new_secret_key
 from gateway.runtime.sample_app import run_in_thread as run_sample_app
-from gateway.runtime.serve import run
-from gateway.settings import load
+from gateway.runtime.serve import bind, run
+from gateway.settings import Listen, load
 from gateway.simulator import SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 
 
 def demo(port: int) -> None:
-    """Run simulator, sample app, embedded store and gateway until Ctrl-C."""
-    port = port or _free_port()
+    """Run simulator, sample app, embedded store and gateway until Ctrl-C.
+
+    Raises `StartError` when the port is taken, before anything is said of it.
+    """
+    with bind(Listen("127.0.0.1", port), "--port") as listener:
+        port = listener.getsockname()[1]
     public_url = f"http://127.0.0.1:{port}"
     with run_simulator(SimulatorSettings()) as simulator, run_sample_app() as upstream:
         settings = load(
@@ -49,9 +51,3 @@ def demo(port: int) -> None:
             flush=True,
         )
         run(settings)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

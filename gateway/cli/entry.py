@@ -12,10 +12,14 @@ import sys
 from collections.abc import Sequence
 
 from gateway.errors import GatewayError
+from gateway.printable import escape_controls
 
 
 def main() -> None:
     """Run the command line."""
+    if any("\ud800" <= each <= "\udfff" for word in sys.argv for each in word):
+        _complain("the command line is not UTF-8")
+        raise SystemExit(2)
     try:
         if (wanted := _read_health(sys.argv[1:])) is not None:
             from gateway.cli.health import health
@@ -55,5 +59,5 @@ def _describe(error: Exception) -> str:
 
 
 def _complain(words: str) -> int:
-    print(f"gateway: {words}", file=sys.stderr)
+    print(f"gateway: {escape_controls(words, keep=chr(10))}", file=sys.stderr)
     return 1

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.core.decision import Allow, Challenge, Consent, Deny, admit
+from gateway.core.decision import Allow, Challenge, ChallengeKind, Consent, Deny, admit
 from gateway.core.identity import Facts, Identity
 from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
 from gateway.core.requirement import SCOPE_OF_FACT
 from gateway.core.webdav import JUDGED_AS
-from gateway.errors import RequestRefused, SettingsError
+from gateway.errors import MalformedRequest, RequestRefused, SettingsError
+from gateway.printable import escape_controls
 from gateway.runtime.routes import compile_routes
 from gateway.runtime.values import build_reader
 from gateway.settings import Settings, find, load
+
+_NAMING: Final = "user.info.profile"
+"""The scope with which TikTok tells a person's username."""
+_EXPIRY, _SIGN_IN = datetime(9999, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+_AS_WRITTEN: Final = {
+    "%3Cdisplay_name%3E": "<display_name>",
+    "9999-01-02T00:00:00Z": "<token_expires_at>",
+    "9999-01-01T00:00:00Z": "<signed_in_at>",
+}
 
 
 def explain(
@@ -42,7 +53,7 @@ def explain(
     settings = load(find(environ, config), environ)
     granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
     somebody = msgspec.structs.replace(
-        _somebody(granted),
+        _somebody(granted, told_name=bool(username) or _NAMING in granted),
         facts=_read_facts(facts),
         **{name: value for name, value in (("open_id", user), ("union_id", union_id), ("username", username)) if value},
     )
@@ -61,9 +72,10 @@ def _read_facts(words: Sequence[str]) -> Facts:
     found: dict[str, bool | int] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name not in SCOPE_OF_FACT or not (value.isdigit() or value in {"true", "false"}):
+        form = "true|false" if name == "is_verified" else "[0-9]{1,18}"
+        if name not in SCOPE_OF_FACT or not re.fullmatch(form, value):
             raise SettingsError(f"--fact {word}: write one of {', '.join(SCOPE_OF_FACT)}, like follower_count=1200")
-        found[name] = int(value) if value.isdigit() else value == "true"
+        found[name] = value == "true" if name == "is_verified" else int(value)
     return msgspec.convert(found, Facts, strict=False)
 
 
@@ -78,6 +90,7 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
     told: dict[str, Any] = {
         "method": head.method,
         "canonical_path": head.path.raw.decode(),
+        "person": f"signed in, with {', '.join(person.scopes)}" if person is not None else "signed out",
         "route": match.index if match is not None else None,
         "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],
     }
@@ -91,15 +104,33 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
             return told | {
                 "decision": "allow",
                 "upstream": _describe_target(settings, head, match),
-                "headers_set": {name.decode(): value.decode() for name, value in decision.set_headers},
+                "headers_set": _describe_headers(settings, decision),
                 "headers_removed": sorted(name.decode() for name in decision.remove_headers),
             }
         case Challenge():
-            return told | {"decision": "challenge", "how": str(decision.kind)}
+            status = 302 if decision.kind is ChallengeKind.REDIRECT else 401
+            why = "the route needs somebody who is signed in"
+            return told | {"decision": "challenge", "status": status, "how": str(decision.kind), "why": why}
         case Consent():
-            return told | {"decision": "consent", "missing_scopes": list(decision.missing), "why": decision.reason}
+            why = decision.reason or "the route needs scopes that this person has not granted"
+            missing = list(decision.missing)
+            return told | {"decision": "consent", "status": 403, "missing_scopes": missing, "why": why}
         case Deny():
-            return told | {"decision": "deny", "why": decision.reason}
+            return told | {"decision": "deny", "status": 403, "why": decision.reason}
+
+
+def _describe_headers(settings: Settings, decision: Allow) -> dict[str, str]:
+    """Return what the app is told, with placeholders as they stand in the settings' templates."""
+    told = {name.decode(): _restore(value.decode()) for name, value in decision.set_headers}
+    if settings.identity.assertion is not None and decision.identity is not None:
+        told[settings.identity.assertion.header.lower()] = "<assertion>"
+    return told
+
+
+def _restore(value: str) -> str:
+    for written, meant in _AS_WRITTEN.items():
+        value = value.replace(written, meant)
+    return value
 
 
 def _describe_target(settings: Settings, head: RequestHead, match: Match | None) -> str:
@@ -139,7 +170,10 @@ def _describe_options(settings: Settings, head: RequestHead, match: Match | None
 
 def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
     public, reader = urlsplit(settings.public_url), build_reader(settings)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise MalformedRequest("the address has a host that is none") from None
     origin_length = len(f"{parts.scheme}://{parts.netloc}") if parts.scheme else 0
     target = url[origin_length:].partition("#")[0] or "/"
     return read_head(
@@ -157,20 +191,19 @@ def _read_head(settings: Settings, method: str, url: str) -> RequestHead:
     )
 
 
-def _somebody(scopes: tuple[str, ...]) -> Identity:
-    """Make an example person: every value says what will stand there."""
-    now = datetime.now(UTC).replace(microsecond=0)
+def _somebody(scopes: tuple[str, ...], *, told_name: bool) -> Identity:
+    """Make an example person: every value says what will stand there. `told_name`: TikTok tells the username."""
     return Identity(
         open_id="<open_id>",
         union_id="<union_id>",
-        username="<username>",
-        display_name="display_name",
-        avatar_url="https://avatar.example/",
+        username="<username>" if told_name else None,
+        display_name="<display_name>",
+        avatar_url="<avatar_url>",
         scopes=scopes,
         access_token="<access_token>",  # noqa: S106 -- a placeholder
-        token_expires_at=now + timedelta(hours=2),
+        token_expires_at=_EXPIRY,
         session_id="<session_id>",
-        signed_in_at=now,
+        signed_in_at=_SIGN_IN,
     )
 
 
@@ -182,6 +215,8 @@ def _in_words(told: Mapping[str, Any]) -> str:
             lines += [f"{label}:", *(f"  {key}: {each}" for key, each in value.items())]
         elif isinstance(value, list):
             lines += [f"{label}:", *(f"  {each}" for each in value)]
+        elif name == "route":
+            lines.append(f"{label}: {'none matches' if value is None else f'{value} (the first is 0)'}")
         else:
-            lines.append(f"{label}: {value}")
+            lines.append(f"{label}: {escape_controls(str(value))}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.cli.admin_address import find_admin_address
+from gateway.printable import escape_controls
 
 PATIENCE: Final = 2.0
 """Seconds; below the three that a container's health check is given."""
@@ -51,5 +52,5 @@ def _connect(address: str) -> socket.socket:
 
 
 def _complain(words: str) -> int:
-    print(f"gateway: {words}", file=sys.stderr)
+    print(f"gateway: {escape_controls(words)}", file=sys.stderr)
     return 1

@@ -137,11 +137,17 @@ SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it."
 
 
 @sessions.command("list")
-def sessions_list(config: Config = None, user: User = "", limit: Limit = 1000, json: Json = False) -> None:
-    """List live sessions. Example: gateway sessions list --user -000abc"""
+def sessions_list(
+    config: Config = None,
+    user: User = "",
+    username: Annotated[str, typer.Option(help="Whoever has that TikTok username.", show_default=False)] = "",
+    limit: Limit = 1000,
+    json: Json = False,
+) -> None:
+    """List live sessions. Example: gateway sessions list --username ada"""
     from gateway.cli.operator import list_sessions
 
-    raise typer.Exit(list_sessions(config, os.environ, user=user, limit=limit, as_json=json))
+    raise typer.Exit(list_sessions(config, os.environ, user=user, username=username, limit=limit, as_json=json))
 
 
 @sessions.command("show")
@@ -182,11 +188,18 @@ def grants_revoke(user: User, config: Config = None, json: Json = False) -> None
 
 
 @grants.command("erase")
-def grants_erase(user: User, config: Config = None, json: Json = False) -> None:
+def grants_erase(
+    user: User,
+    config: Config = None,
+    even_unreadable: Annotated[
+        bool, typer.Option("--even-unreadable", help="Delete also what secret_keys do not open, untold to TikTok.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Erase everything that is known of a person. Example: gateway grants erase --user -000abc"""
     from gateway.cli.operator import erase
 
-    raise typer.Exit(erase(config, os.environ, user, as_json=json))
+    raise typer.Exit(erase(config, os.environ, user, even_unreadable=even_unreadable, as_json=json))
 
 
 @keys.command("new")

@@ -8,29 +8,38 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.runtime.oversight import Oversight, oversee
+from gateway.printable import escape_controls
+from gateway.runtime.oversight import Oversight, SessionView, describe_unreadable, oversee
 from gateway.settings import find, load
 
 T = TypeVar("T")
 Environ = Mapping[str, str]
 
 
-def list_sessions(config: Path | None, environ: Environ, *, user: str, limit: int, as_json: bool) -> int:
-    """Print live sessions; returns the exit code."""
-    found = _do(config, environ, lambda oversight: _take(oversight.list_sessions(user or None), limit))
-    return _print(found, ("session_id", "open_id", "last_seen_at", "user_agent"), as_json=as_json)
+def list_sessions(config: Path | None, environ: Environ, *, user: str, username: str, limit: int, as_json: bool) -> int:
+    """Print live sessions; returns the exit code, 1 when there are records that cannot be opened."""
+    unreadable: set[str] = set()
+
+    async def take(oversight: Oversight) -> list[SessionView]:
+        return await _take(oversight.list_sessions(user or None, username=username, unreadable=unreadable), limit)
+
+    found = _do(config, environ, take)
+    _print(found, ("session_id", "open_id", "username", "last_seen_at", "user_agent"), as_json=as_json)
+    return _tell_unreadable(unreadable)
 
 
 def show_session(config: Path | None, environ: Environ, session_id: str, *, user: str, as_json: bool) -> int:
     """Print one session; returns the exit code."""
-    found = _do(config, environ, lambda oversight: oversight.find_session(session_id, user or None))
+    unreadable: set[str] = set()
+    found = _do(config, environ, lambda oversight: oversight.find_session(session_id, user or None, unreadable))
     if found is None:
+        _tell_unreadable(unreadable)
         return _complain(f"there is no live session {session_id}")
     return _print_one(found, as_json=as_json)
 
@@ -40,8 +49,10 @@ def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, u
     if not session_id and not user:
         return _complain("which? Name a session, or a person with --user OPEN_ID", code=2)
     if session_id:
-        ended = int(_do(config, environ, lambda oversight: oversight.end_session(session_id, user or None)))
+        unreadable: set[str] = set()
+        ended = int(_do(config, environ, lambda oversight: oversight.end_session(session_id, user or None, unreadable)))
         if not ended:
+            _tell_unreadable(unreadable)
             return _complain(f"there is no live session {session_id}")
     else:
         ended = _do(config, environ, lambda oversight: oversight.end_sessions(user))
@@ -49,9 +60,11 @@ def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, u
 
 
 def list_grants(config: Path | None, environ: Environ, *, limit: int, as_json: bool) -> int:
-    """Print grants; returns the exit code."""
-    found = _do(config, environ, lambda oversight: _take(oversight.list_grants(), limit))
-    return _print(found, ("open_id", "username", "scopes", "refresh_expires_at"), as_json=as_json)
+    """Print grants; returns the exit code, 1 when there are records that cannot be opened."""
+    unreadable: set[str] = set()
+    found = _do(config, environ, lambda oversight: _take(oversight.list_grants(unreadable), limit))
+    _print(found, ("open_id", "username", "scopes", "refresh_expires_at"), as_json=as_json)
+    return _tell_unreadable(unreadable)
 
 
 def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
@@ -61,11 +74,11 @@ def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: b
     return _print_words({"ended": 1}, "ended the grant, here and at TikTok", as_json=as_json)
 
 
-def erase(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
+def erase(config: Path | None, environ: Environ, user: str, *, even_unreadable: bool, as_json: bool) -> int:
     """Erase what is known of a person; returns the exit code, 1 while TikTok has not confirmed."""
-    erased = _do(config, environ, lambda oversight: oversight.erase(user))
+    erased = _do(config, environ, lambda oversight: oversight.erase(user, even_unreadable=even_unreadable))
     _print_one(erased, as_json=as_json)
-    if not erased.revoked:
+    if erased.pending:
         return _complain("TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then")
     return 0
 
@@ -117,12 +130,16 @@ def _complain(words: str, *, code: int = 1) -> int:
     return code
 
 
+def _tell_unreadable(unreadable: Collection[str]) -> int:
+    return _complain(describe_unreadable(unreadable)) if unreadable else 0
+
+
 def _plain(found: msgspec.Struct) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(found)
     return plain
 
 
 def _cell(value: object) -> str:
-    text = ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    text = ",".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
     # whatever a browser or TikTok called itself: never a control character on a terminal
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return escape_controls(text)

@@ -6,12 +6,16 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     from gateway.core.request import Headers
+
+_OURS: Final = rb"[A-Za-z0-9_-]{43}(?:\.[0-9]{1,3}\.[0-9]{1,12})?"  # the value of a session's or a binding's cookie
+_SEPARATOR: Final = re.compile(rb"[;,][ \t]*")
 
 
 class CookieSpec(msgspec.Struct, frozen=True):
@@ -58,3 +62,36 @@ def strip(line: bytes, names: frozenset[bytes]) -> bytes:
     if len(kept) == len(pairs):
         return line
     return b";".join(kept).lstrip(b" ")
+
+
+class JoinedCookies:
+    """Tells our cookies from the app's where a server has joined several `Cookie` fields, as WSGI servers do.
+
+    They join with a comma, with or without a space, or with nothing at all. A comma may be part of an app's value too,
+    so one counts only beside a cookie of ours, in whose value there is none; where nothing is between, ours is known by
+    the shape of its value. In doubt, something of the app's is taken for ours: ours are never shown.
+    """
+
+    def __init__(self, names: frozenset[bytes]) -> None:
+        name = b"(?:" + b"|".join(re.escape(each) for each in sorted(names, key=len, reverse=True)) + rb")[ \t]*="
+        apart = name + b"(?:" + _OURS + b"(?=[^;,= ]+=)|[^;,]*)"
+        self._ours = re.compile(rb"(?:^|[;,])[ \t]*(?P<apart>" + apart + b")|(?P<glued>" + name + _OURS + b")")
+
+    def split(self, line: bytes) -> tuple[bytes, ...]:
+        """Return the line as it is; or, where there are cookies of ours in it, the app's and ours."""
+        ours: list[bytes] = []
+        others: list[bytes] = []
+        end = 0
+        for found in self._ours.finditer(line):
+            before = line[end : found.start()]
+            if found["glued"] and (before or not ours) and b"=" not in before.rpartition(b";")[2]:
+                continue  # the end of an app's cookie's name
+            ours.append(found["apart"] or found["glued"])
+            others.append(before)
+            end = found.end()
+        if not ours:
+            return (line,)
+        others.append(line[end:])
+        # what separated them from ours goes with ours
+        rest = [others[0], *(_SEPARATOR.sub(b"", each, count=1) if each[:1] in b";," else each for each in others[1:])]
+        return b"; ".join(each for each in rest if each), b"; ".join(ours)

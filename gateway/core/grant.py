@@ -30,6 +30,7 @@ class Grant(Record, frozen=True):
     """A grant, as kept in the store."""
 
     purpose: ClassVar[str] = "grant"
+    of_instance: ClassVar[bool] = False  # of the app at TikTok, whose client key is in the store key
 
     tokens: TokenSet
     profile: Profile

@@ -9,6 +9,8 @@ seven weeks of sealing without pause, and a write happens at sign-in, refresh an
 yearly and the bound is never near.
 
 The newest key seals, all keys open: adding a key in front signs nobody out.
+
+Gateways may share a store and even the keys. Each keyring is of one instance, whose records say so (see `record`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -34,15 +37,16 @@ _SHORTEST: Final = _NONCE_END + 16
 
 
 class Keyring:
-    """The secret keys, newest first."""
+    """The secret keys, newest first, of one instance (see `name_instance`; empty: of none in particular)."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], instance: bytes = b"") -> None:
         if not keys:
             raise ValueError("a keyring needs at least one key")
         ciphers = [(_derive(key, b"key id", 4), AESGCM(_derive(key, b"sealing", 32))) for key in keys]
         # reversed: were two ids ever to collide, the newer key wins
         self._ciphers: dict[bytes, AESGCM] = dict(reversed(ciphers))
         self._newest_id, self._newest = ciphers[0]
+        self.instance = instance
 
     def __repr__(self) -> str:
         """Say how many keys there are, and nothing of them."""
@@ -67,6 +71,11 @@ class Keyring:
     def sealed_by_newest(self, sealed: bytes) -> bool:
         """Whether a value needs no re-sealing."""
         return sealed[:_ID_END] == _VERSION + self._newest_id
+
+
+def name_instance(client_key: str, name: str) -> bytes:
+    """Return what tells the records of one gateway from those of others on the same store."""
+    return sha256(f"{client_key}\0{name}".encode()).digest()[:16]
 
 
 def new_secret_key() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from gateway.core.policy import Route
+from gateway.core.policy import Access, Route
 from gateway.core.scope import is_known
 from gateway.core.spelling import PathPattern
 
@@ -28,6 +28,7 @@ def find_faults(routes: Sequence[Route], asked: Sequence[str]) -> Iterator[Fault
         yield from _find_in_path(route, where)
         yield from _find_in_requirement(route, where, asked)
     yield from _find_unreachable(routes)
+    yield from _find_open_below(routes)
     yield from _find_unused_scopes(routes, asked)
 
 
@@ -86,6 +87,38 @@ def _hides(before: Route, route: Route) -> bool:
         return False
     pattern = PathPattern(before.path)
     return all(pattern.matches(example) for example in _examples(route.path))
+
+
+def _find_open_below(routes: Sequence[Route]) -> Iterator[Fault]:
+    """Yield routes that close a path, while another one lets more people in to what lies below it."""
+    for index, route in enumerate(routes):
+        stem = route.path.rstrip("/")
+        last = stem.rpartition("/")[2]
+        if not last or last == "**" or "." in last or route.path.startswith("regex:"):
+            continue  # everything, all below already, a file, or what only its author can read
+        below = re.sub(r"\*+", partial(_fill, "a"), stem) + "/a"
+        others = ((number, other) for number, other in enumerate(routes) if _takes(other, route, below))
+        number, other = next(others, (index, route))
+        if _strictness(other) < _strictness(route) and not other.path.startswith(f"{stem}/"):
+            yield (
+                f"routes[{index}].path",
+                f"leaves what lies below to routes[{number}] ({other.path}), which lets more people in: "
+                f"write {stem} and {stem}/**",
+            )
+
+
+def _takes(other: Route, route: Route, path: str) -> bool:
+    """Whether one route takes all requests for a path that have the host and a method of another."""
+    if other.host not in {None, route.host}:
+        return False
+    if other.methods is not None and (route.methods is None or not route.methods <= other.methods):
+        return False
+    return other.path in _EVERYTHING or PathPattern(other.path).matches(path)
+
+
+def _strictness(route: Route) -> int:
+    asks = route.requirement is not None and route.access is Access.SIGNED_IN
+    return {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}[route.access] + asks
 
 
 def _examples(glob: str) -> set[str]:

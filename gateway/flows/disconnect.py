@@ -52,7 +52,7 @@ class Disconnect:
 
         Raises `StoreUnavailable`: then it may not have happened, and can be tried again.
         """
-        job_id = _job_id(grant.subject)
+        job_id = self._job_id(grant.subject)
         await self._outbox.add(job_id, REVOCATION, _encoder.encode(grant.tokens))
         ended = await self._sessions.end_all(grant.subject, self._clock())
         # never cancelled: it may hold the only copy of a rotated token
@@ -65,7 +65,7 @@ class Disconnect:
     async def is_over(self, subject: str) -> bool:
         """Whether TikTok has been told; another replica may be doing it, and is given some time."""
         for _ in range(int(PATIENCE / _PAUSE)):
-            if not await self._outbox.holds(_job_id(subject)):
+            if not await self._outbox.holds(self._job_id(subject)):
                 return True
             await asyncio.sleep(_PAUSE)
         return False
@@ -78,7 +78,12 @@ class Disconnect:
 
     async def withdraw(self, subject: str) -> None:
         """Leave the grant at TikTok alone, if it still is: the person has signed in again."""
-        await self._outbox.withdraw(_job_id(subject))
+        await self._outbox.withdraw(self._job_id(subject))
+        await self._outbox.withdraw("revocation-" + _digest(subject))  # its id in older versions
+
+    def _job_id(self, subject: str) -> str:
+        """Return the same for all gateways of this app: whoever signs in at one must not be disconnected by another."""
+        return "revocation-" + _digest(self._sessions.grant_key_of(subject))
 
 
 class Revocation:
@@ -101,5 +106,5 @@ class Revocation:
             return
 
 
-def _job_id(subject: str) -> str:
-    return "revocation-" + hashlib.sha256(subject.encode()).hexdigest()[:32]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

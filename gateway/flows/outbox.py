@@ -8,6 +8,7 @@ Rules
    the log: TikTok does the same with its webhooks.
 4. There are at most `MOST_JOBS`: beyond, new ones are refused as if the store were full.
 5. A job has an id of its maker's choice. Adding it again replaces it; it can be withdrawn.
+6. Jobs of other gateways on the same store are left to them.
 """
 
 from __future__ import annotations
@@ -120,6 +121,10 @@ class Outbox:
 
     async def perform(self, job_id: str) -> bool:
         """Do a job now, if it is due; returns whether it is done (by whomever)."""
+        key = _job_key(job_id)
+        sealed = await self._store.read(key)
+        if sealed is not None and read_record(self._keyring, key, sealed, Job) is None:
+            return False  # another gateway's, or sealed by a key that is gone: the index forgets it in time
         holder = secrets.token_hex(8)
         lease = f"lease:{_job_key(job_id)}"
         if not await self._store.acquire_lease(lease, holder, int((TIME.total_seconds() + 10) * 1000)):
@@ -133,7 +138,7 @@ class Outbox:
         now, key = self._clock(), _job_key(job_id)
         sealed = await self._store.read(key)
         job = read_record(self._keyring, key, sealed, Job)
-        if job is None or sealed is None:  # done, withdrawn, or sealed by a key that is gone
+        if job is None or sealed is None:  # done, or withdrawn
             await self._store.remove_member(_INDEX, job_id)
             return True
         if now < job.due_at:

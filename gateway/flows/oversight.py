@@ -2,17 +2,21 @@
 
 Sessions are named by their public ids, which open nothing. What is ended here has ended on every replica, and so has
 what leans on it: they all hear of it from the store.
+
+Records that none of the keys opens are told, never guessed about: whoever asks with old keys would otherwise see nobody
+signed in, and delete grants that then nobody can revoke at TikTok. Their store keys are added to `unreadable`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime
 
 import msgspec
 
 from gateway.core.grant import Grant, build_grant_key, build_lease_key
 from gateway.core.session import Session, SessionLimits, public_id
+from gateway.errors import RecordsUnreadable
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Store
 from gateway.flows.refresh_attempts import keys_beside
@@ -24,6 +28,8 @@ class SessionView(msgspec.Struct, frozen=True):
 
     session_id: str
     open_id: str
+    username: str | None
+    scopes: tuple[str, ...]
     signed_in_at: datetime
     last_seen_at: datetime
     expires_at: datetime
@@ -49,7 +55,9 @@ class Erased(msgspec.Struct, frozen=True):
     sessions: int
     grant: bool
     revoked: bool
-    """Whether TikTok has confirmed that the grant is dead there too; else it is still being asked."""
+    """Whether a grant was there, and TikTok has confirmed that it is dead there too."""
+    pending: bool
+    """Whether TikTok is still being asked."""
 
 
 class Oversight:
@@ -72,31 +80,52 @@ class Oversight:
         self._client_key = client_key
         self._clock = clock
 
-    async def list_sessions(self, subject: str | None = None) -> AsyncIterator[SessionView]:
+    async def list_sessions(
+        self, subject: str | None = None, *, username: str = "", unreadable: set[str] | None = None
+    ) -> AsyncIterator[SessionView]:
         """Yield live sessions, of a person or of everybody. Raises `StoreUnavailable`."""
-        async for key, session in self._walk(subject):
-            yield self._view(key, session)
+        subjects = [subject] if not username else await self._find_subjects(username, subject, unreadable)
+        for each in subjects:
+            async for key, session in self._walk(each, unreadable):
+                yield await self._view(key, session)
 
-    async def find_session(self, session_id: str, subject: str | None = None) -> SessionView | None:
+    async def _find_subjects(self, username: str, subject: str | None, unreadable: set[str] | None) -> list[str | None]:
+        """Return who is called so (TikTok tells usernames by their case, people do not); `subject` narrows it."""
+        wanted = username.removeprefix("@").casefold()
+        return [
+            stored.grant.subject
+            async for stored in self._sessions.walk_grants(unreadable)
+            if (stored.grant.profile.username or "").casefold() == wanted and subject in {None, stored.grant.subject}
+        ]
+
+    async def find_session(
+        self, session_id: str, subject: str | None = None, unreadable: set[str] | None = None
+    ) -> SessionView | None:
         """Return the session of that public id; without knowing whose it is, all have to be looked at."""
-        found = await self._find(session_id, subject)
-        return self._view(*found) if found is not None else None
+        found = await self._find(session_id, subject, unreadable)
+        return await self._view(*found) if found is not None else None
 
-    async def end_session(self, session_id: str, subject: str | None = None) -> bool:
+    async def end_session(
+        self, session_id: str, subject: str | None = None, unreadable: set[str] | None = None
+    ) -> bool:
         """End one session; returns whether there was one."""
-        found = await self._find(session_id, subject)
+        found = await self._find(session_id, subject, unreadable)
         if found is None:
             return False
         await self._sessions.end_session(*found)
         return True
 
     async def end_sessions(self, subject: str) -> int:
-        """End all sessions of a person, and the grant with them, unless it is kept; returns how many there were."""
+        """End all sessions of a person, and the grant with them, unless it is kept; returns how many there were.
+
+        Raises `RecordsUnreadable`, here and below, when some of the person's cannot be opened: nothing is changed then.
+        """
+        await self._refuse_unreadable(subject)
         return len(await self._sessions.sign_out_all(subject, self._clock()))
 
-    async def list_grants(self) -> AsyncIterator[GrantView]:
+    async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
         """Yield every grant."""
-        async for stored in self._sessions.walk_grants():
+        async for stored in self._sessions.walk_grants(unreadable):
             yield _view_grant(stored.grant)
 
     async def find_grant(self, subject: str) -> GrantView | None:
@@ -106,6 +135,10 @@ class Oversight:
 
     async def revoke_grant(self, subject: str) -> bool:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
+        await self._refuse_unreadable(subject)
+        return await self._end_grant(subject)
+
+    async def _end_grant(self, subject: str) -> bool:
         grant = await self._read_grant(subject)
         if grant is None:
             await self._sessions.end_all(subject, self._clock())
@@ -113,44 +146,67 @@ class Oversight:
         await self._disconnect.disconnect(grant)
         return True
 
-    async def erase(self, subject: str) -> Erased:
+    async def erase(self, subject: str, *, even_unreadable: bool = False) -> Erased:
         """End everything of a person, and leave nothing behind that could be told to be theirs.
 
         While TikTok does not confirm the revocation, the sealed tokens stay in a job, until it does or is given up.
+        `even_unreadable` deletes what cannot be opened, too: of a grant among it, TikTok is not told.
         """
-        sessions = [key async for key, _ in self._walk(subject)]
-        had_grant = await self.revoke_grant(subject)
+        if not even_unreadable:
+            await self._refuse_unreadable(subject)
+        unreadable: set[str] = set()
+        sessions = {key async for key, _ in self._walk(subject, unreadable)} | unreadable
+        had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
-        return Erased(len(sessions), had_grant, await self._disconnect.is_over(subject))
+        over = await self._disconnect.is_over(subject)
+        return Erased(len(sessions), had_grant, revoked=had_grant and over, pending=not over)
 
-    def _view(self, key: str, session: Session) -> SessionView:
+    async def _refuse_unreadable(self, subject: str) -> None:
+        unreadable: set[str] = set()
+        await self._sessions.of_subject(subject, self._clock(), unreadable)
+        await self._sessions.read_grant(build_grant_key(self._client_key, subject), unreadable)
+        if unreadable:
+            raise RecordsUnreadable(f"{describe_unreadable(unreadable)}; nothing was changed")
+
+    async def _view(self, key: str, session: Session) -> SessionView:
+        stored = await self._sessions.read_grant(session.grant_key)
         return SessionView(
             session_id=public_id(key),
             open_id=session.subject,
+            username=stored.grant.profile.username if stored is not None else None,
+            scopes=stored.grant.tokens.scopes if stored is not None else (),
             signed_in_at=_whole(session.signed_in_at),
             last_seen_at=_whole(session.last_seen_at),
             expires_at=_whole(session.expires_at(self._limits)),
             user_agent=session.user_agent,
         )
 
-    async def _find(self, session_id: str, subject: str | None) -> tuple[str, Session] | None:
-        async for key, session in self._walk(subject):
+    async def _find(
+        self, session_id: str, subject: str | None, unreadable: set[str] | None
+    ) -> tuple[str, Session] | None:
+        async for key, session in self._walk(subject, unreadable):
             if public_id(key) == session_id:
                 return key, session
         return None
 
-    async def _walk(self, subject: str | None) -> AsyncIterator[tuple[str, Session]]:
+    async def _walk(self, subject: str | None, unreadable: set[str] | None) -> AsyncIterator[tuple[str, Session]]:
         if subject is None:
-            async for found in self._sessions.walk(self._clock()):
+            async for found in self._sessions.walk(self._clock(), unreadable):
                 yield found
         else:
-            for found in await self._sessions.of_subject(subject, self._clock()):
+            for found in await self._sessions.of_subject(subject, self._clock(), unreadable):
                 yield found
 
     async def _read_grant(self, subject: str) -> Grant | None:
         stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
         return stored.grant if stored is not None else None
+
+
+def describe_unreadable(unreadable: Collection[str]) -> str:
+    """Say how many records cannot be opened, and why that may be."""
+    number = f"{len(unreadable)} record{'' if len(unreadable) == 1 else 's'}"
+    return f"{number} cannot be opened with these secret_keys: is a key missing, or the key_prefix another gateway's?"
 
 
 def _view_grant(grant: Grant) -> GrantView:

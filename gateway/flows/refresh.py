@@ -19,6 +19,8 @@ The protocol:
    if that is dead, the access token serves for as long as it lives, and only then are people asked to sign in.
 6. Without such a note, `invalid_grant` ends the grant, as does an answer about somebody else. Any other failure leaves
    everything as it is, and is remembered for a few seconds by all processes, so that no crowd storms TikTok.
+7. Who is signed in may have a token refreshed that is not due, once a minute for each grant, in all processes together:
+   TikTok's limit is the whole app's. More often, they are told of the token that there is.
 
 Times are compared within a process, or with generous margins: clocks may differ by minutes.
 """
@@ -84,7 +86,7 @@ class Refresh:
     async def renew(self, key: str, *, force: bool = False) -> Grant | None:
         """Refresh if it is due, or wait for the refresh that runs; returns and raises as `fresh` does.
 
-        `force` refreshes a token that is not due yet.
+        `force` refreshes a token that is not due yet, unless that was done within `FORCED_EVERY`.
         """
         failed = self._has_failed(key, self._clock())
         if failed is not None:
@@ -166,6 +168,8 @@ class Refresh:
             return stored.grant if stored is not None else None
         attempts = self._attempts
         await attempts.raise_recent_failure(key)
+        if not stored.grant.is_refresh_due(self._clock()) and not await attempts.may_force(key):
+            return stored.grant
         unsure = await attempts.begin(key, stored.grant.tokens.refresh_token)
         try:
             tokens = await self._provider.refresh(stored.grant.tokens)

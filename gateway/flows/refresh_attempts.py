@@ -14,6 +14,8 @@ NOTE_LASTS: Final = timedelta(days=1)
 """How long it is known that a refresh token's fate is not."""
 FAILURE_LASTS: Final = timedelta(seconds=5)
 """How long nobody tries again after a failure."""
+FORCED_EVERY: Final = timedelta(minutes=1)
+"""How often a grant may be refreshed before it is due, by whatever process: anybody who is signed in can ask for it."""
 _MISCONFIGURED: Final = b"misconfigured"
 _UNAVAILABLE: Final = b"unavailable"
 
@@ -30,6 +32,10 @@ class RefreshAttempts:
         unsure = await self._store.read(_attempt_key(grant_key)) == digest
         await self._store.write(_attempt_key(grant_key), digest, int(NOTE_LASTS.total_seconds()))
         return unsure
+
+    async def may_force(self, grant_key: str) -> bool:
+        """Whether a refresh that is not due yet may go to TikTok now; counts it."""
+        return await self._store.increment(_forced_key(grant_key), ttl=int(FORCED_EVERY.total_seconds())) == 1
 
     async def forget(self, grant_key: str) -> None:
         """Take the note back: TikTok's word is known."""
@@ -82,11 +88,15 @@ class KeyChanges:
 
 def keys_beside(grant_key: str) -> tuple[str, ...]:
     """Return the keys of the notes beside a grant."""
-    return _attempt_key(grant_key), _failure_key(grant_key)
+    return _attempt_key(grant_key), _failure_key(grant_key), _forced_key(grant_key)
 
 
 def _attempt_key(grant_key: str) -> str:
     return "refreshing:" + grant_key
+
+
+def _forced_key(grant_key: str) -> str:
+    return "refresh-forced:" + grant_key
 
 
 def _failure_key(grant_key: str) -> str:

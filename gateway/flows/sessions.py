@@ -1,12 +1,14 @@
 """Sessions and grants in the store: typed, sealed, with the right time to live.
 
-A value that no key opens counts as absent: it was altered, or sealed by a key that has been retired.
+A value that no key opens counts as absent: it was altered, or sealed by a key that has been retired. So does what
+another gateway on the same store has written for itself: its sessions are not ours, whatever they could open. The grant
+is of the app at TikTok, so gateways with the same client key share it, and the index of the sessions that lean on it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,10 +16,10 @@ import msgspec
 
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
-from gateway.core.record import Record, read_record, seal_record
+from gateway.core.record import R, Record, open_record, read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
 from gateway.core.tiktok import Profile
-from gateway.errors import StoreUnavailable
+from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Store
 
 MEMO_SIZE: Final = 20_000
@@ -60,7 +62,7 @@ class Sessions:
         """Return who a session key stands for; None when it stands for nobody (any more)."""
         grant_key = self._grant_keys.get(key, "")
         sealed, sealed_grant = await self._read_both(key, grant_key)
-        session = read_record(self._keyring, key, sealed, Session)
+        session = self._open_session(key, sealed)
         if session is None or sealed is None or now >= session.expires_at(self._limits):
             return None
         sealed = await self._seal_anew(key, session, sealed, self._time_to_live(session, now))
@@ -142,11 +144,36 @@ class Sessions:
         await self._store.remove(session.grant_key, old=sealed_grant)
 
     async def sign_out_all(self, subject: str, now: datetime) -> tuple[str, ...]:
-        """End every session of a person; the grant goes with them, unless it is kept. Returns their keys."""
-        return await self.end_all(subject, now, drop_grant=not self._keep_grants)
+        """End every session of a person; the grant goes with them, unless it is kept. Returns their keys.
+
+        Sessions of another gateway go on, and so does the grant that they lean on.
+        """
+        index = build_index_key(self._client_key, subject)
+        keys = await self._store.members(index, now=int(now.timestamp()))
+        others = await self._find_others(keys)
+        if not others:
+            return await self.end_all(subject, now, drop_grant=not self._keep_grants)
+        own = tuple(key for key in keys if key not in others)
+        for key in own:
+            await self._store.delete(key)
+            await self._store.remove_member(index, key)
+        return own
+
+    async def _find_others(self, keys: Sequence[str]) -> set[str]:
+        """Return those that are another gateway's."""
+        others: set[str] = set()
+        for key, sealed in zip(keys, await self._store.read_many(keys), strict=True):
+            try:
+                if sealed is not None:
+                    open_record(self._keyring, key, sealed, Session)
+            except OfAnotherInstance:
+                others.add(key)
+            except SealBroken:
+                pass
+        return others
 
     async def end_all(self, subject: str, now: datetime, *, drop_grant: bool = True) -> tuple[str, ...]:
-        """End every session of a person and drop the grant; returns the keys of the sessions."""
+        """End every session of a person and drop the grant, for whatever gateway; returns the keys of the sessions."""
         index = build_index_key(self._client_key, subject)
         # the grant first: without it no session of the person counts any more
         if drop_grant:
@@ -157,26 +184,35 @@ class Sessions:
         await self._store.delete(index)
         return tuple(keys)
 
-    async def of_subject(self, subject: str, now: datetime) -> list[tuple[str, Session]]:
-        """Return a person's live sessions with their keys, most recently seen first."""
+    async def of_subject(
+        self, subject: str, now: datetime, unreadable: set[str] | None = None
+    ) -> list[tuple[str, Session]]:
+        """Return a person's live sessions with their keys, most recently seen first.
+
+        The keys of records that cannot be opened are added to `unreadable`, here and below.
+        """
         index = build_index_key(self._client_key, subject)
         keys = await self._store.members(index, now=int(now.timestamp()))
         found: list[tuple[str, Session]] = []
         for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True):
-            session = read_record(self._keyring, key, sealed, Session)
+            session = self._open_session(key, sealed, unreadable)
             if session is not None and now < session.expires_at(self._limits):
                 found.append((key, session))
         return sorted(found, key=lambda pair: pair[1].last_seen_at, reverse=True)
 
-    async def read_grant(self, key: str) -> StoredGrant | None:
+    async def read_grant(self, key: str, unreadable: set[str] | None = None) -> StoredGrant | None:
         """Return the grant under `key`, or None."""
         sealed = await self._store.read(key)
-        grant = read_record(self._keyring, key, sealed, Grant)
+        grant = self._open(key, sealed, Grant, unreadable)
         return StoredGrant(key, grant, sealed) if grant is not None and sealed is not None else None
+
+    def grant_key_of(self, subject: str) -> str:
+        """Return the store key of a person's grant."""
+        return build_grant_key(self._client_key, subject)
 
     async def read_profile(self, subject: str) -> Profile | None:
         """Return what an earlier sign-in of the person told."""
-        stored = await self.read_grant(build_grant_key(self._client_key, subject))
+        stored = await self.read_grant(self.grant_key_of(subject))
         return stored.grant.profile if stored is not None else None
 
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
@@ -185,24 +221,41 @@ class Sessions:
         ttl = self._keeping(grant, grant.tokens.obtained_at)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
 
-    async def read_session(self, key: str, now: datetime) -> Session | None:
+    async def read_session(self, key: str, now: datetime, unreadable: set[str] | None = None) -> Session | None:
         """Return the session under a store key, if it still lives."""
-        session = read_record(self._keyring, key, await self._store.read(key), Session)
+        session = self._open_session(key, await self._store.read(key), unreadable)
         return session if session is not None and now < session.expires_at(self._limits) else None
 
-    async def walk(self, now: datetime) -> AsyncIterator[tuple[str, Session]]:
+    async def walk(self, now: datetime, unreadable: set[str] | None = None) -> AsyncIterator[tuple[str, Session]]:
         """Yield every live session with its key, in no order; those that come meanwhile may be missed."""
         async for key in self._store.walk("session:"):
-            session = await self.read_session(key, now)
+            session = await self.read_session(key, now, unreadable)
             if session is not None:
                 yield key, session
 
-    async def walk_grants(self) -> AsyncIterator[StoredGrant]:
-        """Yield every grant, in no order."""
+    async def walk_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[StoredGrant]:
+        """Yield every grant of this app, in no order."""
         async for key in self._store.walk("grant:"):
-            stored = await self.read_grant(key)
-            if stored is not None:
+            stored = await self.read_grant(key, unreadable)
+            if stored is not None and key == self.grant_key_of(stored.grant.subject):
                 yield stored
+
+    def _open(self, key: str, sealed: bytes | None, kind: type[R], unreadable: set[str] | None) -> R | None:
+        """Return a record of ours; see `read_record`."""
+        try:
+            return open_record(self._keyring, key, sealed, kind) if sealed is not None else None
+        except OfAnotherInstance:
+            return None
+        except SealBroken:
+            if unreadable is not None:
+                unreadable.add(key)
+            return None
+
+    def _open_session(self, key: str, sealed: bytes | None, unreadable: set[str] | None = None) -> Session | None:
+        session = self._open(key, sealed, Session, unreadable)
+        if session is not None and not session.instance and session.grant_key != self.grant_key_of(session.subject):
+            return None  # it does not say whose it is, but that it is another app's
+        return session
 
     async def _seal_anew(self, key: str, record: Record, sealed: bytes, ttl: int) -> bytes:
         """Seal what an older key has sealed under the newest; returns what is stored now, as far as we know."""

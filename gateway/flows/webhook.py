@@ -3,7 +3,8 @@
 Rules
 1. Nothing is read before the signature is verified; what is not TikTok's is refused (4xx), and changes nothing.
 2. TikTok delivers at least once, in any order, for up to 72 hours. An event that was taken is known by its body and is
-   not acted on again. When taking it fails, it is not known, and TikTok is told to try again (503).
+   not acted on again, for as long as its signature can be valid. When taking it fails, it is not known, and TikTok is
+   told to try again (503).
 3. `authorization.removed` ends every session of the person and drops the grant. The tokens are dead already: nothing is
    revoked or refreshed. An event older than the grant is about an earlier one and ends nothing. Both times are whole
    seconds; the same second counts as after, since ending a session too many is mended by signing in.
@@ -17,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.core.grant import build_grant_key
-from gateway.core.webhook import REMOVED, WebhookEvent, read_event, verify_signature
+from gateway.core.webhook import AHEAD, REMOVED, WebhookEvent, read_event, verify_signature
 from gateway.flows.ports import Store
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
@@ -31,7 +32,7 @@ class PassOn(Protocol):
 
 
 class Webhook:
-    """Takes webhooks. `pass_on` is None when the app does not want them."""
+    """Takes webhooks. `pass_on` is None when the app does not want them; `instance` tells this gateway from others."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Webhook:
         client_key: str,
         client_secret: str,
         tolerance: timedelta,
+        instance: str,
         pass_on: PassOn | None,
         clock: Callable[[], datetime],
     ) -> None:
@@ -49,6 +51,7 @@ class Webhook:
         self._client_key = client_key
         self._client_secret = client_secret
         self._tolerance = tolerance
+        self._instance = instance
         self._pass_on = pass_on
         self._clock = clock
 
@@ -57,13 +60,13 @@ class Webhook:
         now = self._clock()
         verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
         event = read_event(body, client_key=self._client_key)
-        key = f"webhook:{event.event_id}"
-        if await self._store.read(key) is not None:
+        key, older = f"webhook:{self._instance}:{event.event_id}", f"webhook:{event.event_id}"
+        if await self._store.read_many((key, older)) != [None, None]:
             log.info("webhook_repeated", event_name=event.name, event_id=event.event_id)
             return
         await self._act(event, body, now)
         # last: a mark that was set before, by a call whose answer was lost, would swallow the event
-        await self._store.write(key, b"taken", int(self._tolerance.total_seconds()))
+        await self._store.write(key, b"taken", int((self._tolerance + AHEAD).total_seconds()) + 1)
         log.info("webhook_taken", event_name=event.name, event_id=event.event_id)
 
     async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> None:

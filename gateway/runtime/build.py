@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.core.keyring import Keyring, read_secret_key
 from gateway.core.session import SessionLimits
 from gateway.errors import SettingsError
 from gateway.flows.attempt_limit import AttemptLimit
@@ -27,7 +26,16 @@ from gateway.runtime.allow_file import AllowFileWatch
 from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation, Readiness
 from gateway.runtime.routes import compile_routes
-from gateway.runtime.services import Clock, build_desk, build_performers, build_provider, build_store, build_webhook
+from gateway.runtime.services import (
+    Clock,
+    build_desk,
+    build_keyring,
+    build_performers,
+    build_provider,
+    build_store,
+    build_webhook,
+)
+from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
 from gateway.runtime.values import build_allowed_hosts, build_assertions, build_cookies, build_plan, build_reader
 from gateway.server.fast_path import FastPath
@@ -67,7 +75,7 @@ def build(
     boards = boards or Boards(1)
     store = build_store(settings)
     provider = build_provider(settings, clock)
-    keyring = Keyring([read_secret_key(key.get_secret_value()) for key in settings.secret_keys])
+    keyring = build_keyring(settings)
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
     session_cookie, binding_cookie = build_cookies(settings)
     own_cookies = frozenset({session_cookie.name.encode(), binding_cookie.name.encode()})
@@ -160,7 +168,7 @@ def build(
         kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
         keys=assertions.keys.public_set() if assertions is not None else None,
-        webhook=WebhookPage(build_webhook(settings, store, sessions, outbox, clock)),
+        webhook=WebhookPage(build_webhook(settings, store, sessions, outbox, keyring, clock)),
         answers=answers,
         readiness=readiness,
     )
@@ -219,6 +227,7 @@ def build(
         admin_api=_build_admin_api(settings, oversight, build_desk(settings, store, sessions, refresh, clock)),
         metrics=metrics,
         readiness=readiness,
+        store_watch=StoreWatch(store),
         upstreams=proxies,
         fast_path=FastPath(reader, shared) if app is None and doors else None,
     )

@@ -13,6 +13,7 @@ from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.runtime.allow_file import AllowFileWatch
+from gateway.runtime.store_watch import StoreWatch
 from gateway.server.fast_path import FastPath
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
@@ -48,11 +49,18 @@ class Generation:
     admin_api: AdminApi | None
     metrics: Metrics
     readiness: Readiness
+    store_watch: StoreWatch
     upstreams: Mapping[str, ReverseProxy]
     fast_path: FastPath | None
 
+    def start(self) -> None:
+        """Begin what runs beside requests, within the event loop; without it, most begins with the first of them."""
+        self.outbox.start()
+        self.store_watch.start()
+
     async def close(self) -> None:
         """Finish the refreshes under way, then close every connection."""
+        await self.store_watch.close()
         await self.allow_files.close()
         await self.watch.close()
         await self.outbox.close()

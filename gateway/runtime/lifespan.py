@@ -1,7 +1,8 @@
-"""The gateway's end inside somebody else's server: when the server shuts down, what was opened is closed.
+"""The gateway's start and end inside somebody else's server: when the server shuts down, what was opened is closed.
 
 The lifespan belongs to the app; the gateway only listens for its end. An app that does not know the protocol is
-answered for, so that the gateway is closed all the same (ASGI specification, "Lifespan Protocol").
+answered for, so that the gateway is closed all the same (ASGI specification, "Lifespan Protocol"). What an app raises
+that does know it is the server's to see.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Lifespan:
         async def receive_noted() -> Message:
             message = await receive()
             received.append(message["type"])
+            if message["type"] == "lifespan.startup":
+                self.generation.start()
             return message
 
         async def send_noted(message: Message) -> None:
@@ -47,8 +50,8 @@ class Lifespan:
         try:
             await app(scope, receive_noted, send_noted)
         except Exception:
-            # an app without lifespan raises before it answers anything; later, it is a real failure
-            if answered:
+            # an app without lifespan raises at once; who has asked what there is to do has really failed
+            if received or answered:
                 raise
         if not answered:
             await self._answer(receive, send, started="lifespan.startup" in received)
@@ -56,6 +59,7 @@ class Lifespan:
     async def _answer(self, receive: Receive, send: Send, *, started: bool = False) -> None:
         if not started:
             await receive()
+            self.generation.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.generation.close()

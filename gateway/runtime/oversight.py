@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
-from gateway.flows.oversight import Oversight
+from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unreadable
 from gateway.runtime.build import build
 from gateway.settings import Settings
 
-__all__ = ["Oversight", "oversee"]
+__all__ = ["Erased", "Oversight", "SessionView", "describe_unreadable", "oversee"]
 
 
 @contextlib.asynccontextmanager

@@ -23,11 +23,10 @@ from typing import Any, Final, Literal
 import uvicorn
 
 from gateway.core.forwarded import TrustedProxies
-from gateway.errors import StartError, StoreUnavailable
+from gateway.errors import StartError
 from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
-from gateway.runtime.services import build_store
 from gateway.runtime.workers import run_workers
 from gateway.server.connections import ConnectionGuard
 from gateway.server.fast_path import FastPath
@@ -40,8 +39,6 @@ from gateway.web.admin import Admin
 DRAIN: Final = timedelta(seconds=20)
 """Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
 PARENT_TICK: Final = timedelta(seconds=1)
-REDIS_PATIENCE: Final = timedelta(seconds=10)
-"""Time in which Redis may still be starting when the gateway does."""
 
 
 class _Server(uvicorn.Server):
@@ -53,10 +50,9 @@ class _Server(uvicorn.Server):
 
 
 def run(settings: Settings, workers: int = 1) -> None:
-    """Serve until a signal.
+    """Serve until a signal, whether or not Redis answers yet.
 
-    Raises `StartError` when an address is taken, Redis does not answer, or the settings are not fit for several
-    workers.
+    Raises `StartError` when an address is taken, or the settings are not fit for several workers.
     """
     configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
     if workers > 1 and settings.redis.embedded:
@@ -80,8 +76,6 @@ def run(settings: Settings, workers: int = 1) -> None:
                 of_worker = [sockets[number] for sockets in checks]
                 runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
 
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_wait_for_store(settings))
         if workers == 1:
             work(0)
         else:
@@ -113,7 +107,7 @@ async def serve(
         asyncio.create_task(each.serve(sockets=listeners), name="server")
         for each, listeners in zip(servers, sockets, strict=True)
     ]
-    generation.outbox.start()
+    generation.start()
     _settle_memory()
     with _signals(generation, servers) as stop:
         if parent is not None:
@@ -148,7 +142,7 @@ def bind(listen: Listen, key: str) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StartError(
-            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}:`."
+            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}`."
         ) from None
 
 
@@ -172,26 +166,6 @@ def _bind_unix(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-async def _wait_for_store(settings: Settings) -> None:
-    """Give a Redis that is starting too some time; then say what is wrong rather than serve errors."""
-    give_up_at = asyncio.get_running_loop().time() + REDIS_PATIENCE.total_seconds()
-    store = build_store(settings)
-    try:
-        while True:
-            try:
-                return await store.ping()
-            except StoreUnavailable as error:
-                if asyncio.get_running_loop().time() >= give_up_at:
-                    raise StartError(
-                        f"redis: {error}. Start Redis, or correct `redis:` (or GATEWAY__REDIS); "
-                        "`redis: memory://` needs no Redis, for development."
-                    ) from None
-                log.warning("waiting_for_redis", reason=str(error))
-                await asyncio.sleep(1)
-    finally:
-        await store.close()
 
 
 def build_server(

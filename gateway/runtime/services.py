@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.flows.disconnect import REVOCATION, Revocation
 from gateway.flows.gate import Gate
 from gateway.flows.outbox import Outbox, Perform
@@ -24,9 +25,15 @@ from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 Clock = Callable[[], datetime]
 
 
+def build_keyring(settings: Settings) -> Keyring:
+    """Return the keys, as this gateway's own."""
+    keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
+    return Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
+
+
 def build_store(settings: Settings) -> Store:
     """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
-    return open_store(settings.redis)
+    return open_store(settings.redis, gateway=settings.public_url)
 
 
 def build_provider(settings: Settings, clock: Clock) -> Provider:
@@ -59,7 +66,9 @@ def build_performers(
     return performers
 
 
-def build_webhook(settings: Settings, store: Store, sessions: Sessions, outbox: Outbox, clock: Clock) -> Webhook | None:
+def build_webhook(
+    settings: Settings, store: Store, sessions: Sessions, outbox: Outbox, keyring: Keyring, clock: Clock
+) -> Webhook | None:
     """Return the flow that takes webhooks, if they are on."""
     webhook = settings.tiktok.webhook
     if not webhook.enabled:
@@ -70,7 +79,8 @@ def build_webhook(settings: Settings, store: Store, sessions: Sessions, outbox: 
         client_key=settings.tiktok.client_key,
         client_secret=settings.tiktok.client_secret.get_secret_value(),
         tolerance=webhook.tolerance,
-        pass_on=EventQueue(outbox) if webhook.forward_to is not None else None,
+        instance=keyring.instance.hex(),
+        pass_on=EventQueue(outbox, keyring.instance.hex()) if webhook.forward_to is not None else None,
         clock=clock,
     )
 

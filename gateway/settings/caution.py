@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.settings.headers import METHOD_OVERRIDES
 from gateway.settings.model import Settings
+from gateway.settings.parts import is_loopback
 from gateway.settings.problem import Problem
 
 
@@ -18,7 +19,7 @@ def warnings(settings: Settings) -> tuple[Problem, ...]:
 
 def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     public = urlsplit(settings.public_url)
-    if not settings.secure and not _is_loopback(public.hostname or ""):
+    if not settings.secure and not is_loopback(public.hostname or ""):
         yield (
             "public_url",
             "is http: anybody on the way can take cookies and tokens; TikTok registers https only",
@@ -40,15 +41,18 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     if passing and narrowed:
         yield "drop_headers", f"lacks {passing[0]}: an app that obeys it goes round routes[{narrowed[0]}].methods"
     admin = settings.admin.listen
-    if admin is not None and not admin.unix_path and not _is_loopback(admin.host):
+    if admin is not None and not admin.unix_path and not is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
     keys = [key.get_secret_value() for key in settings.secret_keys]
     if len(set(keys)) < len(keys):
         yield "secret_keys", "has the same key twice"
     if any(len(set(key)) < 12 for key in keys):
         yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
+    for index, route in enumerate(settings.routes):
+        if route.keep_post and route.upstream not in settings.apps:
+            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
     for origin in settings.cors.allowed_origins:
-        if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+        if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     yield from _find_in_options(settings)
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
@@ -73,7 +77,7 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             "set forward_auth.listen, and let the front ask there",
         )
     for listen in asked.listen:
-        if not listen.unix_path and not _is_loopback(listen.host):
+        if not listen.unix_path and not is_loopback(listen.host):
             yield (
                 "forward_auth.listen",
                 f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
@@ -93,7 +97,7 @@ def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:
         if route.encoded_slashes == "keep" and route.access in {"public", "optional"}:
             yield f"{where}.encoded_slashes", "lets in whoever asks: sure that the app takes %2F for no slash?"
         for origin in route.allowed_origins:
-            if settings.secure and origin.startswith("http:") and not _is_loopback(urlsplit(origin).hostname or ""):
+            if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
                 yield f"{where}.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     for name, each in settings.apps.items():
         where = "upstream" if name == "default" else f"upstreams.{name}"
@@ -108,7 +112,7 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
     url = urlsplit(settings.redis.address)
     if url.scheme == "memory":
         yield "redis", "is the embedded store: sessions end with the process and are not shared"
-    elif url.scheme == "redis" and not _is_loopback(url.hostname or ""):
+    elif url.scheme == "redis" and not is_loopback(url.hostname or ""):
         if not settings.redis.has_password:
             yield "redis", "has no password, on another host"
         yield "redis", "is not encrypted, on another host: use rediss://"
@@ -118,10 +122,3 @@ def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _is_dropped(name: str, dropped: set[str]) -> bool:
     return name in dropped or any(each.endswith("*") and name.startswith(each[:-1]) for each in dropped)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -45,8 +45,10 @@ class Settings(Part):
     """More apps, by name, for routes to lead to; `upstream` is the one called default."""
     redis: RedisSettings
     """Where sessions live: a URL, or a mapping."""
-    secret_keys: Annotated[tuple[Token, ...], Field(min_length=1), OneOrMore()]
+    secret_keys: Annotated[tuple[Token, ...], OneOrMore(least=1)]
     """Keys that seal what is kept in Redis, newest first; make one with `gateway keys new`."""
+    instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+    """Name of this gateway, if several share one Redis; default: where its session cookie holds."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""
     listen: ListenOn = read_listen("0.0.0.0:8080")
@@ -101,6 +103,11 @@ class Settings(Part):
     def secure(self) -> bool:
         """Whether browsers reach the gateway over https."""
         return self.public_url.startswith("https:")
+
+    @property
+    def instance_name(self) -> str:
+        """What tells this gateway's sessions from those of others of the same app: where the session cookie holds."""
+        return self.instance or self.session.cookie_domain or self.public_url
 
     @property
     def redirect_uri(self) -> str:

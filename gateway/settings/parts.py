@@ -196,6 +196,14 @@ def _read_upstream_url(value: Any) -> str:
         ) from None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether what goes to a host stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def read_endpoint(value: Any) -> str:
     """Read the full address of one of TikTok's endpoints."""
     try:

@@ -25,7 +25,7 @@ def _check_nodes(nodes: tuple[str, ...]) -> tuple[str, ...]:
     return nodes
 
 
-Nodes = Annotated[tuple[str, ...], Field(min_length=1), OneOrMore()]
+Nodes = Annotated[tuple[str, ...], OneOrMore(least=1)]
 
 
 def split_node(node: str) -> tuple[str, int]:

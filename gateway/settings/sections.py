@@ -285,12 +285,17 @@ class TokensSettings(Part):
         return clients
 
 
+def _read_level(value: Any) -> Any:
+    """Read a level in any case, and as other programs write it."""
+    return {"warn": "warning"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
 class LogSettings(Part):
     """The log, on standard error."""
 
     format: Literal["json", "console"] = "json"
     """json for machines, console for people."""
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_read_level)] = "info"
     """Least level that is written."""
     answer_request_id: bool = False
     """Put the id of a request, by which the log names it, into its answer: X-Request-Id."""

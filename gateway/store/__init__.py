@@ -5,6 +5,7 @@ server      one server: redis://, rediss://, unix://
 sentinel    the master that Sentinels name
 cluster     every master of a cluster
 memory      the same store over fakeredis, within this process
+company     whether that is the only process of its gateway
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from gateway.settings.redis import RedisSettings
 from gateway.store.redis import RedisStore
 
 
-def open_store(settings: RedisSettings) -> RedisStore:
-    """Return the store that the settings name; makes no connection yet.
+def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
+    """Return the store that the settings name; makes no connection yet. `gateway` is the public address of whose it is.
 
     Raises `SettingsError` when `memory://` is asked for and not installed.
     """
@@ -22,7 +23,8 @@ def open_store(settings: RedisSettings) -> RedisStore:
     if settings.embedded:
         from gateway.store.memory import open_memory_store
 
-        return open_memory_store(key_prefix=settings.key_prefix, timeout=settings.timeout.total_seconds())
+        timeout = settings.timeout.total_seconds()
+        return open_memory_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
     if settings.sentinel is not None:
         from gateway.store.sentinel import open_sentinel_store
 

@@ -126,7 +126,7 @@ class ClusterFeed:
     @property
     def up(self) -> bool:
         """Whether every change is told now."""
-        return self._known and all(feed.up for feed in self._feeds.values())
+        return self._known and bool(self._feeds) and all(feed.up for feed in self._feeds.values())
 
     def start(self, changed: Changed) -> None:
         """Begin to follow, within the event loop; `changed(None)` means that anything may have changed."""

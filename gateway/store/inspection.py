@@ -69,21 +69,26 @@ async def ask_node(name: str, node: Node) -> NodeState:
     return NodeState(name, info, info_refused)
 
 
-def judge(node: NodeState, *, encrypted: bool) -> list[Finding]:
+def judge(node: NodeState, *, encrypted: bool, same_machine: bool = False) -> list[Finding]:
     """Return what there is to say about a node that sessions are written to."""
     return [
         Finding(ok=not advice, name=f"{node.name}: {name}", found=found, advice=advice)
-        for name, found, advice in _look(node, encrypted=encrypted)
+        for name, found, advice in _look(node, encrypted=encrypted, same_machine=same_machine)
     ]
 
 
-def _look(node: NodeState, *, encrypted: bool) -> Iterator[tuple[str, str, str]]:
+def _look(node: NodeState, *, encrypted: bool, same_machine: bool) -> Iterator[tuple[str, str, str]]:
     if node.info_refused:
         yield "INFO", "refused", node.info_refused
     else:
         yield from _look_at_info(node.info)
     yield "changes", *((node.feed_refused, node.feed_advice + _NO_FEED) if node.feed_refused else ("told", ""))
-    yield "encryption", *(("TLS", "") if encrypted else ("none", "use rediss:// unless the way to Redis is private"))
+    if encrypted:
+        yield "encryption", "TLS", ""
+    elif same_machine:
+        yield "encryption", "none, and none needed on one machine", ""
+    else:
+        yield "encryption", "none", "use rediss:// unless the way to Redis is private"
 
 
 def _look_at_info(info: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -127,6 +127,7 @@ class RedisStore:
         reader: QuickReader | None = None,
         feed: Feed | None = None,
         encrypted: bool = False,
+        same_machine: bool = False,
         nodes: Nodes | None = None,
     ) -> None:
         """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
@@ -137,6 +138,7 @@ class RedisStore:
         self._reader = reader
         self._feed = feed
         self._encrypted = encrypted
+        self._same_machine = same_machine
         self._nodes = nodes
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
@@ -286,7 +288,8 @@ class RedisStore:
         """Return what an operator should know of how Redis is set up."""
         nodes = await self._nodes() if self._nodes is not None else {}
         asked = [await ask_node(name, node) for name, node in nodes.items()]
-        return [finding for state in asked for finding in judge(state, encrypted=self._encrypted)]
+        kept = {"encrypted": self._encrypted, "same_machine": self._same_machine}
+        return [finding for state in asked for finding in judge(state, **kept)]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -9,6 +9,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.settings.parts import is_loopback
 from gateway.settings.redis import RedisSettings
 from gateway.store.changes import ChangeFeed
 from gateway.store.connection import connection_options, tls_options
@@ -46,7 +47,8 @@ def open_server_store(settings: RedisSettings) -> RedisStore:
         timeout=timeout,
         reader=Reader(plain.connection_pool.make_connection),
         feed=feed,
-        encrypted=not url.startswith("redis:"),
+        encrypted=url.startswith("rediss:"),
+        same_machine=url.startswith("unix:") or is_loopback(urlsplit(url).hostname or ""),
         nodes=one_node(_describe(url), client.execute_command, feed.try_out),
     )
 

@@ -5,11 +5,15 @@ decides. `configure_logs` is for our own process: `json` for machines, `console`
 
 Secrets are not filtered here but never given: callers name codes, paths, ids and durations only. As a second fence,
 a value under a telling name is blanked.
+
+What a visitor sends can be in a line (a path, a name, another library's message), so nothing in it acts on a terminal:
+JSON is ASCII, and for people control and bidi characters are escaped, line ends too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import select
 import sys
@@ -20,8 +24,11 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 import structlog
 
+from gateway.printable import escape_controls
+
 Event = structlog.typing.EventDict
 
+_OF_MANY_LINES: Final = ("exception", "stack")
 _TELLING: Final = ("token", "secret", "cookie", "password", "authorization", "verifier", "state")
 
 
@@ -32,12 +39,28 @@ def _blank_telling_names(_: Any, __: str, event: Event) -> Event:
     return event
 
 
+def _escape_controls(_: Any, __: str, event: Event) -> Event:
+    r"""Escape what would act on a terminal; a traceback keeps its lines, set in so that none looks like an event."""
+    for name, value in event.items():
+        if name in _OF_MANY_LINES:
+            event[name] = "    " + escape_controls(str(value), keep="\n").replace("\n", "\n    ")
+        elif isinstance(value, str):
+            event[name] = escape_controls(value)
+        elif not isinstance(value, int | float | None):
+            event[name] = escape_controls(repr(value))
+    return event
+
+
 _shared: Final[list[structlog.typing.Processor]] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     _blank_telling_names,
 ]
-_words: Final = structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True)
+_logfmt: Final = structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True)
+
+
+def _words(logger: Any, name: str, event: Event) -> Any:
+    return _logfmt(logger, name, _escape_controls(logger, name, event))
 
 
 class _Renderer:
@@ -159,7 +182,8 @@ def describe_caller(decision: str, route: int, client: str, session: str) -> str
 
 
 def _quote(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+    # the quick one leaves C1 controls and bidi marks as they are, which JSON allows and terminals obey
+    return msgspec.json.encode(text).decode() if text.isprintable() else json.dumps(text)
 
 
 def configure_logs(
@@ -169,15 +193,15 @@ def configure_logs(
 
     `shared`: other processes write there, too.
     """
-    render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+    render: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [_escape_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
             foreign_pre_chain=[
                 *_shared,
                 structlog.stdlib.add_logger_name,

@@ -101,7 +101,10 @@ class AccountPages:
         )
 
     async def refresh(self, request: Request) -> Answer:
-        """Refresh the access token now, for a script of the app; answers with its new expiry."""
+        """Refresh the access token now, for a script of the app; answers with the expiry of the token there is then.
+
+        Asked again within a minute, it leaves that token as it is.
+        """
         self._refuse_cross_site(request)
         signed_in = await self._authentication.peek(head_of(request))
         if signed_in is not None:

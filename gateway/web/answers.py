@@ -31,6 +31,7 @@ from gateway.errors import (
 )
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
+from gateway.web.address_bar import forget_query
 from gateway.web.pages import Link, Pages
 from gateway.web.responses import NO_STORE, Answer, error_answer, page, problem, redirect
 
@@ -197,7 +198,7 @@ class Answers:
         """Answer an error with a page or a problem; a request that could not be read gets the latter."""
         refused = isinstance(error, SignInRefused)
         again = Link(f"{self.prefix}/sign_in", "Sign in again") if isinstance(error, _NEEDS_A_REST) else None
-        return error_answer(
+        answer = error_answer(
             error,
             navigation=head is not None and shows_page(head),
             pages=self.pages,
@@ -205,6 +206,8 @@ class Answers:
             action=again,
             within=_find_app(head) if head is not None and refused else None,
         )
+        at_callback = head is not None and head.path.raw == f"{self.prefix}/callback".encode()
+        return forget_query(answer, self._host, self.prefix) if at_callback else answer
 
     def read_binding(self, head: RequestHead) -> Binding | None:
         """Return the binding cookie; one that comes twice is as good as none."""

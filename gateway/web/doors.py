@@ -5,7 +5,9 @@ Every door takes the same `Allow` and removes and sets the same headers, so an a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,12 +17,20 @@ from gateway.core.headers import in_process_headers
 from gateway.core.policy import Route
 from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
-from gateway.errors import NothingHere
+from gateway.errors import GatewayError, NothingHere
 from gateway.flows.gate import Passage
 from gateway.web.body_limit import check_length, limit_body
 from gateway.web.exchange import Receive, Send
 from gateway.web.scope import Scope
 from gateway.web.user import build_auth, build_user
+
+
+class AppRaised(Exception):
+    """What an app in this process raised: its own affair, and that of whatever stands around the gateway."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
 
 
 class Door(Protocol):
@@ -29,7 +39,7 @@ class Door(Protocol):
     async def open(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer the request; the caller has checked that it may pass."""
+        """Answer the request; the caller has checked that it may pass. Raises `AppRaised`, or an error of ours."""
 
 
 class Doors:
@@ -79,12 +89,29 @@ class InProcessDoor:
         inner["root_path"], inner["path"], inner["raw_path"] = head.mount, head.path.decoded, head.path.raw
         inner["user"], inner["auth"] = build_user(allow.identity), build_auth(allow.identity)
 
+        streams_events = False
+
         async def send_edited(message: Any) -> None:
+            nonlocal streams_events
             if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 message = message | {"headers": self._edit(message.get("headers", []), allow)}
+                streams_events = _streams_events(message["headers"])
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                streams_events = False
             await send(message)
 
-        await self._app(inner, receive, send_edited)
+        try:
+            await self._app(inner, receive, send_edited)
+        except asyncio.CancelledError:
+            if streams_events:
+                # no event is cut by that, and some servers (daphne) tell a client of no other end
+                with contextlib.suppress(Exception):  # who has left already need not be told
+                    await send({"type": "http.response.body", "body": b""})
+            raise
+        except GatewayError:
+            raise  # out of our own `receive` or `send`
+        except Exception as error:  # noqa: BLE001 -- handed on as it is
+            raise AppRaised(error) from None
 
     def _edit(self, headers: Any, allow: Allow) -> list[tuple[bytes, bytes]]:
         return client_headers(
@@ -94,6 +121,13 @@ class InProcessDoor:
             identity_bearing=allow.identity is not None,
             varies=allow.varies,
         )
+
+
+def _streams_events(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer is an event stream, which ends wherever it does; one with a length ends where that says."""
+    fields = dict(headers)
+    is_stream = fields.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"text/event-stream"
+    return is_stream and b"content-length" not in fields
 
 
 class ClosedDoor:

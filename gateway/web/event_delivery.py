@@ -21,7 +21,7 @@ from gateway.core.request import Headers, RequestHead
 from gateway.core.webhook import WebhookEvent
 from gateway.errors import GatewayError, UpstreamBroken
 from gateway.flows.outbox import Outbox, Save
-from gateway.web.doors import Door
+from gateway.web.doors import AppRaised, Door
 from gateway.web.exchange import Message, new_request_id
 
 EVENT: Final = "event"
@@ -38,16 +38,18 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class EventQueue:
-    """Keeps events until the app has got them."""
+    """Keeps events until the app has got them; `instance` tells this gateway's app from those of others."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, instance: str) -> None:
         self._outbox = outbox
+        self._instance = instance
 
     async def __call__(self, event: WebhookEvent, body: bytes) -> None:
         """Take an event. Raises `StoreUnavailable`."""
         delivery = Delivery(event.name, event.event_id, event.subject, body)
-        await self._outbox.add(f"event-{event.event_id}", EVENT, msgspec.msgpack.encode(delivery))
-        self._outbox.perform_soon(f"event-{event.event_id}")
+        job_id = f"event-{self._instance}-{event.event_id}"
+        await self._outbox.add(job_id, EVENT, msgspec.msgpack.encode(delivery))
+        self._outbox.perform_soon(job_id)
 
 
 class EventDelivery:
@@ -86,7 +88,8 @@ class EventDelivery:
         except GatewayError:
             raise
         except Exception as error:
-            raise UpstreamBroken(f"the app failed at the event `{delivery.name}`: {type(error).__name__}") from error
+            failure = type(error.error if isinstance(error, AppRaised) else error).__name__
+            raise UpstreamBroken(f"the app failed at the event `{delivery.name}`: {failure}") from error
         status = sent[0]["status"] if sent else 0
         if not 200 <= status < 300:
             raise UpstreamBroken(f"the app answered {status} to the event `{delivery.name}`")

@@ -45,6 +45,7 @@ class Exchange:
     """What is known of a request and its answer, told in one line at its end."""
 
     status = 0  # 0 until an answer has started
+    whole = False  # whether an answer has been sent to its end
     decision = "refused"
     route = -1
     session = ""
@@ -98,6 +99,8 @@ class Exchange:
             if answer_ids:
                 message = {**message, "headers": [*message.get("headers", ()), self.id_field()]}
             await send(message)
+            if kind == "http.response.body" and not message.get("more_body", False):
+                self.whole = True
 
         return watched
 

@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import GRACE, Live, OpenSocket, why
 from gateway.telemetry.metrics import Metrics
-from gateway.web.doors import Doors
+from gateway.web.doors import AppRaised, Doors
 from gateway.web.exchange import Exchange, Receive, Send
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, read_from
@@ -47,20 +47,32 @@ class GatewayMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises `Abandoned` when an answer broke off, so that the server cuts the connection."""
+        """Answer one request.
+
+        Raises `Abandoned` when an answer broke off, so that the server cuts the connection; and whatever an app in this
+        process raises, as it is, for those who stand around us: its framework, an error reporter, the server.
+        """
         exchange = Exchange()
         send = exchange.watch(send, answer_ids=self._answer_ids)
         head: RequestHead | None = None
+        raised: AppRaised | None = None
         try:
             head = self._reader.read(scope)
             await self._answer(head, exchange, scope, receive, send)
-        except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
+        except AppRaised as error:
+            raised = error
+            exchange.status = exchange.status or 500  # as it will be answered, if nobody does better
+        except Exception as error:  # noqa: BLE001 -- the one border: everything of ours becomes an answer here
             answer = self._pipeline.answer_error(error, head, exchange)
+            if exchange.whole:
+                return
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
             await _send(answer, send, scope)
         finally:
             exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
+        if raised is not None:
+            raise raised.error
 
     async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         match await self._pipeline.judge(head, exchange, read_from(receive)):

@@ -38,6 +38,7 @@ class Pipeline:
         self._gate = gate
         self._answers = answers
         self.reserved = gate.identity_headers.reserved  # names that no client may send in
+        self._mounts_watched = True
 
     async def judge(
         self, head: RequestHead, exchange: Exchange, read_body: ReadBody | None = None
@@ -48,6 +49,8 @@ class Pipeline:
         """
         exchange.client_address = head.client_address
         exchange.request_id = head.front.request_id or exchange.request_id
+        if head.mount and self._mounts_watched:
+            self._watch_mount(head.mount)
         if self._answers.is_own_path(head.path):
             if head.path.encoded_slash:
                 raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
@@ -58,6 +61,17 @@ class Pipeline:
         if isinstance(verdict, Passage):
             return verdict
         return self._answers.share(await self.answer_refusal(verdict, head, exchange.request_id, read_body), head)
+
+    def _watch_mount(self, mount: str) -> None:
+        """Tell the operator, once, of pages that no request to this app can reach."""
+        if not self._answers.prefix.startswith(mount + "/"):
+            self._mounts_watched = False
+            log.warning(
+                "prefix_outside_of_mount",
+                prefix=self._answers.prefix,
+                mount=mount,
+                advice=f"nobody can sign in, unless another gateway serves the prefix: set `prefix: {mount}/oauth2`",
+            )
 
     async def decide(self, head: RequestHead) -> Passage | Refusal:
         """Return whether a request may pass, whoever serves it. Raises as `Gate.check` does."""

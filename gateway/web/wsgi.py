@@ -2,9 +2,6 @@
 
 The gate is asynchronous and lives in one event loop, in a thread of this process. Each request asks it and waits; the
 app itself then runs in the server's thread as ever, with its own streaming of bodies.
-
-WSGI has no raw path: `SCRIPT_NAME` and `PATH_INFO` are decoded. So exactly what the app will see is encoded again and
-judged, and the raw target that some servers add (`REQUEST_URI`, `RAW_URI`) serves only to return to it after a sign-in.
 """
 
 from __future__ import annotations
@@ -16,23 +13,21 @@ from typing import Any
 import msgspec
 
 from gateway.core.headers import in_process_headers
-from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
-from gateway.core.request import RequestHead, read_head
+from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
 from gateway.errors import GatewayError, MalformedRequest
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.body_limit import check_length
+from gateway.web.environ import Environ, EnvironReader
 from gateway.web.exchange import Exchange, Message, Receive
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY, read_from
 from gateway.web.responses import Answer
-from gateway.web.scope import HeadReader
 from gateway.web.wsgi_body import LimitedInput, LiveBody
 from gateway.web.wsgi_loop import Here, LoopThread
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
 
@@ -44,7 +39,7 @@ class WsgiGateway:
         app: Any,
         *,
         pipeline: Pipeline,
-        reader: HeadReader,
+        reader: EnvironReader,
         own_pages: Any,
         own_cookies: frozenset[bytes],
         live: Live,
@@ -75,7 +70,7 @@ class WsgiGateway:
         head: RequestHead | None = None
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         try:
-            head = read_environ(environ, self._reader)
+            head = self._reader.read(environ)
             outcome = self._judge(head, exchange, environ)
             if isinstance(outcome, Passage):
                 check_length(head, outcome.match.route.body_limit)
@@ -189,69 +184,6 @@ class WsgiGateway:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
         return inner
-
-
-def read_environ(environ: Environ, reader: HeadReader) -> RequestHead:
-    """Read the head of a request from its environ. Raises a `RequestRefused` when it is ambiguous."""
-    headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
-    for name, variable in ((b"content-type", "CONTENT_TYPE"), (b"content-length", "CONTENT_LENGTH")):
-        if environ.get(variable):
-            headers.append((name, environ[variable].encode("latin-1")))
-    name = environ.get("SCRIPT_NAME", "").encode("latin-1")
-    mount = read_mount(name)
-    query = environ.get("QUERY_STRING", "").encode("latin-1")
-    path = encode_path(name + environ.get("PATH_INFO", "").encode("latin-1")) or b"/"
-    head = read_head(
-        method=environ["REQUEST_METHOD"],
-        scheme=environ["wsgi.url_scheme"],
-        target=path + b"?" + query if query else path,
-        headers=headers,
-        peer=environ.get("REMOTE_ADDR") or None,
-        trusted=reader.trusted,
-        limits=reader.limits,
-        names=reader.names,
-        http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
-        mount=mount.text if mount is not None else "",
-    )
-    found = _find_raw_target(environ, head, mount, encoded_slashes=reader.encoded_slashes)
-    if found is None:
-        return head
-    raw, asked = found
-    # an encoded slash is for the route to take, though the app sees a slash
-    judged = asked if asked.encoded_slash else head.path
-    return msgspec.structs.replace(head, raw_target=head.front.prefix.encode() + raw, path=judged)
-
-
-def _find_raw_target(
-    environ: Environ, head: RequestHead, mount: CanonicalPath | None, *, encoded_slashes: bool
-) -> tuple[bytes, CanonicalPath] | None:
-    """Return the target as it was received, and its path, if the server tells it and it leads to what is judged.
-
-    Raises `MalformedRequest` for what decoding has hidden in it, such as an encoded slash.
-    """
-    raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
-    path, _, query = raw.partition(b"?")
-    if not path.startswith(b"/"):
-        return None
-    asked = canonicalise(path, encoded_slashes=encoded_slashes)
-    if query != head.query:
-        return None
-    if _as_called(asked) == head.path.text:  # as text: servers differ in what they resolve and merge, and all decode
-        return raw, asked
-    if mount is None:
-        return None
-    # a front has taken the mount off, and something before us has put it on again
-    asked = canonicalise(mount.raw + path, encoded_slashes=encoded_slashes)
-    return (mount.raw + raw, asked) if _as_called(asked) == head.path.text else None
-
-
-def _as_called(asked: CanonicalPath) -> str:
-    """Return the path that is judged where a server has decoded this one, encoded slashes too."""
-    return canonicalise(encode_path(asked.decoded.encode())).text if asked.encoded_slash else asked.text
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,6 +121,19 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         (["GET", "https://app.example.com/other?a=b#c"], "upstream: http://127.0.0.1:3000/other?a=b"),
         (["GET", "/other", "--scopes", "video.list"], "x-tiktok-scopes: video.list"),
         (["GET", "/other"], "route 9 (/**): matches"),
+        (["GET", "/other"], "route: 9 (the first is 0)"),
+        (["GET", "/other"], "x-tiktok-display-name: <display_name>"),
+        (["GET", "/other"], "x-tiktok-token-expires-at: <token_expires_at>"),
+        (["GET", "/other"], "person: signed in, with user.info.basic\n"),
+        (["GET", "/other", "--scopes", "user.info.basic,user.info.profile"], "x-tiktok-username: <username>"),
+        (["GET", "/other", "--username", "ada"], "x-tiktok-username: ada"),
+        (["GET", "/other", "--signed-out"], "status: 302"),
+        (["GET", "/other", "--signed-out"], "person: signed out"),
+        (["GET", "/api/x", "--signed-out"], "status: 401"),
+        (["GET", "/videos/x"], "status: 403"),
+        (["GET", "/videos/x"], "why: We show your videos"),
+        (["GET", "/stars/x"], "why: the route needs scopes that this person has not granted"),
+        (["GET", "/internal/x"], "status: 403"),
     ],
 )
 def test_explain(words: list[str], told: str) -> None:
@@ -134,6 +148,14 @@ def test_explain_for_machines() -> None:
     assert told["route"] == 9
     assert "x-tiktok-open-id" in told["headers_set"]
     assert "x-forwarded-user" in told["headers_removed"]
+
+
+def test_explain_has_no_username_without_its_scope_and_the_assertion_if_it_is_on(tmp_path: Path) -> None:
+    assert "x-tiktok-username: " not in gateway("explain", "GET", "/other", "-c", EXAMPLE).stdout
+    path = tmp_path / "gateway.yaml"
+    path.write_text(Path(EXAMPLE).read_text().replace("  # assertion:  ", "  assertion: true"))
+    assert "x-gateway-assertion: <assertion>" in gateway("explain", "GET", "/other", "-c", str(path)).stdout
+    assert "x-gateway-assertion: <" not in gateway("explain", "GET", "/static/x", "-c", str(path)).stdout
 
 
 def test_explain_tells_what_is_malformed() -> None:
@@ -220,6 +242,14 @@ def test_the_demo_from_the_first_click_to_the_greeting() -> None:
     finally:
         process.kill()
         process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("command", ["demo", "simulator"])
+def test_a_port_that_is_taken_is_told_before_anything_else(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = gateway(command, "--port", str(taken.getsockname()[1]))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "choose another with `--port`." in done.stderr
 
 
 def test_the_simulator_alone() -> None:

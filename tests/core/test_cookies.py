@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import CookieSpec, read, strip
+from gateway.core.cookies import CookieSpec, JoinedCookies, read, strip
 
 OWN = frozenset({b"gateway", b"gateway-sign-in"})
 
@@ -64,3 +65,56 @@ def test_a_cookie_for_frames_is_deleted_as_it_was_set() -> None:
     spec = CookieSpec(name="__Host-gateway", secure=True, same_site="None", partitioned=True)
     assert spec.set("x", 1).endswith(b"; Path=/; HttpOnly; SameSite=None; Secure; Partitioned")
     assert spec.delete().endswith(b"; Path=/; HttpOnly; SameSite=None; Secure; Partitioned")
+
+
+SESSION = b"gateway=" + b"S" * 43
+BINDING = b"gateway-sign-in=" + b"b" * 43 + b".1.1790000000"
+JOINED = JoinedCookies(OWN)
+APPS = st.lists(
+    st.sampled_from([b"a=1", b"b=x,y", b'c="q, r"', b"d=", b"e=gateway", b"f=,", b"g=gateway=1"]),
+    min_size=1,
+    max_size=3,
+).map(b"; ".join)
+FIELDS = st.lists(APPS | st.sampled_from([SESSION, BINDING, SESSION + b"; " + BINDING]), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("joiner", [b",", b", ", b";", b"; "])
+@given(fields=FIELDS)
+def test_ours_are_told_apart_however_the_fields_were_joined(joiner: bytes, fields: list[bytes]) -> None:
+    line = joiner.join(fields)
+    lines = JOINED.split(line)
+    cookies = tuple((b"cookie", each) for each in lines)
+    asked = b"; ".join(fields)
+    for name in OWN:
+        assert read(cookies, name) == read(((b"cookie", asked),), name)
+    if len(lines) == 1:
+        assert lines == (line,)  # nothing of ours: byte for byte as it was
+    else:
+        for field in fields:
+            kept = strip(field, OWN)
+            assert kept in lines[0]
+        assert b"S" * 43 not in lines[0]
+        assert b"b" * 43 not in lines[0]
+
+
+@given(fields=FIELDS)
+def test_ours_never_reach_the_app_even_where_nothing_is_between(fields: list[bytes]) -> None:
+    shown = strip(JOINED.split(b"".join(fields))[0], OWN)
+    assert b"S" * 43 not in shown
+    assert b"b" * 43 not in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"x=api-gateway",
+        b"api-gateway=" + b"k" * 43,
+        b"a=1; api-gateway=" + b"k" * 43,
+        b"a=1,2; b=3,4",
+        b"x=mygateway=1",
+        b"",
+        b"gatewayx=1,a=gateway",
+    ],
+)
+def test_what_only_looks_a_little_like_ours_is_the_apps(line: bytes) -> None:
+    assert JOINED.split(line) == (line,)

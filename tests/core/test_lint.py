@@ -15,6 +15,9 @@ def faults(*routes: Route, asked: tuple[str, ...] = BASIC) -> str:
     return "\n".join(f"{key} {message}" for key, message in find_faults(routes, asked))
 
 
+ADA = Names(open_ids=frozenset({"-ada"}))
+
+
 def needs(path: str = "/x/**", allow: Names | None = None, file: Names | None = None, *scopes: str) -> Route:
     allowed = AllowList(allow, file) if allow is not None else None
     return Route(path=path, requirement=Requirement(scopes=frozenset(scopes), allow=allowed))
@@ -40,6 +43,12 @@ def needs(path: str = "/x/**", allow: Names | None = None, file: Names | None = 
         ((needs("/x/**", Names(usernames=frozenset({"ada"}))),), "can change hands"),
         ((needs("/x/**", Names(usernames=frozenset({"ada"}))),), "match nobody without the scope"),
         ((needs("/x/**", Names(), Names()),), "lets nobody in"),
+        ((needs("/admin", ADA), Route(path="/**")), "routes[0].path leaves what lies below to routes[1] (/**)"),
+        ((needs("/admin/", ADA), Route(path="/**")), "write /admin and /admin/**"),
+        ((needs("/a/*", ADA), Route(path="/**")), "leaves what lies below to routes[1]"),
+        ((Route(path="/admin", access=Access.DENY), needs("/**", ADA)), "leaves what lies below to routes[1]"),
+        ((Route(path="/account"), Route(path="/**", access=Access.PUBLIC)), "routes[0].path leaves what lies below"),
+        ((needs("/a", ADA), Route(path="/a*/**", access=Access.PUBLIC), Route(path="/**")), "to routes[1]"),
     ],
 )
 def test_what_is_probably_not_meant_is_said(routes: tuple[Route, ...], said: str) -> None:
@@ -66,6 +75,13 @@ def test_a_scope_that_everybody_is_asked_for_and_no_route_needs() -> None:
         (Route(path="regex:/a/[0-9]+"), Route(path="/a/**")),
         (Route(path="regex:(/a|/b)", access=Access.PUBLIC),),
         (needs("/x/**", Names(open_ids=frozenset({"-x"}))),),
+        (needs("/a", ADA), needs("/a/**", ADA), Route(path="/**")),
+        (needs("/a", ADA), Route(path="/a/**")),  # it is said by name
+        (needs("/a", ADA), Route(path="/a/public", access=Access.PUBLIC)),
+        (needs("/report.pdf", ADA), Route(path="/**")),
+        (needs("/", ADA), Route(path="/**")),
+        (needs("/a", ADA),),
+        (needs("/a", ADA), Route(path="/**", host="other.example")),
         (needs("/x/**", None, None, "research.data.basic"),),
     ],
 )

@@ -170,3 +170,26 @@ async def test_nothing_of_a_job_can_be_read_in_the_store(world: World) -> None:
     stored = await world.store.read("job:a")
     assert stored is not None
     assert b"token" not in stored
+
+
+async def test_a_bug_in_one_look_does_not_end_all_further_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TICK", 0.01)
+    looks, done = list[int](), asyncio.Event()
+    members = world.store.members
+
+    async def work(data: bytes, save: Save) -> None:
+        done.set()
+
+    async def stumble(index: str, *, now: int) -> list[str]:
+        looks.append(now)
+        if len(looks) <= 2:
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, "odd")
+        return await members(index, now=now)
+
+    outbox = Outbox(world.store, world.keyring, {"work": work}, clock=world.clock)
+    await build(world, work).add("a", "work", b"data")
+    monkeypatch.setattr(world.store, "members", stumble)
+    outbox.start()
+    await done.wait()
+    await outbox.close()
+    assert len(looks) >= 3

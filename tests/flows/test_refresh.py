@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.core.grant import build_lease_key
+from gateway.core.tiktok import TokenSet
 from gateway.errors import ProviderMisconfigured, ProviderUnavailable, StoreUnavailable
 from tests.flows.conftest import Process, World
 
@@ -264,6 +265,61 @@ async def test_a_forced_refresh_renews_what_is_not_due(world: World, process: Pr
     found = await process.refresh.renew(key, force=True)
     assert found is not None
     assert found.tokens.access_token != grant.tokens.access_token
+
+
+async def test_forced_refreshes_are_few_in_all_processes_together(world: World, process: Process) -> None:
+    """One signed-in browser must not use up TikTok's limit, which is everybody's."""
+    key, _, _ = await world.signed_in(process)
+    first = await process.refresh.renew(key, force=True)
+    assert first is not None
+    for each in (process, world.process(), world.process()) * 5:
+        again = await each.refresh.renew(key, force=True)
+        assert again is not None
+        assert again.tokens == first.tokens
+    assert world.simulator.refreshes == 1
+    # whoever else is signed in has a turn of their own
+    other, _, _ = await world.signed_in(process, "dash")
+    assert await process.refresh.renew(other, force=True) is not None
+    assert world.simulator.refreshes == 2
+    # what is due is refreshed whatever was forced
+    world.clock.forward(EXPIRED)
+    due = await process.refresh.renew(key, force=True)
+    assert due is not None
+    assert due.tokens != first.tokens
+    assert world.simulator.refreshes == 3
+
+
+async def test_a_forced_refresh_that_fails_counts_too(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, grant, _ = await world.signed_in(process)
+    asked: list[str] = []
+
+    async def fail(tokens: TokenSet) -> TokenSet:
+        asked.append(tokens.refresh_token)
+        raise ProviderUnavailable("not now")
+
+    monkeypatch.setattr(process.provider, "refresh", fail)
+    with pytest.raises(ProviderUnavailable):
+        await process.refresh.renew(key, force=True)
+    for _ in range(5):
+        world.clock.forward(timedelta(seconds=6))
+        await world.store.delete(f"refresh-failed:{key}")  # that of a moment ago is over
+        found = await process.refresh.renew(key, force=True)
+        assert found is not None
+        assert found.tokens == grant.tokens
+    assert len(asked) == 1
+
+
+async def test_a_minute_later_it_may_be_forced_again(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.flows.refresh_attempts.FORCED_EVERY", timedelta(seconds=1))
+    key, _, _ = await world.signed_in(process)
+    await process.refresh.renew(key, force=True)
+    while world.simulator.refreshes < 2:
+        await process.refresh.renew(key, force=True)
+        await asyncio.sleep(0.1)
 
 
 async def test_an_old_profile_is_read_again_beside_the_refresh(world: World, process: Process) -> None:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.cli.entry import main
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser
 from tests.redis_server import RedisServer
@@ -57,10 +59,10 @@ def call(
     return httpx.request(method, running.admin + path, headers=headers, trust_env=False, timeout=20, **options)
 
 
-def command(running: RunningProcess, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `gateway` with the same settings."""
+def settings_of(running: RunningProcess) -> dict[str, str]:
+    """Return the settings for a command on the same Redis."""
     simulator = running.simulator
-    settings = SETTINGS | {
+    return SETTINGS | {
         "public_url": running.url,
         "upstream": "none",
         "redis": running.redis.url,
@@ -69,14 +71,45 @@ def command(running: RunningProcess, *words: str) -> subprocess.CompletedProcess
         "tiktok__token_url": simulator.token_url,
         "tiktok__revoke_url": simulator.revoke_url,
     }
+
+
+def command(running: RunningProcess, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `gateway` as its own process."""
     return subprocess.run(
         [sys.executable, "-m", "gateway", *words],
-        env=gateway_environ(**settings),
+        env=gateway_environ(**settings_of(running)),
         capture_output=True,
         text=True,
         timeout=60,
         cwd=Path(__file__).parents[2],
     )
+
+
+@dataclass
+class Told:
+    """What a command has said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Invoke = Callable[..., Told]
+
+
+@pytest.fixture
+def invoke(running: RunningProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Run `gateway` within this process, which is much quicker; `changes` are settings of its own."""
+
+    def run(*words: str, **changes: str) -> Told:
+        for name, value in (settings_of(running) | changes).items():
+            monkeypatch.setenv(f"GATEWAY__{name.upper()}", value)
+        monkeypatch.setattr(sys, "argv", ["gateway", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Told(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def open_id(running: RunningProcess, person: str = "plain") -> str:
@@ -143,7 +176,7 @@ def test_nothing_of_a_person_is_left_after_erasing(running: RunningProcess, brow
     browser.fetch("/oauth2/refresh", method="POST")
     person = open_id(running, "dash")
     answer = call(running, "DELETE", f"/grants/{person}", params={"erase": "1"})
-    assert answer.json() == {"sessions": 1, "grant": True, "revoked": True}
+    assert answer.json() == {"sessions": 1, "grant": True, "revoked": True, "pending": False}
     left = running.redis.command("KEYS", "*")
     # what counts sign-ins by address, and where a reloaded callback leads, is about a browser, for minutes
     names = [line for line in left.splitlines() if line.startswith("gateway:")]
@@ -276,7 +309,9 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     (session,) = json.loads(listed.stdout)
     shown = command(running, "sessions", "show", session["session_id"])
     assert f"open_id: {person}" in shown.stdout
-    assert person in command(running, "grants", "list").stdout
+    grants = command(running, "grants", "list").stdout
+    assert person in grants
+    assert "user.info.basic,user.info.profile" in grants
     ended = command(running, "sessions", "revoke", f"--user={person}")
     assert (ended.returncode, ended.stdout) == (0, "ended 1 session\n")
     assert not is_signed_in(browser)  # the gateway that runs heard of it
@@ -285,8 +320,70 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     assert command(running, "sessions", "revoke").returncode == 2
     browser.sign_in(person="dash")
     erased = command(running, "grants", "erase", "--user", person, "--json")
-    assert json.loads(erased.stdout) == {"sessions": 1, "grant": True, "revoked": True}
+    assert json.loads(erased.stdout) == {"sessions": 1, "grant": True, "revoked": True, "pending": False}
+    assert running.simulator.simulator.calls["revoke"] == 1
+    nobody = command(running, "grants", "erase", "--user", person, "--json")
+    assert json.loads(nobody.stdout) == {"sessions": 0, "grant": False, "revoked": False, "pending": False}
+    assert nobody.returncode == 0
     assert command(running, "grants", "revoke", "--user", person).returncode == 1
+
+
+def test_sessions_are_found_by_username(running: RunningProcess, browser: Browser, invoke: Invoke) -> None:
+    browser.sign_in(person="plain")
+    with Browser(running.url) as other:
+        other.sign_in(person="dash")
+        username = running.simulator.people["plain"].username
+        listed = invoke("sessions", "list", "--username", f"@{username.upper()}", "--json")
+        (session,) = json.loads(listed.stdout)
+        assert (session["open_id"], session["username"]) == (open_id(running), username)
+        assert json.loads(invoke("sessions", "list", "--username", "nobody", "--json").stdout) == []
+        both = json.loads(invoke("sessions", "list", "--json").stdout)
+        assert len(both) == 2
+        assert username in invoke("sessions", "list").stdout
+        shown = invoke("sessions", "show", session["session_id"]).stdout
+        assert "scopes: user.info.basic,user.info.profile" in shown
+
+
+def test_records_that_cannot_be_opened_are_told_and_left_alone(
+    running: RunningProcess, browser: Browser, invoke: Invoke
+) -> None:
+    """A shell with old settings, after the keys were changed."""
+    browser.sign_in(person="dash")
+    person = open_id(running, "dash")
+    old = {"secret_keys": '["b1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"]'}
+    session_id = call(running, "GET", "/sessions").json()["sessions"][0]["session_id"]
+    for words in (
+        ("sessions", "list"),
+        ("sessions", "list", "--user", person),
+        ("sessions", "list", "--username", "x"),
+        ("sessions", "show", session_id),
+        ("sessions", "revoke", session_id),
+        ("sessions", "revoke", f"--user={person}"),
+        ("grants", "list"),
+        ("grants", "revoke", "--user", person),
+        ("grants", "erase", "--user", person),
+    ):
+        told = invoke(*words, **old)
+        assert told.returncode == 1, words
+        assert "cannot be opened with these secret_keys" in told.stderr, words
+        assert "ended" not in told.stdout
+        assert "revoked" not in told.stdout
+    assert is_signed_in(browser)
+    assert running.simulator.simulator.calls["revoke"] == 0
+    erased = invoke("grants", "erase", "--user", person, "--even-unreadable", "--json", **old)
+    assert json.loads(erased.stdout) == {"sessions": 1, "grant": False, "revoked": False, "pending": False}
+    assert running.simulator.simulator.calls["revoke"] == 0
+    assert not is_signed_in(browser)
+
+
+def test_names_that_are_not_ours_end_no_list(running: RunningProcess, browser: Browser, invoke: Invoke) -> None:
+    browser.sign_in(person="dash")
+    for kind in ("session", "grant"):
+        script = f"return redis.call('SET', 'gateway:{kind}:' .. string.char(255), '1')"
+        assert running.redis.command("EVAL", script, "0").startswith("+OK")
+    assert len(json.loads(invoke("sessions", "list", "--json").stdout)) == 1
+    assert len(json.loads(invoke("grants", "list", "--json").stdout)) == 1
+    assert len(call(running, "GET", "/sessions").json()["sessions"]) == 1
 
 
 def test_without_keys_there_is_no_api(

@@ -34,7 +34,7 @@ def run_replicas(
         for name in "abc":
             folder = tmp_path / name
             folder.mkdir()
-            settings = {"secret_keys": f'["{key}"]', "log__level": "info", "tiktok__webhook__enabled": "true"}
+            settings = {"secret_keys": f'["{key}"]', "instance": "replicas", "tiktok__webhook__enabled": "true"}
             running.append(stack.enter_context(run_gateway(folder, simulator, redis_server, upstream, **settings)))
         yield running
 

@@ -260,15 +260,6 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert "`listen:`" in done.stderr
 
 
-def test_an_unreachable_redis_is_told(tmp_path: Path) -> None:
-    redis = f"redis://:hunter2@127.0.0.1:{free_port()}"
-    done = run_to_its_end(tmp_path, "run", **MINIMAL, redis=redis, listen=f"127.0.0.1:{free_port()}")
-    assert done.returncode == 1
-    assert "Redis at 127.0.0.1" in done.stderr
-    assert "Start Redis, or correct `redis:`" in done.stderr
-    assert "hunter2" not in done.stderr
-
-
 def test_bad_settings_are_told(tmp_path: Path) -> None:
     done = run_to_its_end(tmp_path, "run", **MINIMAL | {"public_url": "nonsense"}, redis="memory://")
     assert done.returncode == 1

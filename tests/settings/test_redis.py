@@ -29,7 +29,7 @@ SENTINEL = {"nodes": ["s-1:26379"], "service": "gateway", "password": "hunter2"}
         ({"url": "redis://a", "sentinel": SENTINEL}, "has url and sentinel"),
         ({"url": "http://a"}, "no Redis URL"),
         ({"sentinel": SENTINEL | {"nodes": ["s-1"]}}, "write it like redis-1.internal:6379"),
-        ({"cluster": {"nodes": []}}, "at least 1 item"),
+        ({"cluster": {"nodes": []}}, "is empty"),
         ({"cluster": {"nodes": "a:99999"}}, "write it like redis-1.internal:6379"),
         ({"url": "redis://a", "tls": {}}, "tls needs a rediss:// URL"),
         ({"url": "rediss://a", "tls": {"key": __file__}}, "come together"),
@@ -59,6 +59,7 @@ NO_URLS = [
     "redis://:S3CRET#PART@127.0.0.1:1/0", "redis://:S3CRET?PART@127.0.0.1:1/0", "redis://:S3CRETPART@127.0.0.1:port/0",
     "redis://:S3CRET@a:0", "redis://:S3CRET@a:65536", "redis://:S3CRET@a:", "redis://:S3CRET@a/x", "redis://:S3C%RET@a",
     "redis://:S3C@RET@a", "redis://:S3CRET@a?socket_timeout=x", "redis://:S3CRET@a/0#", "redis://:S3CRET@[::1",
+    "redis://:S3CRET@[::::]:1", "redis://:s3crété@a",
     "redis://:S3CRET@a b", "redis://:S3CRET@a\n", "redis://:S3C\u2100RET@\u2100", "redis://[:S3CRET@a", "REDIS://:S3CRET@a",
     "unix://S3CRET", "unix://:S3CRET@r", "unix:///r?password=S3CRET", "memory://S3CRET", "http://:S3CRET@a", "S3CRET",
 ]  # fmt: skip

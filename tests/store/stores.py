@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,17 @@ LEAST_RIGHTS = _read_rights()
 def open_at(url: str = "", *, timeout: float = 2, **words: Any) -> RedisStore:
     """Return a store at a URL, or at `sentinel=` or `cluster=`; `timeout` in seconds."""
     where = {"url": url} if url else {}
-    return open_store(RedisSettings.model_validate(where | words | {"key_prefix": "test:", "timeout": timeout}))
+    more = {"key_prefix": "test:", "timeout": timedelta(seconds=timeout)}
+    return open_store(RedisSettings.model_validate(where | words | more))
+
+
+async def until(said: Callable[[], bool]) -> None:
+    """Wait until something is so; at most twenty seconds."""
+    for _ in range(2000):
+        if said():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
 
 
 @contextlib.contextmanager

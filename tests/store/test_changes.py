@@ -7,25 +7,18 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from redis.exceptions import RedisClusterException
 
-from gateway.store import changes
+from gateway.store import changes, cluster
 from gateway.store.changes import ChangeFeed
+from gateway.store.cluster import ClusterFeed
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer
-from tests.store.stores import LEAST_RIGHTS, open_at
+from tests.store.stores import LEAST_RIGHTS, open_at, until
 
 pytestmark = pytest.mark.anyio
 
 CHANNEL = b"__redis__:invalidate"
-
-
-async def until(said: Callable[[], bool]) -> None:
-    """Wait until something is so; at most ten seconds."""
-    for _ in range(1000):
-        if said():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.fixture
@@ -229,4 +222,59 @@ async def test_a_follower_that_fails_does_not_end_the_feed(monkeypatch: pytest.M
 
     feed.start(changed)
     await until(lambda: feed.up and len(calls) > 5)
+    await feed.close()
+
+
+class Topology:
+    """A redis-py cluster client: its node's CLUSTER SLOTS is what the script says, the last of it for ever."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, *said: object) -> None:
+        self.said = list(said)
+
+    async def initialize(self) -> None: ...
+
+    def get_random_primary_node(self) -> Topology:
+        return self
+
+    async def execute_command(self, words: str) -> object:
+        said = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+@pytest.mark.parametrize("odd", [None, [], [[0]], [[0, 1, [b"\xff", "x"]]], 7, RedisClusterException(), KeyError()])
+async def test_whatever_a_cluster_says_of_itself_its_changes_are_followed_in_the_end(
+    odd: object, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PULSE", 0.01)
+    monkeypatch.setattr("gateway.store.cluster.log", changes.log)  # type: ignore[attr-defined]
+    slots = [[0, 16383, [b"", 7000]]]
+    keys: list[str | None] = []
+    feed = ClusterFeed(
+        Topology(slots, odd, odd, slots),
+        lambda host, port: ChangeFeed(Script([message([b"session:a"])]), ["session:"], timeout=1),
+        timeout=1,
+    )
+    ups: list[bool] = []
+
+    def changed(key: str | None) -> None:
+        keys.append(key)
+        ups.append(feed.up)
+
+    feed.start(changed)
+    await until(lambda: False in ups and True in ups and feed.up and "session:a" in keys)
+    await feed.close()
+
+
+async def test_a_cluster_without_masters_is_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PULSE", 0.01)
+    feed = ClusterFeed(Topology([]), lambda host, port: ChangeFeed(Script(), [], timeout=1), timeout=1)
+    ups: list[bool] = []
+    feed.start(lambda key: ups.append(feed.up))
+    await until(lambda: bool(ups))
+    assert not feed.up
+    assert not any(ups)
     await feed.close()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from gateway.errors import SettingsError, StoreUnavailable
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer, run_redis
 from tests.redis_topologies import SERVICE, Watched, run_cluster, run_sentinel
-from tests.store.stores import LEAST_RIGHTS, make_certificates, open_at, reserve_port
+from tests.store.stores import LEAST_RIGHTS, make_certificates, open_at, reserve_port, until
 
 pytestmark = pytest.mark.anyio
 
@@ -242,15 +242,6 @@ async def follow(server: RedisServer, keys: list[str | None]) -> RedisStore:
     return store
 
 
-async def until(said: Callable[[], bool]) -> None:
-    """Wait until something is so; at most ten seconds."""
-    for _ in range(1000):
-        if said():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
-
-
 async def test_what_others_change_is_told(redis_server: RedisServer) -> None:
     keys: list[str | None] = []
     store = await follow(redis_server, keys)
@@ -301,3 +292,20 @@ async def test_the_embedded_store_names_the_extra_it_needs(missing: str, monkeyp
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(SettingsError, match=r"tiktok-gateway\[demo\]"):
         open_at("memory://")
+
+
+async def test_a_cluster_that_nobody_answers_for_is_away() -> None:
+    with reserve_port() as port:
+        store = open_at(cluster={"nodes": [f"127.0.0.1:{port}"]}, timeout=1)
+    for call in (store.ping, lambda: store.read("a"), store.inspect):
+        with pytest.raises(StoreUnavailable):
+            await call()
+    await store.close()
+
+
+async def test_every_store_can_be_inspected(store: RedisStore) -> None:
+    findings = {finding.name.rsplit(": ")[-1]: finding for finding in await store.inspect()}
+    if "store" in findings:  # the embedded one
+        return
+    assert {"version", "role", "maxmemory-policy", "persistence", "changes", "encryption"} == set(findings)
+    assert (findings["changes"].ok, findings["changes"].found) == (True, "told")

@@ -12,19 +12,11 @@ from gateway.errors import StoreUnavailable
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer
 from tests.redis_topologies import SERVICE, move_slot, run_cluster, run_sentinel, wait_for
-from tests.store.stores import LEAST_RIGHTS, open_at
+from tests.store.stores import LEAST_RIGHTS, open_at, until
 
 pytestmark = pytest.mark.anyio
 
 TIMEOUT = 1.0
-
-
-async def until(said: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if said():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 async def persist(call: Callable[[], Awaitable[object]], *, within: float = 20) -> object:

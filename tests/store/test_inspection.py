@@ -37,6 +37,17 @@ def test_what_is_sound_needs_no_advice() -> None:
 
 
 @pytest.mark.parametrize(
+    ("encrypted", "same_machine", "advice"),
+    [(True, False, None), (True, True, None), (False, True, None), (False, False, "use rediss://")],
+)
+def test_what_stays_on_one_machine_needs_no_encryption(encrypted: bool, same_machine: bool, advice: str | None) -> None:
+    node = NodeState("Redis", SOUND)
+    found = bad(judge(node, encrypted=encrypted, same_machine=same_machine)).get("encryption")
+    assert (found is None) == (advice is None)
+    assert advice is None or advice in str(found)
+
+
+@pytest.mark.parametrize(
     ("change", "name", "advice"),
     [
         ({"redis_version": "5.0.9"}, "version", "Redis 6"),
@@ -54,7 +65,7 @@ def test_what_is_wrong_is_told_with_what_would_be_right(change: dict[str, object
 
 async def test_a_real_redis_is_inspected(redis_server: RedisServer) -> None:
     found = bad(await inspect(redis_server.url))
-    assert set(found) == {"persistence", "encryption"}
+    assert set(found) == {"persistence"}  # it is on this machine
     redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         assert "noeviction" in bad(await inspect(redis_server.url))["maxmemory-policy"]
@@ -76,7 +87,7 @@ async def test_the_right_that_following_changes_lacks_is_named(
     redis_server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret", *LEAST_RIGHTS.split())
     redis_server.command("ACL", "LOG", "RESET")
     url = USER.format(port=redis_server.port)
-    assert set(bad(await inspect(url))) == {"persistence", "encryption"}
+    assert set(bad(await inspect(url))) == {"persistence"}
     assert redis_server.command("ACL", "LOG").startswith("*0"), "doctor asks for what the user must not"
     redis_server.command("ACL", "SETUSER", "gateway", taken)
     assert advice in bad(await inspect(url))["changes"]

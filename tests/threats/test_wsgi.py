@@ -89,3 +89,16 @@ def test_an_optional_answer_is_kept_apart_whoever_asks(inside_wsgi: Running, coo
         assert b"\r\nvary: cookie" in head
         assert (b"\r\ncache-control: private" in head) is private
     assert b"vary" not in Wire(inside_wsgi.address).exchange(compose(b"/public/x", HOST + cookie)).lower()
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_of_several_cookie_fields_the_gateway_finds_its_own_and_the_app_does_not(
+    inside_wsgi: Running, cookie: bytes, own_first: bool
+) -> None:
+    """The server (wsgiref) makes one field of them, with commas."""
+    own = cookie.replace(b"a=1; ", b"")
+    binding = b"Cookie: c=3; gateway-sign-in=" + b"b" * 43 + b"\r\n"
+    fields = [own, b"Cookie: b=2,2\r\n", binding]
+    headers = told(inside_wsgi, compose(b"/private/x", HOST + b"".join(fields if own_first else reversed(fields))))
+    assert headers["x-tiktok-open-id"]
+    assert headers["cookie"] in {"b=2,2; c=3", "c=3; b=2,2", "b=2,2,c=3", "c=3,b=2,2"}
