@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gateway.core.forwarded import is_host, without_default_port
 from gateway.core.request import UNKNOWN_METHOD, RequestHead, check_method, split_target
 from gateway.errors import CheckMisconfigured, CheckRefused
@@ -61,18 +63,16 @@ def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> Reques
     if address is None:
         return None
     path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
-    return RequestHead(
+    scheme = _read_scheme(said, address, head.scheme)
+    return msgspec.structs.replace(
+        head,
         method=_read_method(said),
-        scheme=_read_scheme(said, address, head.scheme),
-        host=_read_host(said, address, head.host),
+        scheme=scheme,
+        host=without_default_port(scheme, _read_host(said, address, head.host)),
         path=path,
         query=query,
         raw_target=address.target,
-        headers=head.headers,
-        client_address=head.client_address,
         websocket=b"sec-websocket-key" in said,
-        destination=head.destination,
-        front=head.front,
     )
 
 
@@ -110,8 +110,8 @@ def _read_host(said: Said, address: _Address, host: str) -> str:
             raise CheckRefused("X-Forwarded-Host names a host that is none")
         host = named
     if address.scheme:
-        plain = without_default_port(address.scheme, host.lower())
-        if without_default_port(address.scheme, address.host) != plain:
+        named, asked = (without_default_port(address.scheme, each) for each in (address.host, host.lower()))
+        if named != asked:
             raise CheckRefused(
                 "X-Original-URL names another host than X-Forwarded-Host (without that: Host): have the front set both"
             )

@@ -42,6 +42,7 @@ TIME: Final = timedelta(seconds=60)
 FIRST_PAUSE: Final = timedelta(seconds=5)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 _INDEX: Final = "jobs"
+_random: Final = random.SystemRandom()  # the same in no two workers, and nobody else's to seed
 
 
 class Job(Record, frozen=True):
@@ -161,7 +162,7 @@ class Outbox:
     async def _put_off(self, job_id: str, held: _Held, error: Exception) -> None:
         job = held.job
         pause = min(FIRST_PAUSE * 2 ** min(job.failures, 16), LONGEST_PAUSE)
-        due_at = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
+        due_at = self._clock() + pause * _random.uniform(0.8, 1.2)
         reason = str(error) or type(error).__name__
         if due_at >= job.added_at + KEPT:
             log.error("job_given_up", kind=job.kind, job_id=job_id, reason=reason, tries=job.failures + 1)
@@ -188,7 +189,7 @@ class Outbox:
     async def _run(self) -> None:
         while True:
             # first: who adds a job means to do it at once
-            await asyncio.sleep(TICK * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
+            await asyncio.sleep(TICK * _random.uniform(0.5, 1.5))
             try:
                 await self._look()
             except StoreUnavailable:

@@ -62,7 +62,7 @@ def read(fields: Fields, *more: tuple[str, str], host: str = "app.example.com") 
                 "X-Forwarded-Method": "GET",
                 "X-Original-Method": "GET",
             },
-            ("GET", "http", "o.test:80", "/a"),
+            ("GET", "http", "o.test", "/a"),
         ),
     ],
 )
@@ -133,3 +133,11 @@ def test_one_field_said_twice_must_be_the_same(name: str) -> None:
     with pytest.raises(RequestRefused):
         read_original(check(rest, (name, values[0]), (name, values[1])))
     assert read(rest, (name, values[0]), (name, values[0])).path.text == "/a"
+
+
+def test_whatever_else_a_head_tells_is_kept() -> None:
+    head = check({"X-Forwarded-Uri": "/a", "X-Forwarded-Method": "PUT"})
+    original = read_original(head)
+    assert original is not None
+    different = {name for name in RequestHead.__struct_fields__ if getattr(head, name) != getattr(original, name)}
+    assert different == {"method", "path", "query", "raw_target"}
