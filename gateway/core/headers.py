@@ -54,6 +54,7 @@ _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 
 # name, and value with what white space is behind it (RFC 9110 §5.5, §5.6.2); nothing is given back, so it is linear
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)")
+_OF_CONNECTIONS: Final = re.compile(rb"(?i)(?:ntlm|negotiate)(?![^\t ,])")
 _MEMO_SIZE: Final = 2048
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
@@ -94,6 +95,11 @@ def _remember(memo: dict[bytes, bytes], name: bytes, value: bytes) -> None:
         if len(memo) >= _MEMO_SIZE:
             memo.clear()  # whoever sends many odd names must not keep the usual ones out
         memo[name] = value
+
+
+def signs_in_connection(name: bytes, value: bytes) -> bool:
+    """Whether a field holds credentials that sign in a connection instead of a request (RFC 4559 §6; NTLM)."""
+    return name == b"authorization" and _OF_CONNECTIONS.match(value) is not None
 
 
 def strip(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.headers import join_cookies, passing_name, split_line
+from gateway.core.headers import join_cookies, passing_name, signs_in_connection, split_line
 from gateway.errors import GatewayError
 from gateway.server.known import KnownBlock, KnownOrigin, KnownSender
 from gateway.server.memo import Memo
@@ -134,6 +134,8 @@ class BlockReader:
         if name in _SAY_ORIGIN:
             return _Line(_ORIGIN)
         if name in self._left_to_parser or (name == b"connection" and value.lower() != b"keep-alive"):
+            return _Line(_OTHER)
+        if signs_in_connection(name, value):
             return _Line(_OTHER)
         normal = passing_name(name)
         if not normal or normal in self._reserved or not self._reader.names.read(name):

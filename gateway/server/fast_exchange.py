@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.core.headers import first
+from gateway.core.headers import first, signs_in_connection
 from gateway.core.request import RequestHead
 from gateway.core.response import LENGTH, Field, Head
 from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
@@ -55,6 +55,7 @@ class FastExchange(Exchange):
     _task: asyncio.Task[None] | None = None
     _out = b""  # the head of the answer, not written yet
     _chunked = False
+    _binding = False  # the request may sign in the connection that carries it
 
     def __init__(self, shared: Shared, client: Client, known: KnownBlock, destination: Destination) -> None:
         self.began_at = perf_counter()  # as `Exchange` does; a call less
@@ -69,6 +70,7 @@ class FastExchange(Exchange):
         self._head = head
         self.is_websocket = head.websocket
         self.request_id = head.front.request_id or self.request_id
+        self._binding = any(signs_in_connection(*field) for field in head.headers)
         if framing is not None:
             self._body = RequestBody(framing, build_end(head.method, framing))
 
@@ -221,6 +223,7 @@ class FastExchange(Exchange):
             head_request=self.destination.method == "HEAD",
             complete=body is None or body.complete,
             upgrade=self.is_websocket,
+            binding=self._binding,
         )
         if body is not None:
             self._client.release()

@@ -13,17 +13,14 @@ have.
 from __future__ import annotations
 
 import asyncio
-import re
 from math import inf
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from gateway.core.response import read_whole
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
 from gateway.upstream.response import ResponseReader, ResponseSink
-
-_SIGNS_IN: Final = re.compile(rb"(?i)\nauthorization:[\t ]*(?:ntlm|negotiate)\b")
 
 
 class Owner(Protocol):
@@ -114,18 +111,25 @@ class Connection(asyncio.Protocol):
     # The exchange
 
     def start(
-        self, sink: ResponseSink, request: bytes, *, head_request: bool, complete: bool, upgrade: bool = False
+        self,
+        sink: ResponseSink,
+        request: bytes,
+        *,
+        head_request: bool,
+        complete: bool,
+        upgrade: bool = False,
+        binding: bool = False,
     ) -> None:
         """Send a request head, and its body as far as it is there; `complete` when nothing follows.
 
-        `upgrade`: the request asks for a WebSocket.
+        `upgrade`: the request asks for a WebSocket. `binding`: it may sign in the connection, not itself alone.
         """
         self._sink = sink
         self._unread = True
         self._head_request = head_request
         self._upgrade = upgrade
         self._request_sent = complete
-        self._bound = b"uthorization: " in request and _SIGNS_IN.search(request) is not None
+        self._bound = binding
         self._deadline = self.loop.time() + self._first_byte_limit if complete else inf
         self._transport.write(request)
 

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from gateway.core.forwarded import find_network
-from gateway.core.headers import Fields
+from gateway.core.headers import Fields, signs_in_connection
 from gateway.core.request import RequestHead
 from gateway.core.response import HOP, LENGTH, Field, Head
 from gateway.errors import UpstreamError, UpstreamUnreachable
@@ -220,12 +220,13 @@ async def forward(
             request += framing.frame(message.get("body", b""), last=not more)
             if not waits:
                 break
+    binding = any(signs_in_connection(*field) for field in head.headers)
     holder = find_network(head.client_address)
     connection = pool.take_idle(holder) or await pool.acquire(holder)
     while True:
         exchange = Exchange(connection, receive, holder)
         try:
-            connection.start(exchange, request, head_request=head.method == "HEAD", complete=not more)
+            connection.start(exchange, request, head_request=head.method == "HEAD", complete=not more, binding=binding)
             if more and framing is not None:
                 exchange.send_rest(framing)
             await exchange.wait()
