@@ -280,7 +280,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
-        self._note_waiting(unsent=self._unsent)
+        by_the_app = self.cycle is not None and not self.cycle.response_complete  # which keeps as much again
+        self._note_waiting(unsent=2 * self._unsent if by_the_app else self._unsent)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
