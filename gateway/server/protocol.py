@@ -187,7 +187,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         except MalformedRequest:
             self.send_400_response("")
             return len(data)
-        if phase == HEAD and end_of.head_bytes > self.head_limit + SLACK:
+        surplus = end_of.head_bytes - self.head_limit - SLACK if phase == HEAD else 0
+        if surplus > 0:
+            self._feed(data[at : max(at, end - surplus)])  # who asks may stand there, and so how to answer
             self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
             return end
         self._progress = False
