@@ -27,7 +27,10 @@ SAYING = [
     *("x-forwarded-path", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-protocol", "x-forwarded-scheme"),
     *("x-forwarded-server", "x-forwarded-ssl", "x-forwarded-uri"),
 ]
-REBUILT = ["x-original-host", "x-original-method", "x-original-uri", "x-original-url", "x-real-ip", "x-rewrite-url"]
+REBUILT = [
+    *("x-original-host", "x-original-method", "x-original-uri", "x-original-url", "x-real-ip", "x-rewrite-url"),
+    *("daphne-root-path", "path-info", "script-name"),
+]
 FAMILIES = {
     "CF-Connecting-*": "ip",
     "X-Envoy-*": "original-path",

@@ -290,6 +290,12 @@ def test_a_look_alike_of_identity_is_refused(front: Front, name: str) -> None:
         assert front.status(uri, more={name: "evil"}) == 403
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "Daphne-Root-Path", "PATH_INFO"])
+def test_a_field_that_has_the_apps_server_cut_the_path_is_refused(front: Front, name: str) -> None:
+    for uri in ("/private/x", "/public/x"):
+        assert front.status(uri, more={name: "/public"}) == 403
+
+
 @pytest.mark.parametrize("name", ["X-TikTok-Open-Id", "x-tiktok-access-token", "X-Forwarded-User", "Remote-User"])
 def test_the_exact_names_are_ignored(front: Front, name: str) -> None:
     answer = front.ask(more={name: "evil"})
