@@ -446,18 +446,30 @@ def test_a_method_that_is_not_known_stands_for_every_method(routes: list[Route],
 METHODS = ["GET", "HEAD", "POST", "DELETE", "get", "head", "post", "PURGE"]
 narrowed = st.builds(
     Route,
-    path=st.just("/a"),
+    path=st.just("/a/**"),
     access=st.sampled_from(Access),
     methods=st.none() | st.sets(st.sampled_from(["GET", "HEAD", "POST"]), min_size=1).map(frozenset),
     upstream=st.sampled_from(["default", "other"]),
+    encoded_slashes=st.booleans(),
+    merge_slashes=st.booleans(),
+    allowed_origins=st.sampled_from([frozenset[str](), frozenset({"https://other.example"})]),
 )
 
 
-@given(routes=st.lists(narrowed, max_size=5))
-def test_what_passes_by_an_unknown_method_passes_by_each(routes: list[Route]) -> None:
-    policy, path = Policy(routes), canonicalise(b"/a")
-    found = policy.match(UNKNOWN_METHOD, HOST, path)
+@given(routes=st.lists(narrowed, max_size=5), raw=st.sampled_from([b"/a", b"/a/b%2Fc", b"/a//b"]))
+def test_what_passes_by_an_unknown_method_passes_by_each(routes: list[Route], raw: bytes) -> None:
+    policy, path = Policy(routes), canonicalise(raw, encoded_slashes=True, fixed=True)
+    try:
+        found = policy.match(UNKNOWN_METHOD, HOST, path)
+    except MalformedRequest:
+        return
     for method in METHODS:
         match = policy.match(method, HOST, path)
+        assert (
+            found is None
+            or match is None
+            or found.route.allowed_origins <= match.route.allowed_origins
+            or (STRICTNESS[found.route.access] == 2)
+        )
         strictness = STRICTNESS[match.route.access] if match is not None else 2
         assert strictness <= (STRICTNESS[found.route.access] if found is not None else 2), method
