@@ -44,6 +44,15 @@ FAMILIES = {
     "X-MS-Client-Principal*": "-name",
     "X-Amzn-OIDC-*": "identity",
     "CF-Access-*": "jwt-assertion",
+    "WL-Proxy-*": "client-ip",
+    "Client-Cert*": "-chain",
+    "X-Amzn-Mtls-*": "clientcert",
+    "OIDC-*": "claim-sub",
+    "X-MS-Token-*": "aad-id-token",
+    "X-Authentik-*": "username",
+    "X-Pomerium-*": "jwt-assertion",
+    "X-Vouch-*": "user",
+    "Tailscale-User-*": "login",
 }
 FRAMING = {"transfer-encoding", "connection", "upgrade"}
 KEPT_OUT = sorted(
