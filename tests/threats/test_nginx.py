@@ -182,6 +182,21 @@ def test_what_the_gateway_cannot_read_it_says_itself(front: Running) -> None:
         assert browser.fetch("/private/x", headers={"X-Original-URL": "/public/x"}).status_code == 200
 
 
+def test_what_else_the_gateway_believes_of_it_is_its_own_word(simulator: RunningSimulator) -> None:
+    kept = ["X-Forwarded-Prefix", "X-Forwarded-Port", "X-Request-Id"]
+    lies = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-Port": "66", "X-Request-Id": "evil"}
+    with (
+        serve_app(echo) as upstream,
+        serve_behind_nginx(simulator, upstream, trusted_headers=json.dumps(kept)) as running,
+        Browser(running.url) as browser,
+    ):
+        for target in ("/private/x", "/oauth2/userinfo"):
+            problem = browser.fetch(target, headers=SAME_ORIGIN | lies)
+            assert problem.status_code == 401
+            assert "evil" not in problem.text
+            assert len(problem.json()["request_id"]) == 32  # nginx's, so that its log and ours tell of the same
+
+
 def test_the_log_has_no_code_no_state_and_no_query(front: Running) -> None:
     with Browser(front.url) as browser:
         begun = browser.navigate("/private/x?password=hunter2")
