@@ -9,7 +9,8 @@ Apps differ in what they take for the same path, so no spelling may be more perm
 2. A route that closes (`signed_in`, `deny`) matches any reading: other case, a slash at the end, parameters
    (`;x`) cut, percent-decoded again. `/ADMIN`, `/admin/`, `/admin;x`, `/%2561dmin` are all closed by `/admin`.
 3. If another reading by itself falls under a stricter route, or under none, that decides: where `/files/**` is
-   all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is.
+   all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is. So does the path as it is written,
+   where others lead up from it: `/internal/%252e%252e/files` is denied too.
 
 Of a request whose method is not known only that holds which holds for every method: the strictest route decides, and
 each takes the path in its form.

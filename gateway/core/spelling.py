@@ -50,8 +50,9 @@ class Readings:
             ("." in text or " " in text) and _TRIMMED.search(text)
         ):
             others = dict.fromkeys(_read_otherwise(folded))
-            if _shape(text) == _shape(folded):
-                others.pop(folded, None)  # differs in letters only: the same path, loosely read
+            # the path itself, loosely read, is no other; unless others lead up from it, to another place
+            if _shape(text) == _shape(folded) and not _leads_up(folded):
+                others.pop(folded, None)
             self.others = tuple(others)
         self.all = (folded, *self.others)
 
@@ -126,6 +127,13 @@ def _read_otherwise(folded: str) -> Iterable[str]:
         if decoded == folded:
             return
         folded = decoded
+
+
+def _leads_up(folded: str) -> bool:
+    """Whether there may be dot segments in a reading; a canonical path has none."""
+    for _ in range(_DECODINGS):
+        folded = fold(unquote(folded))
+    return ".." in folded
 
 
 def _trim(path: str) -> str:

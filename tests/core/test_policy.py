@@ -224,6 +224,18 @@ def test_a_suffix_opens_nothing_that_an_app_reads_without_it() -> None:
     ] * 4
 
 
+@pytest.mark.parametrize(
+    "path", ["/internal/%252e%252e/shop/x", "/internal/..%20/shop/x", "/i/j/%25252e./%EF%BC%8E%EF%BC%8E/shop/x"]
+)
+def test_who_may_read_it_as_another_path_may_not_ask_for_it_as_it_is(path: str) -> None:
+    """Most apps take it for what it is: a path below /internal."""
+    shop = signed_in("/shop/**")
+    assert index([shop], "/shop/x") == 0
+    assert index([shop], path) is None
+    assert index([shop, deny("/**")], path) == 1
+    assert index([shop, signed_in("/**")], path) == 0
+
+
 def test_the_stricter_route_of_two_readings_decides() -> None:
     routes = [signed_in("/files/**"), deny("/internal/**"), signed_in("/**")]
     assert index(routes, "/files/a%253Fb;c") == 0
