@@ -81,6 +81,7 @@ class Route(msgspec.Struct, frozen=True):
     encoded_slashes: bool = False  # `%2F` is let in, and forwarded as it is
     merge_slashes: bool = True  # `//` is forwarded as `/`
     allowed_origins: frozenset[str] = frozenset()  # whose pages may open WebSockets, besides ours
+    strip_prefix: str = ""  # what the app does not see of the path
 
     @property
     def opens(self) -> bool:
@@ -188,6 +189,9 @@ class Policy:
                 # each asks for something else, and it is not known which the app would go by
                 found = None
                 yield None, reading
+        if found is not None and found.route.strip_prefix and readings.leads_up:
+            # an app that sees a part of the path ends at its own root what leads above that: it is another place
+            yield None, readings.text
 
 
 class _Rule:

@@ -25,6 +25,7 @@ from gateway.core.headers import NAMES_A_MOUNT, normalised
 from gateway.core.message_end import read_body_length
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
+from gateway.core.spelling import leads_up
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -201,6 +202,8 @@ def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
     """
     if not (path.is_under(mount) and path.keep_slashes().is_under(mount)):
         raise MalformedRequest(f"the path leads out of where the app is mounted ({mount})")
+    if leads_up(path.text):  # what is above the mount, the app cannot know, and would end at its own root
+        raise MalformedRequest("the path has dot segments that are encoded twice, or hidden otherwise, below a mount")
     if any(normalised(name) in NAMES_A_MOUNT for name, _ in fields):
         raise MalformedRequest(
             "a header names the mount (Script-Name, Daphne-Root-Path): set it where the server starts"

@@ -46,12 +46,14 @@ class Readings:
         self.text = text
         folded = fold(text)
         self.others: tuple[str, ...] = ()
+        self.leads_up = False
         if not (text.isascii() and _ONE_READING.fullmatch(text)) or (
             ("." in text or " " in text) and _TRIMMED.search(text)
         ):
             others = dict.fromkeys(_read_otherwise(folded))
+            self.leads_up = leads_up(text)
             # the path itself, loosely read, is no other; unless others lead up from it, to another place
-            if _shape(text) == _shape(folded) and not _leads_up(folded):
+            if _shape(text) == _shape(folded) and not self.leads_up:
                 others.pop(folded, None)
             self.others = tuple(others)
         self.all = (folded, *self.others)
@@ -129,8 +131,9 @@ def _read_otherwise(folded: str) -> Iterable[str]:
         folded = decoded
 
 
-def _leads_up(folded: str) -> bool:
-    """Whether there may be dot segments in a reading; a canonical path has none."""
+def leads_up(text: str) -> bool:
+    """Whether there may be dot segments in some reading of a canonical path, which has none itself."""
+    folded = fold(text)
     for _ in range(_DECODINGS):
         folded = fold(unquote(folded))
     return ".." in folded

@@ -236,6 +236,15 @@ def test_who_may_read_it_as_another_path_may_not_ask_for_it_as_it_is(path: str) 
     assert index([shop, signed_in("/**")], path) == 0
 
 
+@pytest.mark.parametrize("path", ["/office/%252e%252e/admin", "/office/x/..%20/..%20/admin"])
+def test_an_app_that_sees_a_part_of_the_path_is_not_led_above_it(path: str) -> None:
+    """It would end at its own root, where /admin is what is denied here."""
+    routes = [deny("/office/admin"), signed_in("/office/**", strip_prefix="/office"), public("/**")]
+    assert index(routes, "/office/x") == 1
+    assert index(routes, path) is None
+    assert index([deny("/office/admin"), signed_in("/office/**"), public("/**")], path) == 1
+
+
 def test_the_stricter_route_of_two_readings_decides() -> None:
     routes = [signed_in("/files/**"), deny("/internal/**"), signed_in("/**")]
     assert index(routes, "/files/a%253Fb;c") == 0

@@ -288,6 +288,16 @@ def test_no_rule_is_walked_around(
     assert called.apps == []
 
 
+@pytest.mark.parametrize("attack", ["/%252e%252e/admin", "/x/..%20/..%20/admin", "/%25252e%25252e/admin"])
+def test_an_app_is_not_led_above_its_mount(
+    plays: Callable[..., Callable[[str, bytes], int]], called: Called, attack: str
+) -> None:
+    """One that decodes once more ends at its own root, where /admin is what is denied here."""
+    ask = plays(routes="[{path: /app/admin, access: deny}, {path: /**, access: public}]")
+    assert ask("/app", attack.encode()) in {400, 404}
+    assert called.apps == []
+
+
 def test_an_open_part_stays_open(plays: Callable[..., Callable[[str, bytes], int]], called: Called) -> None:
     ask = plays(routes=RULES)
     if ask("/app", b"/open/x/../y") == 400:  # who cuts blindly expects the whole path
