@@ -80,6 +80,15 @@ def _read_facts(words: Sequence[str]) -> Facts:
 
 
 def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "method": head.method,
+        "canonical_path": head.path.raw.decode(),
+        "person": f"signed in, with {', '.join(person.scopes)}" if person is not None else "signed out",
+    }
+    if head.path.is_under(settings.prefix):
+        if head.path.encoded_slash:
+            raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
+        return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     routes = compile_routes(settings)
     policy, headers = routes.policy, routes.headers
     match = policy.match(head.method, head.host, head.path)
@@ -87,18 +96,13 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         headers = routes.headers_of_routes.get(match.index, headers)
     caller = admit(headers, person) if person is not None and needs_caller(match) else None
     decision = decide(match, head, caller, admit(headers, None))
-    told: dict[str, Any] = {
-        "method": head.method,
-        "canonical_path": head.path.raw.decode(),
-        "person": f"signed in, with {', '.join(person.scopes)}" if person is not None else "signed out",
+    told |= {
         "route": match.index if match is not None else None,
         "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],
     }
     options = _describe_options(settings, head, match)
     if options:
         told["options"] = options
-    if head.path.is_under(settings.prefix):
-        return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     match decision:
         case Allow():
             return told | {

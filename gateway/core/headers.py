@@ -34,7 +34,13 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Fields that concern one connection only (RFC 9110 §7.6.1)."""
 
-_REBUILT: Final = frozenset(
+NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"path-info", b"script-name"})
+"""Fields that servers cut a path by, in normalised spelling: daphne believes anybody, gunicorn its own machine.
+
+From a client they would have the app look at another path than the one that was judged.
+"""
+
+_REBUILT: Final = NAMES_A_MOUNT | frozenset(
     {
         b"forwarded",
         b"x-original-host",

@@ -9,9 +9,11 @@ Apps differ in what they take for the same path, so no spelling may be more perm
 2. A route that closes (`signed_in`, `deny`) matches any reading: other case, a slash at the end, parameters
    (`;x`) cut, percent-decoded again. `/ADMIN`, `/admin/`, `/admin;x`, `/%2561dmin` are all closed by `/admin`.
 3. If another reading by itself falls under a stricter route, or under none, that decides: where `/files/**` is
-   all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is.
+   all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is. So does the path as it is written,
+   where others lead up from it: `/internal/%252e%252e/files` is denied too.
 
-Of a request whose method is not known only that holds which holds for every method: the strictest route decides.
+Of a request whose method is not known only that holds which holds for every method: the strictest route decides, and
+each takes the path in its form.
 
 What a route lets in besides the canonical form is asked of the route that decides, never a reason to pass one over:
 
@@ -79,6 +81,7 @@ class Route(msgspec.Struct, frozen=True):
     encoded_slashes: bool = False  # `%2F` is let in, and forwarded as it is
     merge_slashes: bool = True  # `//` is forwarded as `/`
     allowed_origins: frozenset[str] = frozenset()  # whose pages may open WebSockets, besides ours
+    strip_prefix: str = ""  # what the app does not see of the path
 
     @property
     def opens(self) -> bool:
@@ -126,6 +129,11 @@ class Policy:
 
         Raises `MalformedRequest` for a path in a form that this route does not take.
         """
+        if method == UNKNOWN_METHOD:
+            return reduce(_stricter_of, (self._match(each, host, path) for each in self._methods))
+        return self._match(method, host, path)
+
+    def _match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         found = self._find(method, host, path.text)
         if path.encoded_slash or path.merged:
             self._check_form(found, method, host, path)
@@ -146,11 +154,6 @@ class Policy:
             raise MalformedRequest("the path leads to another route in the form in which the app is asked for it")
 
     def _find(self, method: str, host: str, text: str) -> Match | None:
-        if method == UNKNOWN_METHOD:
-            return reduce(_stricter_of, (self._find_for(each, host, text) for each in self._methods))
-        return self._find_for(method, host, text)
-
-    def _find_for(self, method: str, host: str, text: str) -> Match | None:
         readings = Readings(text)
         matches = (rule.match for rule in self._rules if rule.mismatch(method, host, readings) is None)
         found = next(matches, None)
@@ -186,6 +189,9 @@ class Policy:
                 # each asks for something else, and it is not known which the app would go by
                 found = None
                 yield None, reading
+        if found is not None and found.route.strip_prefix and readings.leads_up:
+            # an app that sees a part of the path ends at its own root what leads above that: it is another place
+            yield None, readings.text
 
 
 class _Rule:
@@ -298,12 +304,12 @@ def _stricter_of(one: Match | None, other: Match | None) -> Match | None:
     if _strictness(one) != _strictness(other):
         return max(one, other, key=_strictness)
     if _peculiarities(one.route) != _peculiarities(other.route):
-        return None  # each asks for something else, or tells it to somebody else
+        return None  # each asks for something else, or lets in or tells somebody else
     return other if other.route.access == Access.PUBLIC else one
 
 
 def _peculiarities(route: Route) -> tuple[object, ...]:
-    return route.requirement, route.headers, route.upstream
+    return route.requirement, route.headers, route.upstream, route.allowed_origins
 
 
 def _overruling(match: Match | None, reading: str) -> Step:

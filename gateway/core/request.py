@@ -21,10 +21,11 @@ from gateway.core.forwarded import (
     read_front,
     without_default_port,
 )
-from gateway.core.headers import normalised
+from gateway.core.headers import NAMES_A_MOUNT, normalised
 from gateway.core.message_end import read_body_length
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
+from gateway.core.spelling import leads_up
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -33,8 +34,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
 _QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
-_NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"script-name"})
-"""Fields that servers take a mount from, whoever sends them: daphne (any client's), gunicorn (a local front's)."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 ROOM: Final = 1024
 """Bytes for what our own targets say besides the one that they name."""
@@ -203,7 +202,9 @@ def _check_mounted(path: CanonicalPath, mount: str, fields: Headers) -> None:
     """
     if not (path.is_under(mount) and path.keep_slashes().is_under(mount)):
         raise MalformedRequest(f"the path leads out of where the app is mounted ({mount})")
-    if any(normalised(name) in _NAMES_A_MOUNT for name, _ in fields):
+    if leads_up(path.text):  # what is above the mount, the app cannot know, and would end at its own root
+        raise MalformedRequest("the path has dot segments that are encoded twice, or hidden otherwise, below a mount")
+    if any(normalised(name) in NAMES_A_MOUNT for name, _ in fields):
         raise MalformedRequest(
             "a header names the mount (Script-Name, Daphne-Root-Path): set it where the server starts"
         )

@@ -46,12 +46,15 @@ class Readings:
         self.text = text
         folded = fold(text)
         self.others: tuple[str, ...] = ()
+        self.leads_up = False
         if not (text.isascii() and _ONE_READING.fullmatch(text)) or (
             ("." in text or " " in text) and _TRIMMED.search(text)
         ):
             others = dict.fromkeys(_read_otherwise(folded))
-            if _shape(text) == _shape(folded):
-                others.pop(folded, None)  # differs in letters only: the same path, loosely read
+            self.leads_up = leads_up(text)
+            # the path itself, loosely read, is no other; unless others lead up from it, to another place
+            if _shape(text) == _shape(folded) and not self.leads_up:
+                others.pop(folded, None)
             self.others = tuple(others)
         self.all = (folded, *self.others)
 
@@ -126,6 +129,14 @@ def _read_otherwise(folded: str) -> Iterable[str]:
         if decoded == folded:
             return
         folded = decoded
+
+
+def leads_up(text: str) -> bool:
+    """Whether there may be dot segments in some reading of a canonical path, which has none itself."""
+    folded = fold(text)
+    for _ in range(_DECODINGS):
+        folded = fold(unquote(folded))
+    return ".." in folded
 
 
 def _trim(path: str) -> str:

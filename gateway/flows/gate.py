@@ -97,6 +97,8 @@ class Gate:
         path = read_destination(head.destination, head.host).path
         if self._own_prefix is not None and path.is_under(self._own_prefix):
             raise DestinationElsewhere("the Destination is a page of the gateway's own")
+        if head.mount and not path.is_under(head.mount):  # what the app would make of it, nobody knows
+            raise DestinationElsewhere("the Destination is outside of where the app is mounted")
         written = await self._check(msgspec.structs.replace(head, method=JUDGED_AS, path=path))
         if isinstance(written, Passage) and written.match.route.upstream != verdict.match.route.upstream:
             raise DestinationElsewhere("the Destination belongs to another upstream")

@@ -64,6 +64,7 @@ def lint(settings: Settings) -> tuple[Problem, ...]:
 
 
 def _build_route(settings: Settings, route: RouteSettings, index: int, files: list[AllowFile]) -> Route:
+    upstream = settings.apps.get(route.upstream)
     return Route(
         path=route.path,
         host=route.host,
@@ -80,6 +81,7 @@ def _build_route(settings: Settings, route: RouteSettings, index: int, files: li
         encoded_slashes=route.encoded_slashes == "keep",
         merge_slashes=route.merge_slashes,
         allowed_origins=frozenset(route.allowed_origins),
+        strip_prefix=upstream.strip_prefix if upstream is not None else "",
     )
 
 

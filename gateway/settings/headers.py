@@ -30,11 +30,16 @@ METHOD_OVERRIDES: Final = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-
 DROPPED: Final = (
     "Proxy",  # CGI makes it HTTP_PROXY, by which programs find their way out (CVE-2016-5385)
     *METHOD_OVERRIDES,
+    "X-Middleware-Subrequest",  # Next.js takes it for a call of its own, which needs no permission (CVE-2025-29927)
+    *("X-Sendfile-Type", "X-Accel-Mapping"),  # Rack answers by them where a file is (CVE-2025-61780)
     *("True-Client-IP", "CF-Connecting-*", "Fastly-Client-IP", "Fly-Client-IP", "X-Client-IP", "X-Cluster-Client-IP"),
+    *("Client-IP", "Proxy-Client-IP", "WL-Proxy-*", "X-Originating-IP", "CloudFront-Viewer-Address"),
     *("X-Original-Forwarded-For", "X-ProxyUser-IP", "X-Forwarded", "X-Azure-ClientIP", "X-Azure-SocketIP"),
-    *("X-Host", "X-HTTP-Host-Override", "Front-End-Https", "X-Envoy-*"),
+    *("X-Host", "X-HTTP-Host-Override", "Front-End-Https", "X-Envoy-*", "X-Scheme", "X-Script-Name"),
     *("X-Remote-*", "X-Authenticated-*", "X-SSL-*", "SSL-Client-*", "X-Client-Cert*", "X-ARR-ClientCert"),
+    *("Client-Cert*", "X-Amzn-Mtls-*"),  # RFC 9440 §4: whoever is in front takes a client's own off
     *("X-Goog-Authenticated-User-*", "X-Goog-IAP-*", "X-MS-Client-Principal*", "X-Amzn-OIDC-*", "CF-Access-*"),
+    *("OIDC-*", "X-MS-Token-*", "X-Authentik-*", "X-Pomerium-*", "X-Vouch-*", "Tailscale-User-*"),
 )
 """What apps believe because some front sets it, and what nobody has set who comes past that front."""
 _READ_BY_US: Final = (

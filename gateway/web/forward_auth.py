@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from gateway.core.decision import Challenge
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.headers import every, join_cookies
+from gateway.core.headers import NAMES_A_MOUNT, every, join_cookies, normalised
 from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
 from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
@@ -156,6 +156,8 @@ class ForwardAuth:
         for name, _ in head.headers:
             if self._gate.identity_headers.is_look_alike(name):
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
+            if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
+                raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
         return read_original(head, encoded_slashes=self._encoded_slashes)
 
     def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:

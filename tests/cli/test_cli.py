@@ -201,6 +201,15 @@ def test_explain_says_what_options_do(tmp_path: Path, words: list[str], told: li
     assert "400 malformed_request" in refused.stderr
 
 
+def test_explain_asks_no_route_about_a_page_of_the_gateways_own(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(OPTIONS.replace("{path: /**}", "{path: /**, merge_slashes: false, encoded_slashes: keep}"))
+    told = json.loads(gateway("explain", "GET", "/oauth2//./account", "-c", str(config), "--json").stdout)
+    assert (told["decision"], told["canonical_path"]) == ("own", "/oauth2/account")
+    assert "route" not in told
+    assert gateway("explain", "GET", "/oauth2/a%2Fb", "-c", str(config)).returncode == 1
+
+
 def test_health_without_a_gateway_is_1() -> None:
     assert gateway("health", "-c", EXAMPLE).returncode == 1
 

@@ -178,7 +178,11 @@ def test_hosts(host: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [b"", b"a@b", b"a/?x=", b"a b", b"a,b", b"a:b", b"a:", b"::1", b"[::1", b"a#", b"a\\b", b"%61", b"\xc3\xa9"]
+    "host",
+    [
+        *(b"", b"a@b", b"a/?x=", b"a b", b"a,b", b"a:b", b"a:", b"::1", b"[::1", b"a#", b"a\\b", b"%61", b"\xc3\xa9"),
+        *(b"a..", b".a", b"a..b", b".", b"a:08443", b"a:00", b"a.:080"),
+    ],
 )
 def test_what_is_no_host(host: bytes) -> None:
     assert not is_host(host)

@@ -224,6 +224,27 @@ def test_a_suffix_opens_nothing_that_an_app_reads_without_it() -> None:
     ] * 4
 
 
+@pytest.mark.parametrize(
+    "path", ["/internal/%252e%252e/shop/x", "/internal/..%20/shop/x", "/i/j/%25252e./%EF%BC%8E%EF%BC%8E/shop/x"]
+)
+def test_who_may_read_it_as_another_path_may_not_ask_for_it_as_it_is(path: str) -> None:
+    """Most apps take it for what it is: a path below /internal."""
+    shop = signed_in("/shop/**")
+    assert index([shop], "/shop/x") == 0
+    assert index([shop], path) is None
+    assert index([shop, deny("/**")], path) == 1
+    assert index([shop, signed_in("/**")], path) == 0
+
+
+@pytest.mark.parametrize("path", ["/office/%252e%252e/admin", "/office/x/..%20/..%20/admin"])
+def test_an_app_that_sees_a_part_of_the_path_is_not_led_above_it(path: str) -> None:
+    """It would end at its own root, where /admin is what is denied here."""
+    routes = [deny("/office/admin"), signed_in("/office/**", strip_prefix="/office"), public("/**")]
+    assert index(routes, "/office/x") == 1
+    assert index(routes, path) is None
+    assert index([deny("/office/admin"), signed_in("/office/**"), public("/**")], path) == 1
+
+
 def test_the_stricter_route_of_two_readings_decides() -> None:
     routes = [signed_in("/files/**"), deny("/internal/**"), signed_in("/**")]
     assert index(routes, "/files/a%253Fb;c") == 0
@@ -446,18 +467,30 @@ def test_a_method_that_is_not_known_stands_for_every_method(routes: list[Route],
 METHODS = ["GET", "HEAD", "POST", "DELETE", "get", "head", "post", "PURGE"]
 narrowed = st.builds(
     Route,
-    path=st.just("/a"),
+    path=st.just("/a/**"),
     access=st.sampled_from(Access),
     methods=st.none() | st.sets(st.sampled_from(["GET", "HEAD", "POST"]), min_size=1).map(frozenset),
     upstream=st.sampled_from(["default", "other"]),
+    encoded_slashes=st.booleans(),
+    merge_slashes=st.booleans(),
+    allowed_origins=st.sampled_from([frozenset[str](), frozenset({"https://other.example"})]),
 )
 
 
-@given(routes=st.lists(narrowed, max_size=5))
-def test_what_passes_by_an_unknown_method_passes_by_each(routes: list[Route]) -> None:
-    policy, path = Policy(routes), canonicalise(b"/a")
-    found = policy.match(UNKNOWN_METHOD, HOST, path)
+@given(routes=st.lists(narrowed, max_size=5), raw=st.sampled_from([b"/a", b"/a/b%2Fc", b"/a//b"]))
+def test_what_passes_by_an_unknown_method_passes_by_each(routes: list[Route], raw: bytes) -> None:
+    policy, path = Policy(routes), canonicalise(raw, encoded_slashes=True, fixed=True)
+    try:
+        found = policy.match(UNKNOWN_METHOD, HOST, path)
+    except MalformedRequest:
+        return
     for method in METHODS:
         match = policy.match(method, HOST, path)
+        assert (
+            found is None
+            or match is None
+            or found.route.allowed_origins <= match.route.allowed_origins
+            or (STRICTNESS[found.route.access] == 2)
+        )
         strictness = STRICTNESS[match.route.access] if match is not None else 2
         assert strictness <= (STRICTNESS[found.route.access] if found is not None else 2), method

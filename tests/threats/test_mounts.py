@@ -288,6 +288,16 @@ def test_no_rule_is_walked_around(
     assert called.apps == []
 
 
+@pytest.mark.parametrize("attack", ["/%252e%252e/admin", "/x/..%20/..%20/admin", "/%25252e%25252e/admin"])
+def test_an_app_is_not_led_above_its_mount(
+    plays: Callable[..., Callable[[str, bytes], int]], called: Called, attack: str
+) -> None:
+    """One that decodes once more ends at its own root, where /admin is what is denied here."""
+    ask = plays(routes="[{path: /app/admin, access: deny}, {path: /**, access: public}]")
+    assert ask("/app", attack.encode()) in {400, 404}
+    assert called.apps == []
+
+
 def test_an_open_part_stays_open(plays: Callable[..., Callable[[str, bytes], int]], called: Called) -> None:
     ask = plays(routes=RULES)
     if ask("/app", b"/open/x/../y") == 400:  # who cuts blindly expects the whole path
@@ -313,3 +323,16 @@ def test_a_client_cannot_have_a_gunicorn_cut_the_path(simulator: RunningSimulato
         assert form.ask(mount, b"/secret", HTTP_SCRIPT_NAME=mount) == 400
     assert called.apps == []
     form.app.close()
+
+
+@pytest.mark.parametrize(("destination", "status"), [("/app/b", 200), ("/b", 502), ("/apple/b", 502), ("/open/b", 502)])
+def test_nothing_is_copied_out_of_the_mount(
+    simulator: RunningSimulator, called: Called, destination: str, status: int
+) -> None:
+    """An app may take the mount off where it is, and take another path for one of its own."""
+    for address in (destination, "http://app.example" + destination):
+        copied = {"root_path": "/app", "path": "/app/a", "raw_path": b"/app/a", "method": "COPY"}
+        assert Asgi(simulator, called, routes=OPEN).ask(copied, (b"destination", address.encode())) == status
+        form = Wsgi(simulator, called, routes=OPEN)
+        assert form.ask("/app", b"/a", REQUEST_METHOD="COPY", HTTP_DESTINATION=address) == status
+        form.app.close()

@@ -27,7 +27,10 @@ SAYING = [
     *("x-forwarded-path", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-protocol", "x-forwarded-scheme"),
     *("x-forwarded-server", "x-forwarded-ssl", "x-forwarded-uri"),
 ]
-REBUILT = ["x-original-host", "x-original-method", "x-original-uri", "x-original-url", "x-real-ip", "x-rewrite-url"]
+REBUILT = [
+    *("x-original-host", "x-original-method", "x-original-uri", "x-original-url", "x-real-ip", "x-rewrite-url"),
+    *("daphne-root-path", "path-info", "script-name"),
+]
 FAMILIES = {
     "CF-Connecting-*": "ip",
     "X-Envoy-*": "original-path",
@@ -41,6 +44,15 @@ FAMILIES = {
     "X-MS-Client-Principal*": "-name",
     "X-Amzn-OIDC-*": "identity",
     "CF-Access-*": "jwt-assertion",
+    "WL-Proxy-*": "client-ip",
+    "Client-Cert*": "-chain",
+    "X-Amzn-Mtls-*": "clientcert",
+    "OIDC-*": "claim-sub",
+    "X-MS-Token-*": "aad-id-token",
+    "X-Authentik-*": "username",
+    "X-Pomerium-*": "jwt-assertion",
+    "X-Vouch-*": "user",
+    "Tailscale-User-*": "login",
 }
 FRAMING = {"transfer-encoding", "connection", "upgrade"}
 KEPT_OUT = sorted(
@@ -168,6 +180,21 @@ def test_what_the_gateway_cannot_read_it_says_itself(front: Running) -> None:
         assert browser.fetch("/private/x", headers={f"X-{n}": "1" for n in range(120)}).status_code == 431
         assert browser.fetch("/private/a//b").json()["code"] == "malformed_request"
         assert browser.fetch("/private/x", headers={"X-Original-URL": "/public/x"}).status_code == 200
+
+
+def test_what_else_the_gateway_believes_of_it_is_its_own_word(simulator: RunningSimulator) -> None:
+    kept = ["X-Forwarded-Prefix", "X-Forwarded-Port", "X-Request-Id"]
+    lies = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-Port": "66", "X-Request-Id": "evil"}
+    with (
+        serve_app(echo) as upstream,
+        serve_behind_nginx(simulator, upstream, trusted_headers=json.dumps(kept)) as running,
+        Browser(running.url) as browser,
+    ):
+        for target in ("/private/x", "/oauth2/userinfo"):
+            problem = browser.fetch(target, headers=SAME_ORIGIN | lies)
+            assert problem.status_code == 401
+            assert "evil" not in problem.text
+            assert len(problem.json()["request_id"]) == 32  # nginx's, so that its log and ours tell of the same
 
 
 def test_the_log_has_no_code_no_state_and_no_query(front: Running) -> None:

@@ -249,3 +249,11 @@ def test_what_fronts_say_of_the_address_is_not_handed_on(guarded: Guarded) -> No
     )
     seen = guarded.forwarded(compose(fields=HOST + b"".join(name + b": /denied/evil\r\n" for name in names)))
     assert not [value for _, value in seen.fields if b"evil" in value]
+
+
+@pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"Script-Name", b"script.name", b"Daphne-Root-Path", b"PATH_INFO"])
+def test_no_client_has_the_apps_server_cut_the_path(guarded: Guarded, name: bytes) -> None:
+    """gunicorn, asked by its own machine, would call the app of /public/admin with /admin; daphne by anybody."""
+    for method in (b"GET", b"POST"):
+        seen = guarded.forwarded(compose(b"/public/admin", HOST + name + b": /public\r\n", method=method))
+        assert not [field for field in seen.fields if field[1] == b"/public"]
