@@ -226,7 +226,7 @@ class LimitsSettings(Part):
     """Longest time in which neither end of a WebSocket says anything; 0s for no limit."""
     connections_per_address: int = Field(default=1000, ge=0)
     """Most connections of one client address (IPv6: one /64) at once, trusted proxies aside; 0 for no limit."""
-    waiting_per_address: OptionalSize = 32 * 1024 * 1024
+    waiting_per_address: OptionalSize = 24 * 1024 * 1024
     """Most bytes that wait in one worker for a client address and from it, trusted proxies aside; none for no limit."""
     sign_in_attempts: int = Field(default=30, ge=0)
     """Most sign-ins begun from one address (IPv6: one /64) in a minute; 0 for no limit."""
