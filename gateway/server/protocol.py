@@ -309,6 +309,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._served = True
         parser, end_of = self.parser, self._end_of
         version = parser.get_http_version()
+        if version == "1.0":  # it knows no 100 (RFC 9110 §10.1.1)
+            self.expect_100_continue = False
         upgrade = parser.should_upgrade() and not self.url.startswith(self.checks)
         length = check_head(end_of.line, parser.get_method(), version, self.headers, upgrade=upgrade)
         self._chunked = length == CHUNKED
