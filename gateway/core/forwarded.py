@@ -36,7 +36,9 @@ _NODE: Final = re.compile(
     rf"\[(?P<bracketed>[0-9A-Fa-f:.]+){_ZONE}\]{_PORT}|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*){_ZONE}"
     rf"|(?P<plain>[^:\[\]\s]+){_PORT}"
 )
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")  # RFC 9110 §7.2
+_HOST: Final = re.compile(  # RFC 9110 §7.2; of a name, no more than the DNS can have (RFC 1035 §2.3.4)
+    rb"(?:\[[0-9A-Fa-f:.]{1,45}\]|[A-Za-z0-9._~-]{1,255})(?::[0-9]{1,5})?"
+)
 _SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
