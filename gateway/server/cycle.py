@@ -82,6 +82,12 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         await super().send(message)
 
+    def give_up(self) -> None:
+        """End unanswered: to the app the client is gone, and nobody is told to go on with a body."""
+        self.disconnected = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+
     def let_go(self) -> None:
         """Forget the connection, which has ended."""
         self._outlet.let_go()

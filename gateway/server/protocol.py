@@ -476,9 +476,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return
         answering = cycle.response_started
-        cycle.disconnected = True
-        cycle.response_complete = True
-        cycle.message_event.set()
+        cycle.give_up()
         if answering:
             self.transport.close()
 

@@ -129,6 +129,14 @@ async def test_what_a_websocket_says_too_early_is_bounded(dry: Dry) -> None:
         assert not towards_client.reading
 
 
+async def test_nobody_is_told_to_go_on_with_a_body_that_was_refused(dry: Dry) -> None:
+    client, towards_client = dry.connect()
+    client.data_received(EXPECTING.replace(b"Content-Length: 3", b"Transfer-Encoding: chunked") + b"no size\r\n")
+    await settle()  # only now is the app called
+    assert towards_client.written.startswith(b"HTTP/1.1 400 ")
+    assert b"100 Continue" not in towards_client.written
+
+
 async def test_a_parser_that_sees_no_body_where_there_is_one_ends_the_connection(
     dry: Dry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
