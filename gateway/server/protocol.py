@@ -331,7 +331,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Build what the app is given, and call it."""
         version, method = self.parser.get_http_version(), self.parser.get_method()
         address = httptools.parse_url(self.url)
-        path = address.path.decode("ascii")
+        raw_path = address.path or b"/"  # an absolute target may have none (RFC 9112 §3.2.2)
+        path = raw_path.decode("ascii")
         self.scope = {  # type: ignore[typeddict-unknown-key]
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -341,7 +342,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             "client": self.client,
             "scheme": self.scheme or "http",
             "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
-            "raw_path": self.root_path.encode("ascii") + address.path,
+            "raw_path": self.root_path.encode("ascii") + raw_path,
             "query_string": address.query or b"",
             "root_path": self.root_path,
             "headers": self.headers,
