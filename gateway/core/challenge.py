@@ -21,6 +21,7 @@ from gateway.core.headers import every
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
 _METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})
+_LISTED: Final = re.compile(rb"(?:^|,)\s*+(text/html|application/json)\s*+((?:;[^,]*+)?)(?=,|$)")
 _WEIGHT: Final = re.compile(rb"[01](?:\.[0-9]{0,3})?")
 _WINDOWS: Final = frozenset({b"document", b"empty"})
 """Destinations of a navigation for a whole window: `empty` once it has passed a service worker, as Chromium has it.
@@ -138,9 +139,9 @@ def _find_viewer(fields: Mapping[bytes, bytes]) -> Viewer:
 def _wants_html(accept: bytes) -> bool:
     """Whether HTML is named, and not after JSON (RFC 9110 §12.5.1); `*/*` is what programs send."""
     weights = {}
-    for part in accept.lower().split(b","):
-        kind, *parameters = (piece.strip() for piece in part.split(b";"))
-        weight = next((piece[2:] for piece in parameters if piece.startswith(b"q=")), b"1")
+    for kind, parameters in _LISTED.findall(accept.lower()):  # of a thousand other kinds, none is looked at
+        pieces = map(bytes.strip, parameters.split(b";"))
+        weight = next((piece[2:] for piece in pieces if piece.startswith(b"q=")), b"1")
         weights[kind] = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
     html = weights.get(b"text/html", 0.0)
     return html > 0 and html >= weights.get(b"application/json", 0.0)

@@ -36,10 +36,10 @@ _NODE: Final = re.compile(
     rf"\[(?P<bracketed>[0-9A-Fa-f:.]+){_ZONE}\]{_PORT}|(?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*){_ZONE}"
     rf"|(?P<plain>[^:\[\]\s]+){_PORT}"
 )
-# RFC 9110 §7.2; no label is empty and no port begins with 0: some take those for the host without, routes would not
-_HOST: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?)(?::(?:0|[1-9][0-9]{0,4}))?"
-)
+# RFC 9110 §7.2; of a name, no more than the DNS can have (RFC 1035 §2.3.4). No label is empty, and no port begins with
+# 0: some take those for the host without, and routes would not.
+_NAME: Final = rb"(?![A-Za-z0-9._~-]{256})(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?"
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{1,45}\]|" + _NAME + rb")(?::(?:0|[1-9][0-9]{0,4}))?")
 _SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")

@@ -62,6 +62,7 @@ _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)")
 _OF_CONNECTIONS: Final = re.compile(rb"(?i)(?:ntlm|negotiate)(?![^\t ,])")
 _MEMO_SIZE: Final = 2048
+_NORMAL: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 45 for code in range(256))
 _normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
@@ -88,10 +89,14 @@ def every(headers: Headers, name: bytes) -> tuple[bytes, ...]:
 
 
 def normalised(name: bytes) -> bytes:
-    """Return a name as the most careless app would read it: lower case, with `_` and `.` for `-`."""
+    """Return a name as the most careless server tells its app: lower case, with `-` for all but letters and digits.
+
+    Most write `_` for `-` in a variable's name (RFC 3875 §4.1.18); PHP for `.` too, lighttpd for whatever a token may
+    hold.
+    """
     known = _normal.get(name)
     if known is None:
-        known = name.lower().replace(b"_", b"-").replace(b".", b"-")
+        known = name.translate(_NORMAL)
         _remember(_normal, name, known)
     return known
 

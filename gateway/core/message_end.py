@@ -53,7 +53,7 @@ class MessageEnd:
     whether that is the end of the head, or of the body that `expect` announced.
     """
 
-    __slots__ = ("_carried", "_in_trailer", "_left", "_line_done", "_seam", "head_bytes", "line", "whole")
+    __slots__ = ("_carried", "_in_trailer", "_left", "_line_done", "_seam", "has_body", "head_bytes", "line", "whole")
 
     def __init__(self) -> None:
         self.begin()
@@ -61,6 +61,7 @@ class MessageEnd:
     def begin(self) -> None:
         """Begin at the head of a request."""
         self.whole = False
+        self.has_body = False
         self.head_bytes = 0  # of the head so far
         self.line = b""  # the request line, as far as it is there
         self._line_done = False
@@ -72,6 +73,7 @@ class MessageEnd:
     def expect(self, length: int) -> None:
         """Go on with a body of so many bytes, or `CHUNKED`; without any, the request ends with its head."""
         self._left = length
+        self.has_body = length != 0
         if length == CHUNKED:
             self._left = 0
             self._in_trailer = False

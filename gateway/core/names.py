@@ -21,9 +21,9 @@ class FieldNames:
     """Reads names. `dropped` go in every spelling; a `*` at the end of one stands for any rest."""
 
     def __init__(self, dropped: Iterable[str] = ()) -> None:
-        names = [normalised(name.encode("ascii")) for name in dropped]
-        self._dropped = frozenset(name for name in names if not name.endswith(b"*"))
-        self._beginnings = tuple(name[:-1] for name in names if name.endswith(b"*"))
+        names = [name.encode("ascii") for name in dropped]
+        self._dropped = frozenset(normalised(name) for name in names if not name.endswith(b"*"))
+        self._beginnings = tuple(normalised(name[:-1]) for name in names if name.endswith(b"*"))
         self.known: dict[bytes, bytes] = {}
 
     def read(self, name: bytes) -> bytes:

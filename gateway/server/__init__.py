@@ -5,7 +5,7 @@ fast_protocol  the same, with the short way
 connections    how many an address may have, and who looks at the clock for them
 fast_path      takes requests for the short way
 block          reads header blocks of the plain kind, line by line
-memo           keeps what comes again
+memo           keeps what comes again, in bounds
 known          what was found out before about header blocks and request lines
 fast_exchange  one request on the short way
 request_body   its body

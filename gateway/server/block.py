@@ -15,7 +15,7 @@ import msgspec
 from gateway.core.headers import join_cookies, passing_name, signs_in_connection, split_line
 from gateway.errors import GatewayError
 from gateway.server.known import KnownBlock, KnownOrigin, KnownSender
-from gateway.server.memo import Memo
+from gateway.server.memo import Memo, Shelf
 from gateway.web.pipeline import Pipeline
 from gateway.web.scope import HeadReader
 
@@ -26,7 +26,11 @@ MOST_LINES: Final = 4096
 """Most header blocks, senders, origins and lines kept."""
 LONGEST_BLOCK: Final = 4096
 LONGEST_LINE: Final = 256
-"""The longest blocks and lines among them, in bytes: all together, some 20 MB at the very most."""
+"""The longest blocks and lines among them, in bytes."""
+HEAVIEST: Final = 4 * 1024 * 1024
+"""Most bytes of cookies, by which senders are known, and of lines that make up origins. All that is kept here, together
+with what is made of it, is some 30 MB at the very most.
+"""
 
 _PASSING: Final = 0  # goes to the upstream as it is
 _DROPPED: Final = 1  # goes nowhere
@@ -63,8 +67,8 @@ class BlockReader:
         self._own_cookies = own_cookies
         self._left_to_parser = _LEFT_TO_PARSER | reader.trusted.kept  # ids are never the same twice
         self._lines: Memo[bytes, _Line] = Memo(MOST_LINES)
-        self._origins: dict[tuple[bytes, str | None, str], KnownOrigin] = {}
-        self._senders: dict[tuple[bytes, KnownOrigin], KnownSender] = {}
+        self._origins: Shelf[tuple[bytes, str | None, str], KnownOrigin] = Shelf(MOST_ORIGINS, HEAVIEST)
+        self._senders: Shelf[tuple[bytes, KnownOrigin], KnownSender] = Shelf(MOST_SENDERS, HEAVIEST)
         self._blocks: Memo[tuple[bytes, str | None, str], KnownBlock] = Memo(MOST_BLOCKS)
 
     def read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
@@ -106,16 +110,14 @@ class BlockReader:
         return KnownBlock(sender, block=block, passing=b"".join(passing), lines=lines)
 
     def _find_sender(self, cookies: bytes, origin: KnownOrigin) -> KnownSender | None:
-        sender = self._senders.get((cookies, origin))
+        sender = self._senders.kept.get((cookies, origin))
         if sender is None:
             lines = cookies.split(b"\n") if cookies else []
             keys = self._pipeline.read_session_keys(tuple((b"cookie", line) for line in lines))
             if len(keys) > 1:
                 return None  # the gate has to choose
             sender = KnownSender(origin, keys[0] if keys else None, join_cookies(lines, self._own_cookies))
-            if len(self._senders) >= MOST_SENDERS:
-                self._senders.clear()
-            self._senders[cookies, origin] = sender
+            self._senders.put((cookies, origin), sender, len(cookies))
         return sender
 
     def _learn(self, line: bytes) -> _Line:
@@ -144,13 +146,11 @@ class BlockReader:
 
     def _find_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:
         key = b"\n".join(lines), peer, scheme
-        origin = self._origins.get(key)
+        origin = self._origins.kept.get(key)
         if origin is None:
             origin = self._judge_origin(lines, peer, scheme)
             if origin is not None:
-                if len(self._origins) >= MOST_ORIGINS:
-                    self._origins.clear()
-                self._origins[key] = origin
+                self._origins.put(key, origin, len(key[0]))
         return origin
 
     def _judge_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:

@@ -84,6 +84,12 @@ class Cycle(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:  # before the app makes more of it
             await self.flow.drain()
 
+    def give_up(self) -> None:
+        """End unanswered: to the app the client is gone, and nobody is told to go on with a body."""
+        self.disconnected = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+
     def let_go(self) -> None:
         """Forget the connection, which has ended."""
         self._outlet.let_go()

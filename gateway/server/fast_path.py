@@ -93,9 +93,9 @@ class FastPath:
         if head.destination is not None:  # a second address to judge
             return None
         keys = self._shared.pipeline.read_session_keys(head.headers)
-        if len(keys) > 1:
-            return None  # the gate has to choose
-        sender = KnownSender(KnownOrigin(head), keys[0] if keys else None, b"")
+        if len(keys) > 1 and not websocket:
+            return None  # the gate has to choose, as it does for every WebSocket
+        sender = KnownSender(KnownOrigin(head), keys[0] if len(keys) == 1 else None, b"")
         destination = Destination(head.method, head.path, head.query, head.raw_target, head.front.prefix)
         exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
         exchange.note_head(head, read_body_framing(head))

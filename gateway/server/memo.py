@@ -1,4 +1,4 @@
-"""A memory for what comes again: bounded, and not impressed by what comes once."""
+"""Memories for what comes again. They are bounded, whoever sends what: by number, or by weight too."""
 
 from __future__ import annotations
 
@@ -36,3 +36,26 @@ class Memo(Generic[K, V]):
         if len(self.kept) >= self._most:
             self.kept.clear()
         self.kept[key] = value
+
+
+class Shelf(Generic[K, V]):
+    """Keeps values at once: no more than `most`, whose keys weigh no more than `heaviest` bytes. Else all are let go.
+
+    For keys that may be a thousand times as long as the usual ones, and whose values grow with them.
+    """
+
+    __slots__ = ("_heaviest", "_most", "_weight", "kept")
+
+    def __init__(self, most: int, heaviest: int) -> None:
+        self.kept: dict[K, V] = {}
+        self._most = most
+        self._heaviest = heaviest
+        self._weight = 0
+
+    def put(self, key: K, value: V, weight: int) -> None:
+        """Keep a value, whose key weighs so many bytes."""
+        if len(self.kept) >= self._most or self._weight + weight > self._heaviest:
+            self.kept.clear()
+            self._weight = 0
+        self.kept[key] = value
+        self._weight += weight

@@ -12,8 +12,8 @@
    refusal nothing more of the connection is a request. It is closed gently: a client that is still sending gets to
    read why (RFC 9112 §9.6).
 7. An upgrade to anything but WebSocket is none: what follows is read as HTTP. A request with an upgrade and a body is
-   refused, since the parser would take the body for the new protocol. Checks ask for no upgrade, whatever they say:
-   fronts copy `Connection` and `Upgrade` from the visitor's request (RFC 9110 §7.8 lets a server ignore them).
+   refused, since the parser would take the body for the new protocol. A check asks for no upgrade, whatever else it
+   says: fronts copy `Connection` and `Upgrade` from the visitor's request (RFC 9110 §7.8 lets a server ignore them).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gateway.core.message_end import CHUNKED, MessageEnd
 from gateway.errors import MalformedRequest
 from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
-from gateway.server.strictness import Refused, asks_for_websocket, check_head
+from gateway.server.strictness import Refused, asks_for_websocket, check_handshake, check_head
 from gateway.web.scope import TARGET_KEY
 
 REST, HEAD, BODY = range(3)
@@ -196,13 +196,20 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._feed(data[at:end] if end - at < len(data) else data)
         if self._ending:
             return end
-        if (self._phase != phase) != end_of.whole:  # the parser sees another end than we do
+        if self._phase != self._phase_after(phase):  # the parser sees another end than we do
+            self._drop()
             self.send_400_response("")
         elif phase == BODY:
             self._barren = 0 if self._progress else self._barren + end - at
             if self._barren > self.head_limit + SLACK:
                 self.send_400_response("")
         return end
+
+    def _phase_after(self, phase: int) -> int:
+        """Return where the parser must stand, once it was fed in `phase` up to the end that was found."""
+        if not self._end_of.whole:
+            return phase
+        return BODY if phase == HEAD and self._end_of.has_body else REST
 
     def _find_end(self, data: bytes, at: int) -> int:
         if self._phase == HEAD:
@@ -330,17 +337,23 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if end_of.head_bytes > LARGE_HEAD and not self._note_waiting(head=HEAD_WEIGHT * end_of.head_bytes):
             raise Refused(b"503 Service Unavailable", b"Too much waits for this address.")
         version = parser.get_http_version()
-        upgrade = parser.should_upgrade() and not self.url.startswith(self.checks)
-        length = check_head(end_of.line, parser.get_method(), version, self.headers, upgrade=upgrade)
+        if version == "1.0":  # it knows no 100 (RFC 9110 §10.1.1)
+            self.expect_100_continue = False
+        method, upgrade = parser.get_method(), parser.should_upgrade()
+        length = check_head(end_of.line, method, version, self.headers, upgrade=upgrade)
         self._chunked = length == CHUNKED
         end_of.expect(length)
-        self._to_websocket = upgrade and asks_for_websocket(parser.get_method(), version, self.headers)
+        heeded = upgrade and not self.url.startswith(self.checks)
+        self._to_websocket = heeded and asks_for_websocket(method, version, self.headers)
+        if self._to_websocket:
+            check_handshake(self.headers)
 
     def _hand_over(self) -> None:
         """Build what the app is given, and call it."""
         version, method = self.parser.get_http_version(), self.parser.get_method()
         address = httptools.parse_url(self.url)
-        path = address.path.decode("ascii")
+        raw_path = address.path or b"/"  # an absolute target may have none (RFC 9112 §3.2.2)
+        path = raw_path.decode("ascii")
         self.scope = {  # type: ignore[typeddict-unknown-key]
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -350,7 +363,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             "client": self.client,
             "scheme": self.scheme or "http",
             "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
-            "raw_path": self.root_path.encode("ascii") + address.path,
+            "raw_path": self.root_path.encode("ascii") + raw_path,
             "query_string": address.query or b"",
             "root_path": self.root_path,
             "headers": self.headers,
@@ -485,9 +498,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return
         answering = cycle.response_started
-        cycle.disconnected = True
-        cycle.response_complete = True
-        cycle.message_event.set()
+        cycle.give_up()
         if answering:
             self.transport.close()
 

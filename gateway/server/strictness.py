@@ -33,7 +33,8 @@ class Refused(Exception):
 def check_head(line: bytes, method: bytes, version: str, headers: Fields, *, upgrade: bool) -> int:
     """Return the length of the body, as `read_body_length` does, of a head whose names are in lower case.
 
-    `line` is the request line with its end, `upgrade` whether another protocol is asked for. Raises `Refused`.
+    `line` is the request line with its end, `upgrade` whether another protocol is asked for, heeded or not: what comes
+    behind the head of such a request is no body to the parser. Raises `Refused`.
     """
     _check_line(line, version)
     if method == b"CONNECT":  # asks for a tunnel; its target is no path (RFC 9110 §9.3.6)
@@ -44,8 +45,6 @@ def check_head(line: bytes, method: bytes, version: str, headers: Fields, *, upg
         raise Refused(b"400 Bad Request", b"Nobody could tell where this request ends.") from None
     if upgrade and length:
         raise Refused(b"400 Bad Request", b"An upgrade cannot have a body.")
-    if upgrade and asks_for_websocket(method, version, headers):
-        _check_handshake(headers)
     return length
 
 
@@ -63,8 +62,8 @@ def asks_for_websocket(method: bytes, version: str, headers: Fields) -> bool:
     return upgrades == [_WEBSOCKET] and method == b"GET" and version == "1.1"
 
 
-def _check_handshake(headers: Fields) -> None:
-    """Check the opening handshake of a WebSocket (RFC 6455 §4.2.1)."""
+def check_handshake(headers: Fields) -> None:
+    """Check the opening handshake of a WebSocket (RFC 6455 §4.2.1). Raises `Refused`."""
     versions = [value.strip(b" \t") for name, value in headers if name == b"sec-websocket-version"]
     if versions != [b"13"]:  # §4.4
         raise Refused(_UPGRADE_REQUIRED, b"WebSockets of version 13 are spoken here.")

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from gateway.core.challenge import (
@@ -69,6 +71,19 @@ OTHERS = [
     NAVIGATE | {"x-purpose": "preview"},
     NAVIGATE | {"x-moz": "prefetch"},
 ]
+
+
+@pytest.mark.parametrize("filler", [",", "a/b,", "text/htm;q=0.1,"])
+def test_an_accept_without_end_costs_no_step_for_each_of_its_commas(filler: str) -> None:
+    accept = filler * 8000 + ",text/html"
+    steps: list[str] = []
+    sys.setprofile(lambda _, event, __: steps.append(event))
+    try:
+        viewer = find_viewer([(b"accept", accept.encode())])
+    finally:
+        sys.setprofile(None)
+    assert viewer is Viewer.WINDOW
+    assert len(steps) < 100
 
 
 @pytest.mark.parametrize("headers", NAVIGATIONS)

@@ -172,7 +172,9 @@ def test_both_kinds_must_agree() -> None:
         origin(*EVERYTHING, (b"forwarded", b"for=1.1.1.1"))
 
 
-@pytest.mark.parametrize("host", [b"a", b"a.b:80", b"127.0.0.1", b"[::1]:8080", b"my_host", b"xn--bcher-kva.example"])
+@pytest.mark.parametrize(
+    "host", [b"a", b"a.b:80", b"127.0.0.1", b"[::1]:8080", b"my_host", b"xn--bcher-kva.example", b"a" * 255]
+)
 def test_hosts(host: bytes) -> None:
     assert is_host(host)
 
@@ -182,6 +184,7 @@ def test_hosts(host: bytes) -> None:
     [
         *(b"", b"a@b", b"a/?x=", b"a b", b"a,b", b"a:b", b"a:", b"::1", b"[::1", b"a#", b"a\\b", b"%61", b"\xc3\xa9"),
         *(b"a..", b".a", b"a..b", b".", b"a:08443", b"a:00", b"a.:080"),
+        *(b"a" * 256, b"[" + b":" * 46 + b"]"),
     ],
 )
 def test_what_is_no_host(host: bytes) -> None:

@@ -191,12 +191,27 @@ async def test_what_is_kept_is_bounded(dry: Dry) -> None:
 async def test_senders_and_origins_are_bounded_too(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.server.block.MOST_SENDERS", 5)
     monkeypatch.setattr("gateway.server.block.MOST_ORIGINS", 5)
-    fast_path = dry.generation.fast_path
-    assert fast_path is not None
-    for number in range(40):
-        block = b"\r\nHost: h%d.example\r\nCookie: a=%d\r\n\r\n" % (number, number)
-        assert fast_path.read_block(block, "192.0.2.7", "http") is not None
-    assert max(len(fast_path._blocks._senders), len(fast_path._blocks._origins)) <= 5
+    small = read_many(dry, [b"\r\nHost: h%d.example\r\nCookie: a=%d\r\n\r\n" % (each, each) for each in range(40)])
+    assert max(len(small._senders.kept), len(small._origins.kept)) <= 5
+
+
+@pytest.mark.parametrize("field", [b"Cookie: a=", b"X-Forwarded-For: "])
+async def test_so_are_long_ones_by_their_weight(dry: Dry, monkeypatch: pytest.MonkeyPatch, field: bytes) -> None:
+    monkeypatch.setattr("gateway.server.block.HEAVIEST", 20_000)
+    said = field + b"a" * 3000
+    small = read_many(dry, [b"\r\nHost: app.example\r\n%b%d\r\n\r\n" % (said, each) for each in range(40)])
+    kept = sum(len(key[0]) for shelf in (small._senders, small._origins) for key in shelf.kept)
+    assert 3000 < kept <= 20_000
+
+
+def read_many(dry: Dry, blocks: Sequence[bytes]) -> BlockReader:
+    """Return a fresh reader that has read so many blocks."""
+    assert dry.generation.fast_path is not None
+    reader = dry.generation.fast_path._blocks
+    fresh = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
+    for block in blocks:
+        assert fresh.read(block, "192.0.2.7", "http") is not None
+    return fresh
 
 
 def test_a_memo_keeps_what_comes_again() -> None:

@@ -129,6 +129,30 @@ async def test_what_a_websocket_says_too_early_is_bounded(dry: Dry) -> None:
         assert not towards_client.reading
 
 
+async def test_nobody_is_told_to_go_on_with_a_body_that_was_refused(dry: Dry) -> None:
+    client, towards_client = dry.connect()
+    client.data_received(EXPECTING.replace(b"Content-Length: 3", b"Transfer-Encoding: chunked") + b"no size\r\n")
+    await settle()  # only now is the app called
+    assert towards_client.written.startswith(b"HTTP/1.1 400 ")
+    assert b"100 Continue" not in towards_client.written
+
+
+async def test_a_parser_that_sees_no_body_where_there_is_one_ends_the_connection(
+    dry: Dry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.protocol.check_head", lambda *_, upgrade: len(GET % 2))  # refuses no upgrade
+    client, towards_client = dry.connect()
+    _, towards_upstream = dry.connect_upstream()
+    fields = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n" % len(GET % 2)
+    refused = b"GET /no/x HTTP/1.1\r\nHost: app.example\r\n" + fields + b"\r\n"  # by the app, which reads no body
+    client.data_received(refused + GET % 2 + GET % 3)
+    await settle()
+    assert towards_client.take().startswith(b"HTTP/1.1 400 ")
+    assert towards_client.said_eof or towards_client.closing
+    assert b"/public/2" not in towards_upstream.written
+    assert b"/public/3" not in towards_upstream.written
+
+
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked", b"chunked\r\nTransfer-Encoding: chunked"])
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 async def test_behind_a_framing_that_is_refused_nothing_is_a_request(dry: Dry, coding: bytes, version: bytes) -> None:

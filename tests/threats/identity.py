@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import strategies as st
 
 from tests.talk import Fields
@@ -34,7 +36,7 @@ _NORMAL = frozenset(name.lower() for name in RESERVED)
 
 def reads_as_identity(name: bytes) -> bool:
     """Whether a careless app could take this name for one of them: CGI and its children know no case and one dash."""
-    return name.decode("latin-1").lower().replace("_", "-").replace(".", "-") in _NORMAL
+    return re.sub("[^a-z0-9]", "-", name.decode("latin-1").lower()) in _NORMAL
 
 
 def identity_of(fields: Fields) -> Fields:
@@ -52,5 +54,5 @@ def spellings(draw: st.DrawFn, names: tuple[str, ...] = RESERVED) -> bytes:
 
 def _spell(letter: str, choice: int) -> str:
     if letter == "-":
-        return "--__.."[choice]
+        return "-_.!~+"[choice]
     return letter.upper() if choice % 2 else letter.lower()

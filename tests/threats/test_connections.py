@@ -108,6 +108,14 @@ def test_expect_is_answered_once_it_is_clear_that_the_body_is_wanted(guarded: Gu
     assert (first.body, first.every(b"expect")) == (b"abc", [] if guarded.own_server else first.every(b"expect"))
 
 
+def test_a_client_of_http_1_0_is_never_told_to_go_on(proxied: Guarded) -> None:
+    request = post(b"abc", b"Expect: 100-continue\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with proxied.talk() as talk:
+        answer = heard(talk, request)
+        assert (answer.status, answer.interim) == (200, ())  # RFC 9110 §10.1.1
+    assert proxied.behind.take()[0].body == b"abc"
+
+
 @pytest.mark.parametrize("target", [b"/private/x", b"/denied/x", b"/public/%00"])
 def test_expect_of_a_refused_request_is_refused_without_asking_for_the_body(guarded: Guarded, target: bytes) -> None:
     hidden = compose(b"/public/hidden")

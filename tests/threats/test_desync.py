@@ -179,6 +179,24 @@ def test_the_body_of_a_request_with_an_ignored_upgrade_is_its_body(
     assert [(each.path, each.body) for each in seen] in ([], [(b"/public/x", HIDDEN)])
 
 
+@pytest.mark.parametrize("target", [b"/oauth2/auth", b"/oauth2/auth/x?y", b"/oauth2/ext_authz/x"])
+@pytest.mark.parametrize("fields", [*UPGRADES, ASKING.removeprefix(HOST)])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_nothing_in_the_body_of_a_check_is_a_request(
+    proxied: Guarded, target: bytes, fields: bytes, method: bytes
+) -> None:
+    for framing, body in (
+        (b"Content-Length: %d\r\n" % len(HIDDEN), HIDDEN),
+        (b"Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
+    ):
+        with proxied.talk() as talk:
+            answer = talk.say(compose(target, HOST + fields + framing, method=method, body=body)).answer()
+            assert answer is not None
+            assert answer.status == 400
+            assert talk.ends()
+        assert proxied.behind.take() == []
+
+
 @pytest.mark.parametrize("fields", UPGRADES)
 def test_a_request_behind_one_with_an_ignored_upgrade_is_answered_or_the_connection_ends(
     proxied: Guarded, fields: bytes

@@ -13,14 +13,19 @@ from tests.talk import HOST, compose
 from tests.threats.guarded import Guarded, guard_upstream
 
 EXAMPLES = [name.replace("*", "Thing").encode() for name in DROPPED]
-SPELLINGS = [EXAMPLES, [name.lower().replace(b"-", b"_") for name in EXAMPLES], [name.upper() for name in EXAMPLES]]
+SPELLINGS = {
+    "plain": EXAMPLES,
+    "underscores": [name.lower().replace(b"-", b"_") for name in EXAMPLES],
+    "tildes": [name.replace(b"-", b"~") for name in EXAMPLES],  # lighttpd makes underscores of them
+    "capitals": [name.upper() for name in EXAMPLES],
+}
 
 
 def fields(names: list[bytes]) -> bytes:
     return b"".join(b"%b: evil\r\n" % name for name in names)
 
 
-@pytest.mark.parametrize("names", SPELLINGS, ids=["plain", "underscores", "capitals"])
+@pytest.mark.parametrize("names", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 def test_what_only_a_front_may_say_is_not_handed_on(guarded: Guarded, names: list[bytes], method: bytes) -> None:
     for few in (names[::2], names[1::2], names):

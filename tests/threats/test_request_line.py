@@ -187,12 +187,13 @@ def test_an_app_is_given_at_most_the_path_of_an_address(inside: Guarded, target:
         (b"HTTP://APP.EXAMPLE/public/x", b"/public/x"),
         (b"http://app.example//public//x", b"/public/x"),
         (b"http://app.example/public/../private", b"/private"),
+        (b"http://app.example", b"/"),  # RFC 9112 §3.2.2
     ],
 )
 def test_of_an_address_of_this_host_only_the_path_is_used_and_judged(
     proxied: Guarded, target: bytes, path: bytes
 ) -> None:
-    if path == b"/private":
+    if not path.startswith(b"/public/"):
         proxied.refuses(compose(target), 401)
     else:
         assert proxied.forwarded(compose(target)).target == path

@@ -284,7 +284,15 @@ def test_the_host_is_what_the_front_says(front: Front) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["X_TikTok_Open_Id", "X.TikTok.Open.Id", "x-tiktok_open-id", "X_Gateway_Check", "Remote_User", "X-WEBAUTH.USER"],
+    [
+        "X_TikTok_Open_Id",
+        "X.TikTok.Open.Id",
+        "X~TikTok!Open+Id",
+        "x-tiktok_open-id",
+        "X_Gateway_Check",
+        "Remote_User",
+        "X-WEBAUTH.USER",
+    ],
 )
 def test_a_look_alike_of_identity_is_refused(front: Front, name: str) -> None:
     for uri in ("/private/x", "/public/x", "/optional/x"):

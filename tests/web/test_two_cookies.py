@@ -7,6 +7,8 @@ from collections.abc import Generator
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from gateway.core.cookies import CookieSpec
 from gateway.flows.authentication import MOST_NAMED
@@ -112,6 +114,29 @@ def test_a_websocket_and_a_check_ask_the_same(gateway: Running) -> None:
     key = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
     assert ask(gateway, "/private/x", OLD, "y" * 43, **handshake, **key).status_code in {401, 403}
     assert ask(gateway, "/oauth2/auth", OLD, live).status_code == 202
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_websocket_opens_for_the_one_that_counts(simulator: RunningSimulator, upstream: str, way: str) -> None:
+    with WAYS[way](simulator, upstream, routes=ROUTES) as running:
+        live, other = session_of(running), session_of(running, "emoji")
+        for values in ((OLD, live), (live, OLD)):
+            with dial(running, *values, origin=running.url) as websocket:
+                assert "x-tiktok-open-id" in dict(json.loads(websocket.recv(timeout=10)))
+            assert refusal(running, *values, origin="https://evil.example") == 403
+        assert refusal(running, live, other) == 401
+
+
+def dial(gateway: Running, *values: str, **headers: str) -> ClientConnection:
+    url = gateway.url.replace("http://", "ws://") + "/private/socket"
+    cookie = "; ".join(f"gateway={value}" for value in values)
+    return connect(url, additional_headers={"cookie": cookie} | headers, proxy=None, open_timeout=10)
+
+
+def refusal(gateway: Running, *values: str, **headers: str) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        dial(gateway, *values, **headers)
+    return refused.value.response.status_code
 
 
 def cookies(host: str, **spec: str) -> BrowserCookies:
