@@ -61,11 +61,15 @@ class Grant(Record, frozen=True):
         return msgspec.structs.replace(self, wanted=tuple(sorted(given.union(self.tokens.scopes))))
 
     def reach(self, before: Grant | None) -> Grant:
-        """Return this grant with the tokens of `before`, if they have just all that is given and may be renewed.
+        """Return this grant with the tokens of `before`, if they have just all that is given, and its own have not.
 
-        Its own become the spare: whether the tokens of an earlier sign-in survive a new one, TikTok does not say.
+        Its own become the spare: whether the tokens of an earlier sign-in survive a new one, TikTok does not say. So
+        they must be such as may be renewed, which tells.
         """
-        if before is None or not before.is_renewable or self.all_scopes != set(before.tokens.scopes):
+        given = self.all_scopes
+        if before is None or not before.is_renewable:
+            return self
+        if given == set(self.tokens.scopes) or given != set(before.tokens.scopes):
             return self
         return msgspec.structs.replace(self, tokens=before.tokens, spare=self.tokens)
 

@@ -198,10 +198,15 @@ class SignIn:
         return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
 
     async def _try(self, grant: Grant) -> Grant:
-        """Renew the earlier tokens, which shows whether they live; if they do not, the spare ones have taken over."""
+        """Renew the earlier tokens, which shows whether they live; unless they are renewed, the spare ones take over.
+
+        They may also be left as they are: a grant is renewed ahead of need once a minute only.
+        """
         key = self._sessions.key_of(grant)
         try:
-            return await self._refresh.renew(key, force=True) or grant
+            renewed = await self._refresh.renew(key, force=True)
+            if renewed is not None and renewed.spare is None:
+                return renewed
         except ProviderError as error:
             log.info("earlier_tokens_not_renewed", reason=str(error), code=error.code)
         stored = await self._sessions.read_grant(key)
