@@ -4,8 +4,9 @@ Not the same as sign-out, which ends one session and leaves TikTok alone.
 
 Here everything ends at once. TikTok is told at once too, if it answers; else again and again, by a job that survives
 restarts. Revoking needs a live access token, so an expired one is refreshed first, and the rotated tokens are kept in
-the job before they are used. A new sign-in withdraws the job: revoking ends whatever the person has granted, and they
-have just granted it anew.
+the job before they are used. Where there are spare tokens, of a later sign-in, the others may be dead, of which TikTok
+says that they are revoked: both are. A new sign-in withdraws the job: revoking ends whatever the person has granted,
+and they have just granted it anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -35,7 +36,7 @@ PATIENCE: Final = 5.0
 _PAUSE: Final = 0.2
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(TokenSet)
+_decoder = msgspec.msgpack.Decoder(tuple[TokenSet, ...] | TokenSet)
 
 
 class Disconnect:
@@ -53,7 +54,8 @@ class Disconnect:
         Raises `StoreUnavailable`: then it may not have happened, and can be tried again.
         """
         job_id = self._job_id(grant.subject)
-        await self._outbox.add(job_id, REVOCATION, _encoder.encode(grant.tokens))
+        tokens = [each for each in (grant.tokens, grant.spare) if each is not None]
+        await self._outbox.add(job_id, REVOCATION, _encode(tokens))
         ended = await self._sessions.end_all(grant.subject, self._clock())
         # never cancelled: it may hold the only copy of a rotated token
         task = asyncio.create_task(self._perform(job_id), name="revocation")
@@ -95,15 +97,20 @@ class Revocation:
 
     async def __call__(self, data: bytes, save: Save) -> None:
         """Revoke at TikTok; a grant that is dead already is fine. Raises `ProviderError` to be asked again."""
-        tokens = _decoder.decode(data)
-        try:
-            if self._clock() >= tokens.access_expires_at:
-                tokens = await self._provider.refresh(tokens)
-                with contextlib.suppress(StoreUnavailable):  # they are in hand: what counts is to revoke them
-                    await save(_encoder.encode(tokens))
-            await self._provider.revoke(tokens.access_token)
-        except (GrantDead, AccessTokenDead):
-            return
+        found = _decoder.decode(data)
+        held = [found] if isinstance(found, TokenSet) else list(found)
+        for number, tokens in enumerate(held):
+            with contextlib.suppress(GrantDead, AccessTokenDead):
+                if self._clock() >= tokens.access_expires_at:
+                    held[number] = await self._provider.refresh(tokens)
+                    with contextlib.suppress(StoreUnavailable):  # they are in hand: what counts is to revoke them
+                        await save(_encode(held))
+                await self._provider.revoke(held[number].access_token)
+
+
+def _encode(held: Sequence[TokenSet]) -> bytes:
+    """Write what is to be revoked; one alone as older versions have it."""
+    return _encoder.encode(held if len(held) > 1 else held[0])
 
 
 def _digest(text: str) -> str:

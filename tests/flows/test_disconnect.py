@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
@@ -72,6 +73,24 @@ async def test_an_expired_token_is_refreshed_first_and_a_rotated_one_is_kept(wor
     world.clock.forward(timedelta(seconds=10))
     assert await outbox.perform(await job_of(world))
     assert world.simulator.refreshes == 1
+    assert not is_alive_at_tiktok(world)
+
+
+async def test_a_later_sign_in_of_the_grant_ends_too_where_the_earlier_is_dead(world: World, process: Process) -> None:
+    _, grant, _ = await world.signed_in(process)
+    world.simulator.simulator.disconnect(grant.subject)
+    spare = await process.provider.redeem(world.code())
+    disconnect, _ = build(world, process)
+    await disconnect.disconnect(msgspec.structs.replace(grant, spare=spare))
+    assert not is_alive_at_tiktok(world)
+    assert await world.store.members("jobs", now=0) == []
+
+
+async def test_jobs_of_an_older_version_are_done(world: World, process: Process) -> None:
+    _, grant, _ = await world.signed_in(process)
+    _, outbox = build(world, process)
+    await outbox.add("revocation-x", REVOCATION, msgspec.msgpack.encode(grant.tokens))
+    assert await outbox.perform("revocation-x")
     assert not is_alive_at_tiktok(world)
 
 
