@@ -49,6 +49,10 @@ class Binding(msgspec.Struct, frozen=True):
     turns: int = 0  # sign-ins of this loop that were begun right after another was completed
     completed_at: int | None = None  # Unix seconds
 
+    def __repr__(self) -> str:
+        """Do not show the value."""
+        return f"Binding(turns={self.turns}, completed_at={self.completed_at})"
+
     def __str__(self) -> str:
         """Write the cookie's value."""
         return self.value if self.completed_at is None else f"{self.value}.{self.turns}.{self.completed_at}"

@@ -64,6 +64,10 @@ class Begun(msgspec.Struct, frozen=True):
     location: str
     binding: Binding
 
+    def __repr__(self) -> str:
+        """Do not show the address, which has the state."""
+        return f"Begun({self.binding!r})"
+
 
 class Completed(msgspec.Struct, frozen=True):
     """A sign-in that is complete: the new session's id, and the binding cookie.
@@ -75,6 +79,10 @@ class Completed(msgspec.Struct, frozen=True):
     subject: str
     location: str
     binding: Binding
+
+    def __repr__(self) -> str:
+        """Show neither the session id nor the address, which may have a state."""
+        return f"Completed(subject={self.subject!r}, {self.binding!r})"
 
 
 class Unchanged(msgspec.Struct, frozen=True):
