@@ -210,7 +210,7 @@ class SignIn:
 
         They may also be left as they are: a grant is renewed ahead of need once a minute only.
         """
-        key = self._sessions.key_of(grant)
+        key = self._sessions.grant_key_of(grant.subject)
         try:
             renewed = await self._refresh.renew(key, force=True)
             if renewed is not None and renewed.spare is None:
