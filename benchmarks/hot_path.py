@@ -154,6 +154,16 @@ def connect(generation: Generation, number: int) -> tuple[list[FastHttpProtocol]
     return clients, upstreams
 
 
+async def until_all_are_asked(generation: Generation) -> None:
+    """Wait until every upstream connection has a request: however busy the machine is."""
+    place = generation.upstreams["default"].pool.places.known[0]
+    for _ in range(3000):
+        if not place.idle:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the requests did not reach the upstream")
+
+
 async def run(options: argparse.Namespace) -> None:
     """Measure."""
     generation = build_gateway()
@@ -173,7 +183,7 @@ async def run(options: argparse.Namespace) -> None:
     for _ in range(options.people // len(clients) + 1):  # everybody once: the gate asks the store
         for client in clients:
             client.data_received(build_request())
-        await asyncio.sleep(0.1)
+        await until_all_are_asked(generation)
         for upstream in upstreams:
             upstream.data_received(ANSWER)
 

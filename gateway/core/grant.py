@@ -61,15 +61,12 @@ class Grant(Record, frozen=True):
         return msgspec.structs.replace(self, wanted=tuple(sorted(given.union(self.tokens.scopes))))
 
     def reach(self, before: Grant | None) -> Grant:
-        """Return this grant with the tokens of `before`, if they have just all that is given, and its own have not.
+        """Return this grant with the tokens of `before`, if only they have just all that is given and may be renewed.
 
-        Its own become the spare: whether the tokens of an earlier sign-in survive a new one, TikTok does not say. So
-        they must be such as may be renewed, which tells.
+        Its own become the spare: whether the tokens of an earlier sign-in survive a new one, TikTok does not say.
         """
-        given = self.all_scopes
-        if before is None or not before.is_renewable:
-            return self
-        if given == set(self.tokens.scopes) or given != set(before.tokens.scopes):
+        is_whole = self.all_scopes == set(self.tokens.scopes)
+        if is_whole or before is None or not before.is_renewable or self.all_scopes != set(before.tokens.scopes):
             return self
         return msgspec.structs.replace(self, tokens=before.tokens, spare=self.tokens)
 

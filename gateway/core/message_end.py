@@ -19,7 +19,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")  # RFC 9110 §8.6; more digits than that count no body
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\n]*)?\r\n")
 _LONGEST_SIZE_LINE: Final = 16 * 1024
-_CHUNKS_AT_ONCE: Final = 2048
+_CHUNKS_AT_ONCE: Final = 512
 """So many chunks are followed in one go: a read full of the smallest ones must not keep others waiting."""
 
 

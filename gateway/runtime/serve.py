@@ -149,7 +149,8 @@ def bind(listen: Listen, key: str) -> socket.socket:
     try:
         return _bind_unix(Path(listen.unix_path)) if listen.unix_path else _bind_tcp(listen)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python's own words for it have the address once more
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise StartError(
             f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}`."
         ) from None

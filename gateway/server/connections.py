@@ -8,7 +8,7 @@ nobody.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from typing import Final, Protocol
 
 from gateway.core.forwarded import TrustedProxies, find_network
@@ -17,6 +17,8 @@ from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 
 SLOTS: Final = 16_384
+TURNS: Final = 0.005
+"""Seconds in which connections that have much to be parsed have their turn, before the event loop sees to others."""
 TICK: Final = 1.0  # seconds between two looks at the clock
 SILENCE: Final = 60.0  # seconds between two warnings
 
@@ -26,6 +28,13 @@ class Connection(Protocol):
 
     def check(self, now: float) -> None:
         """End what takes too long."""
+
+
+class Parsing(Protocol):
+    """A connection that has more to parse than may be done in one go."""
+
+    def go_on(self) -> None:
+        """Parse some of it."""
 
 
 def open_connection_board(workers: int) -> Board:
@@ -60,6 +69,8 @@ class ConnectionGuard:
         self._waiting: dict[Connection, int] = {}  # bytes, where there are any
         self._waiting_of: Counter[int] = Counter()  # all of a slot
         self._tide = Tide()
+        self._turns: deque[Parsing] = deque()
+        self._turning = False  # whether they are about to be given
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -SILENCE
 
@@ -108,6 +119,34 @@ class ConnectionGuard:
             return True
         self._warn("too_much_waits", "limits.waiting_per_address")
         return False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether some connection waits for its turn."""
+        return bool(self._turns)
+
+    def call_in_turn(self, connection: Parsing) -> None:
+        """Have a connection go on soon, after those that wait already."""
+        self._turns.append(connection)
+        self._give_turns_soon()
+
+    def _give_turns_soon(self) -> None:
+        if self._turns and not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._give_turns)
+
+    def _give_turns(self) -> None:
+        """Let connections go on for a moment; then the event loop sees to the others."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TURNS
+        try:
+            for _ in range(len(self._turns)):
+                self._turns.popleft().go_on()
+                if loop.time() >= until:
+                    break
+        finally:
+            self._turning = False
+            self._give_turns_soon()
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -77,10 +77,12 @@ class Cycle(RequestResponseCycle):
             self.expected_content_length = _UntilClose()
 
     async def send(self, message: Any) -> None:
-        """Send a part of the answer; one that begins before the request has ended ends the connection."""
+        """Send a part of the answer, and wait until it is taken; an early one ends the connection."""
         if self.more_body and not self.response_started:
             self.keep_alive = False
         await super().send(message)
+        if self.flow.write_paused and not self.disconnected:  # before the app makes more of it
+            await self.flow.drain()
 
     def let_go(self) -> None:
         """Forget the connection, which has ended."""

@@ -353,6 +353,11 @@ class FastExchange(Exchange):
         if self._connection is not None and not self.done:
             self._connection.resume()
 
+    def forget_body(self) -> None:
+        """Let go of what is kept of the request body: the connection is about to end."""
+        if self._body is not None:
+            self._body.take()
+
     def abandon(self) -> None:
         """The client is gone: so is the request."""
         if not self.done:

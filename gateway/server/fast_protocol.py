@@ -51,8 +51,8 @@ class FastHttpProtocol(StrictHttpProtocol):
         elif self._phase != REST or not self._take_whole(data):
             super().data_received(data)
 
-    def _parse(self, data: bytes) -> None:
-        super()._parse(data)
+    def _parse(self, data: bytes, at: int = 0) -> None:
+        super()._parse(data, at)
         if self._exchange is not None:
             self._exchange.flush()
             self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
@@ -91,7 +91,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         self.on_message_complete()
         exchange.flush()
         if len(data) > left:
-            self._parse(data[left:])
+            self._parse(data, left)
 
     @property
     def under_way(self) -> FastExchange | None:
@@ -209,7 +209,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def release(self) -> None:
         """Take more of it; of the next request only when the client has taken the last answer."""
         if self._waits:
-            self._note_waiting(body=0)
+            self._note_waiting(body=0, head=0)
         if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
@@ -255,6 +255,11 @@ class FastHttpProtocol(StrictHttpProtocol):
 
     def _is_free(self) -> bool:
         return self._exchange is None and super()._is_free()
+
+    def _forget_input(self) -> None:
+        super()._forget_input()
+        if self._exchange is not None:
+            self._exchange.forget_body()
 
     def _last_of_connection(self) -> None:
         self._keep_alive = False

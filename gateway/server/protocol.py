@@ -53,6 +53,9 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 """Seconds for, and bytes of, what a client still sends after it was answered: read and dropped, so that it reads on."""
 
 
+LARGE_HEAD: Final = 4 * 1024
+HEAD_WEIGHT: Final = 6
+"""Bytes from which on a head counts as something that waits, and how many times: its path is kept in several forms."""
 PATIENCE: Final = 2.0
 """Seconds for which what is pipelined behind an unfinished request is kept."""
 
@@ -82,6 +85,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._phase = REST
         self._end_of = MessageEnd()
         self._waiting = b""  # what was read and waits to be parsed
+        self._parsed = 0  # bytes of it that were parsed already
         self._waiting_since = 0.0
         self._waits: dict[str, int] = {}  # bytes that wait, by what they are
         self._chunked = False  # whether the body under way is
@@ -118,8 +122,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._linger_left -= len(data)
             if self._linger_left < 0:
                 self.transport.close()
-        elif self._waiting:
-            self._waiting += data  # in spite of the pause; once, at most
+        elif self._waiting:  # in spite of the pause; once, at most
+            self._waiting, self._parsed = self._waiting[self._parsed :] + data, 0
+        elif self._phase == BODY and self._chunked and self.guard.is_busy:
+            self._note_body(len(data))
+            self._keep(data, 0)
         else:
             if self._phase == BODY:
                 self._note_body(len(data))
@@ -130,9 +137,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._came += size
 
-    def _parse(self, data: bytes) -> None:
-        """Feed the parser up to where the request in hand ends; what is behind it waits."""
-        at, size = 0, len(data)
+    def _parse(self, data: bytes, at: int = 0) -> None:
+        """Feed the parser with `data`, from `at` up to where the request in hand ends; what is behind it waits."""
+        size = len(data)
         while at < size and not self._ending:
             if self._phase == REST:
                 if self._to_websocket or not self._may_begin():
@@ -147,7 +154,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self._to_websocket and self._phase == REST:
             self._switch(data[at:])
         elif at < size and not self._ending:
-            self._keep(data[at:])
+            self._keep(data, at)
 
     def _switch(self, rest: bytes) -> None:
         """Leave the connection to uvicorn's WebSocket protocol; `rest` came behind the handshake."""
@@ -180,7 +187,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         except MalformedRequest:
             self.send_400_response("")
             return len(data)
-        if phase == HEAD and end_of.head_bytes > self.head_limit + SLACK:
+        surplus = end_of.head_bytes - self.head_limit - SLACK if phase == HEAD else 0
+        if surplus > 0:
+            self._feed(data[at : max(at, end - surplus)])  # who asks may stand there, and so how to answer
             self._refuse(b"431 Request Header Fields Too Large", b"The request headers are too large.")
             return end
         self._progress = False
@@ -216,19 +225,20 @@ class StrictHttpProtocol(HttpToolsProtocol):
                 self.send_400_response("")
             del refused  # whose traceback leads back here
 
-    def _keep(self, data: bytes) -> None:
-        """Keep what is behind the request in hand, and read no more."""
-        self._waiting = data
+    def _keep(self, data: bytes, parsed: int) -> None:
+        """Keep what is behind the request in hand, and read no more; as it came, not copied for each request."""
+        self._waiting, self._parsed = data, parsed
         self._waiting_since = self.loop.time()
         self.flow.fill()
-        self._note_waiting(unread=len(data))
+        if self._waits.get("unread") != len(data):
+            self._note_waiting(unread=len(data))
         if not self.flow.read_paused and (self._phase != REST or self._may_begin()):
             self._go_on_soon()
 
     def _go_on_soon(self) -> None:
-        self.loop.call_soon(self._go_on)
+        self.guard.call_in_turn(self)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Parse what waits, if its time has come."""
         if self.transport.is_closing() or self._ending or self.flow.read_paused:
             return
@@ -236,21 +246,29 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         waiting, self._waiting = self._waiting, b""
         if waiting:
-            self._parse(waiting)
+            self._parse(waiting, self._parsed)
         if not self._waiting:
             if self._waits:
                 self._note_waiting(unread=0)
             self.flow.empty()
 
-    def _note_waiting(self, **sizes: int) -> None:
-        """Note what waits here, by what it is; end the connection if all that of its address is too much."""
+    def _note_waiting(self, **sizes: int) -> bool:
+        """Note what waits here, by what it is; if all that of its address is too much, the connection ends: False."""
         self._waits |= sizes
         total = sum(self._waits.values())
         if not total:
             self._waits.clear()
-        if not self.guard.note_waiting(self, total):
-            self._waiting = b""  # now: many a connection may be read from before the event loop ends this one
+        may_wait = self.guard.note_waiting(self, total)
+        if not may_wait:
+            self._forget_input()  # now: many a connection may be read from before the event loop ends this one
             self.transport.abort()
+        return may_wait
+
+    def _forget_input(self) -> None:
+        """Let go of what was read."""
+        self._waiting = b""
+        if self.cycle is not None:
+            self.cycle.body = bytearray()
 
     def _renew_parser(self) -> None:
         """Take a new parser: the old one waits for what will not come."""
@@ -272,7 +290,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
-        self._note_waiting(unsent=self._unsent)
+        by_the_app = self.cycle is not None and not self.cycle.response_complete  # which keeps as much again
+        self._note_waiting(unsent=2 * self._unsent if by_the_app else self._unsent)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -308,6 +327,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._body_since = self._since
         self._served = True
         parser, end_of = self.parser, self._end_of
+        if end_of.head_bytes > LARGE_HEAD and not self._note_waiting(head=HEAD_WEIGHT * end_of.head_bytes):
+            raise Refused(b"503 Service Unavailable", b"Too much waits for this address.")
         version = parser.get_http_version()
         upgrade = parser.should_upgrade() and not self.url.startswith(self.checks)
         length = check_head(end_of.line, parser.get_method(), version, self.headers, upgrade=upgrade)
@@ -362,7 +383,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._progress = True
         super().on_body(body)
         if self.flow.read_paused and self.cycle is not None:  # the app is slow, or whom it hands the body to
-            self._note_waiting(body=len(self.cycle.body))
+            self._note_waiting(body=2 * len(self.cycle.body))  # as much may be on its way to the upstream
 
     def on_message_complete(self) -> None:
         """Tell that a request is complete."""
@@ -382,7 +403,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Wait for the next request, or take the one that waits already."""
         self.server_state.total_requests += 1
         if self._waits:
-            self._note_waiting(body=0)
+            self._note_waiting(body=0, head=0)
         self._since = self.loop.time()
         self.flow.resume_reading()
         if self._waiting:

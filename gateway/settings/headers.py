@@ -52,7 +52,7 @@ def check_dropped(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         beginning = name.removesuffix("*")
         if not TOKEN.fullmatch(beginning) or "*" in beginning:
-            raise ValueError(f"has `{name}`, which is no header name; a * may stand at its end, as in X-Remote-*")
+            raise ValueError(f"has {quote(name)}, which is no header name; a * may stand at its end, as in X-Remote-*")
         needed = [
             each
             for each in _READ_BY_US

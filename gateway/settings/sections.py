@@ -269,7 +269,7 @@ class AdminSettings(Part):
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
             if not _HOST.fullmatch(host) or ":" in host:
-                raise ValueError(f"has `{host}`, which is no name: write it like gateway.internal, without a port")
+                raise ValueError(f"has {quote(host)}, which is no name: write it like gateway.internal, without a port")
         return tuple(host.lower() for host in hosts)
 
 

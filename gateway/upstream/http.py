@@ -28,7 +28,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
 from gateway.upstream.request import BodyFraming, build_request, read_body_framing, title_case
 
-HIGH_WATER: Final = 128 * 1024
+HIGH_WATER: Final = 32 * 1024
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -136,9 +136,12 @@ class Exchange:
         if not chunks:
             return b""
         self._chunks, self._size = [], 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def go_on(self) -> None:
+        """Take more of the answer: what there was is taken."""
         if not self.complete:  # else the connection may already carry another exchange
             self._connection.resume()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def send_rest(self, framing: BodyFraming) -> None:
         """Send the rest of the request body as the client delivers it."""
@@ -262,6 +265,7 @@ async def _deliver(exchange: Exchange, head: RequestHead, send: Send, edit_respo
             return
         if body:
             await send({"type": "http.response.body", "body": body, "more_body": True})
+            exchange.go_on()
         elif exchange.error is not None:
             raise exchange.error
         if exchange.pending:

@@ -74,7 +74,7 @@ def wsgi(simulator: RunningSimulator, app: Flask | None = None, **changes: str) 
     server = _ThreadedServer(("127.0.0.1", 0), _QuietHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     settings = read_settings(simulator, url, **changes)
-    protected = protect_wsgi(app or flask_echo(), settings)
+    protected = protect_wsgi(app or flask_echo(), settings, underscores_dropped=True)  # none are sent here
     server.set_app(protected)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -345,32 +345,32 @@ def test_a_sign_in_that_granted_less_is_the_truth_from_then_on(running: RunningP
     assert len(call(running, "GET", "/grants").json()["grants"]) == 1
 
 
-def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Browser) -> None:
+def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Browser, invoke: Invoke) -> None:
     browser.sign_in(person="dash")
     person = open_id(running, "dash")
     assert person.startswith("-")
     listed = command(running, "sessions", "list", "--user", person, "--json")
     assert listed.returncode == 0, listed.stderr
     (session,) = json.loads(listed.stdout)
-    shown = command(running, "sessions", "show", session["session_id"])
+    shown = invoke("sessions", "show", session["session_id"])
     assert f"open_id: {person}" in shown.stdout
-    grants = command(running, "grants", "list").stdout
+    grants = invoke("grants", "list").stdout
     assert person in grants
     assert "user.info.basic,user.info.profile" in grants
     ended = command(running, "sessions", "revoke", f"--user={person}")
     assert (ended.returncode, ended.stdout) == (0, "ended 1 session\n")
     assert not is_signed_in(browser)  # the gateway that runs heard of it
-    missing = command(running, "sessions", "revoke", session["session_id"])
+    missing = invoke("sessions", "revoke", session["session_id"])
     assert (missing.returncode, missing.stdout) == (1, "")
-    assert command(running, "sessions", "revoke").returncode == 2
+    assert invoke("sessions", "revoke").returncode == 2
     browser.sign_in(person="dash")
     erased = command(running, "grants", "erase", "--user", person, "--json")
     assert json.loads(erased.stdout) == {"sessions": 1, "grant": True, "revoked": True, "pending": False}
     assert running.simulator.simulator.calls["revoke"] == 1
-    nobody = command(running, "grants", "erase", "--user", person, "--json")
+    nobody = invoke("grants", "erase", "--user", person, "--json")
     assert json.loads(nobody.stdout) == {"sessions": 0, "grant": False, "revoked": False, "pending": False}
     assert nobody.returncode == 0
-    assert command(running, "grants", "revoke", "--user", person).returncode == 1
+    assert invoke("grants", "revoke", "--user", person).returncode == 1
 
 
 def test_sessions_are_found_by_username(running: RunningProcess, browser: Browser, invoke: Invoke) -> None:

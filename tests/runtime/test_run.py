@@ -257,7 +257,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert address in done.stderr
     assert "Address already in use" in done.stderr
-    assert "`listen:`" in done.stderr
+    assert "another with `listen`" in done.stderr
 
 
 def test_bad_settings_are_told(tmp_path: Path) -> None:

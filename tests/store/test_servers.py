@@ -81,7 +81,7 @@ async def test_the_rights_that_the_readme_names_are_enough(named: tuple[str, Red
     assert store.following
 
     findings = {finding.name.rsplit(": ")[-1]: finding for finding in await store.inspect()}
-    assert {kind for kind, finding in findings.items() if not finding.ok} == {"persistence", "encryption"}
+    assert {kind for kind, finding in findings.items() if not finding.ok} == {"persistence"}
     assert findings["version"].found.startswith(SERVERS[name][2])
     assert server.command("ACL", "LOG").startswith("*0"), "something was asked that the user may not"
     await store.close()

@@ -118,9 +118,15 @@ def test_no_host_two_hosts_and_what_is_none_are_refused(guarded: Guarded, host: 
 
 
 def test_a_host_that_is_one_arrives_as_it_is(proxied: Guarded) -> None:
-    for host in (b"app.example", b"APP.example:8443", b"127.0.0.1:1", b"[::1]", b"[2001:db8::1]:80"):
+    for host in (b"app.example", b"APP.example:8443", b"127.0.0.1:1", b"[::1]", b"[2001:db8::1]:8080"):
         seen = proxied.forwarded(compose(fields=b"Host: " + host + b"\r\n"))
         assert (seen.every(b"host"), seen.every(b"x-forwarded-host")) == ([host], [host])
+
+
+def test_a_default_port_is_left_out(proxied: Guarded) -> None:
+    for head in (compose(fields=b"Host: app.example:80\r\n"), compose(b"http://app.example:80/public/x")):
+        seen = proxied.forwarded(head)
+        assert (seen.every(b"host"), seen.every(b"x-forwarded-host")) == ([b"app.example"], [b"app.example"])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ ELSEWHERE = [
     b"https://evil.example/public/x",
     b"http://app.example@evil.example/public/x",
     b"http://evil.example@app.example/public/x",
-    b"http://app.example:80/public/x",
+    b"http://app.example:8080/public/x",
     b"http://app.example.evil.example/public/x",
     b"http://app.example\\@evil.example/public/x",
     b"http:///public/x",
