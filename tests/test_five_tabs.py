@@ -139,10 +139,14 @@ def test_too_many_are_taken_away_the_oldest_first(gateway: Running) -> None:
     for _ in range(40):
         cookies |= dict(begin(gateway, TABS[0], {}).cookies)
     assert len(cookies) == 40
-    answer = begin(gateway, TABS[1], cookies)
-    gone = [line.partition("=")[0] for line in answer.headers.get_list("set-cookie") if "Max-Age=0" in line]
+    left, gone = dict(cookies), []
+    for _ in range(3):
+        answer = begin(gateway, TABS[1], left)
+        gone += [line.partition("=")[0] for line in answer.headers.get_list("set-cookie") if "Max-Age=0" in line]
+        left = {name: value for name, value in cookies.items() if name not in gone}
+        # what nginx takes of a head, unless it is told to take more (`proxy_buffer_size`)
+        assert sum(len(name) + len(value) + 4 for name, value in answer.headers.raw) < 4096 - 500
     assert gone == list(cookies)[: 40 - MOST_BINDINGS]
-    left = {name: value for name, value in cookies.items() if name not in gone}
     assert sum(len(f"{name}={value}; ") for name, value in left.items()) < 800
     # and the newest tab still ends where it should
     last = begin(gateway, TABS[2], cookies)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from gateway.simulator import RunningSimulator
 from tests.doors.conftest import wsgi
-from tests.harness import NAVIGATION, WAYS, Running, asgi_form, echo, listener, serve_app, serve_gateway
+from tests.harness import NAVIGATION, SAME_ORIGIN, WAYS, Running, asgi_form, echo, listener, serve_app, serve_gateway
 from tests.harness import Browser as Visitor
 
 ROUTES = """[
@@ -245,6 +245,16 @@ def test_pages_of_ours_are_no_json_in_a_frame(form: Running, page: str) -> None:
     assert answer.status_code == 401
     assert 'target="_top"' in answer.text
     assert "location" not in answer.headers
+
+
+def test_a_button_of_a_page_that_was_left_open_leads_to_a_page(form: Running) -> None:
+    pressed = NAVIGATION | {"sec-fetch-site": "same-origin"}
+    answer = httpx.post(form.url + "/oauth2/disconnect", headers=pressed, trust_env=False)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "your session has ended" in answer.text
+    asked = httpx.post(form.url + "/oauth2/disconnect", headers=SAME_ORIGIN, trust_env=False)
+    assert asked.json()["code"] == "unauthenticated"
 
 
 def test_userinfo_is_a_page_for_people_who_are_not_signed_in(form: Running) -> None:

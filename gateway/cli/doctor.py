@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.core.finding import Finding
+from gateway.printable import escape_controls
 from gateway.runtime.doctor import describe_registration, examine
 from gateway.runtime.routes import lint
 from gateway.settings import Settings, find, load, warnings
@@ -42,5 +43,6 @@ async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:
         if not as_json:  # each as it comes: some take their time
             mark = "ok     " if finding.ok else "PROBLEM"
             advice = f" -> {finding.advice}" if finding.advice else ""
-            print(f"{mark}  {finding.name}: {finding.found}{advice}", flush=True)
+            # Redis and TikTok may say anything
+            print(escape_controls(f"{mark}  {finding.name}: {finding.found}{advice}"), flush=True)
     return findings

@@ -61,7 +61,7 @@ def explain(
         head = _read_head(settings, method.upper(), url)
         told = _explain(settings, head, None if signed_out else somebody)
     except RequestRefused as error:
-        print(f"{error.status} {error.code}: {error}", file=sys.stderr)
+        print(escape_controls(f"{error.status} {error.code}: {error}"), file=sys.stderr)
         return 1
     print(json.dumps(told, indent=2) if as_json else _in_words(told))
     return 0
@@ -222,5 +222,5 @@ def _in_words(told: Mapping[str, Any]) -> str:
         elif name == "route":
             lines.append(f"{label}: {'none matches' if value is None else f'{value} (the first is 0)'}")
         else:
-            lines.append(f"{label}: {escape_controls(str(value))}")
-    return "\n".join(lines)
+            lines.append(f"{label}: {value}")
+    return "\n".join(map(escape_controls, lines))

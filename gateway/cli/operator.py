@@ -126,7 +126,7 @@ def _print_words(value: Mapping[str, object], words: str, *, as_json: bool) -> i
 
 
 def _complain(words: str, *, code: int = 1) -> int:
-    print(f"gateway: {words}", file=sys.stderr)
+    print(f"gateway: {escape_controls(words)}", file=sys.stderr)
     return code
 
 

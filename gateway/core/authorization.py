@@ -43,6 +43,10 @@ class Prepared(msgspec.Struct, frozen=True):
     attempt: SignInAttempt
     location: str
 
+    def __repr__(self) -> str:
+        """Do not show the address, which has the state."""
+        return f"Prepared({self.attempt!r})"
+
 
 def prepare(plan: AuthorizationPlan, wish: Wish, *, return_to: str, binding: str, now: datetime) -> Prepared:
     """Prepare a sign-in; `binding` is the value of the browser's cookie."""

@@ -6,7 +6,7 @@ come back, the session was not found, or the app itself sent him away. After a f
 
 A browser that has none yet may open five tabs at once, and gets five: each answer sets a cookie of a name of its own,
 so that none takes another's place. A browser that has some goes on with one of them, and is freed of the oldest when
-there are too many.
+there are too many, a few at a time.
 
 Nothing of it is sealed: whoever alters the count breaks, or begins, only a loop of their own.
 """
@@ -35,6 +35,8 @@ TURN_LASTS: Final = timedelta(minutes=1)
 MOST_TURNS: Final = 3
 MOST_BINDINGS: Final = 8
 """Most of them that a browser keeps once it has brought them: some 800 bytes."""
+MOST_FREED: Final = 16
+"""Most of them that one answer takes away: some 2 KB, since nginx takes no head beyond 4 KB unless told to."""
 MOST_READ: Final = 64
 """Most that are read of one request: as many as a browser without any could get at once."""
 
@@ -48,6 +50,10 @@ class Binding(msgspec.Struct, frozen=True):
     value: str
     turns: int = 0  # sign-ins of this loop that were begun right after another was completed
     completed_at: int | None = None  # Unix seconds
+
+    def __repr__(self) -> str:
+        """Do not show the value."""
+        return f"Binding(turns={self.turns}, completed_at={self.completed_at})"
 
     def __str__(self) -> str:
         """Write the cookie's value."""
@@ -120,9 +126,9 @@ def choose_binding(bindings: Sequence[Binding]) -> Binding:
 
 
 def find_surplus(bindings: Sequence[Binding], kept: Binding) -> tuple[Binding, ...]:
-    """Return the oldest of those that are too many once `kept` is set."""
+    """Return the oldest of those that are too many once `kept` is set; if there are very many, some of them."""
     others = [each for each in bindings if each.value != kept.value]
-    return tuple(others[: max(0, len(others) + 1 - MOST_BINDINGS)])
+    return tuple(others[: min(max(0, len(others) + 1 - MOST_BINDINGS), MOST_FREED)])
 
 
 def is_opaque(text: str) -> bool:

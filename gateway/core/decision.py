@@ -29,6 +29,10 @@ class Allow(msgspec.Struct, frozen=True):
     set_lines: bytes = b""  # `set_headers` as they go over the wire
     varies: bool = False  # nobody is named, and the app would be told of somebody who signs in
 
+    def __repr__(self) -> str:
+        """Show no header, of which one may be a token."""
+        return f"Allow({self.identity!r})"
+
 
 def admit(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:
     """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept.

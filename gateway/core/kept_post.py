@@ -47,6 +47,10 @@ class Field(msgspec.Struct, frozen=True):
     name: str
     value: str | None
 
+    def __repr__(self) -> str:
+        """Do not show the value."""
+        return f"Field({self.name!r})"
+
 
 class KeptPost(Record, frozen=True):
     """A form, as kept in the store."""

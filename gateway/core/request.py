@@ -58,6 +58,10 @@ class RequestHead(msgspec.Struct, frozen=True):
     front: Front = NO_FRONT  # what a trusted proxy says besides
     scheme_told: bool = False  # whether a trusted proxy named the scheme
 
+    def __repr__(self) -> str:
+        """Show no cookie and no query: this object may end in a traceback of the app."""
+        return f"RequestHead({self.method} {self.path.text!r})"
+
     @property
     def is_bare(self) -> bool:
         """Whether the target has a "?" with no query after it."""

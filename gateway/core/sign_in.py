@@ -48,6 +48,10 @@ class Callback(msgspec.Struct, frozen=True):
     error: str | None
     error_type: str | None
 
+    def __repr__(self) -> str:
+        """Show neither code nor state."""
+        return f"Callback(error={self.error!r})"
+
 
 class VerifiedCode:
     """An authorization code whose attempt was verified; made by `SignInAttempt.verify` only."""
@@ -72,6 +76,10 @@ class SignInAttempt(Record, frozen=True):
     begun_at: datetime
     extra: tuple[str, ...] = ()  # those of the scopes that a page has asked the person for
     regains_for: str = ""  # subject who is signed in already, and whose tokens lack scopes that were given before
+
+    def __repr__(self) -> str:
+        """Show no verifier."""
+        return f"SignInAttempt(scopes={self.scopes!r}, begun_at={self.begun_at:%Y-%m-%dT%H:%M:%SZ})"
 
     def belongs_to(self, binding_cookie: str) -> bool:
         """Whether this browser began the attempt (constant-time)."""

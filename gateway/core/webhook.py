@@ -24,6 +24,7 @@ AHEAD: Final = timedelta(minutes=5)
 MAX_EVENT: Final = 128
 """Longest name of an event, in characters."""
 
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, beyond which Python has no dates
 _SIGNATURE: Final = re.compile(r"t=(\d{1,12}),s=([0-9a-f]{64})")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -68,7 +69,7 @@ def read_event(body: bytes, *, client_key: str) -> WebhookEvent:
     name, created = envelope.get("event"), envelope.get("create_time")
     if not isinstance(name, str) or len(name) > MAX_EVENT or not _NAME.fullmatch(name):
         raise WebhookRefused("the event has no name")
-    if not isinstance(created, int) or isinstance(created, bool) or not 0 <= created < 2**40:
+    if not isinstance(created, int) or isinstance(created, bool) or not 0 <= created <= _LAST_SECOND:
         raise WebhookRefused("the event has no `create_time`")
     subject, content = envelope.get("user_openid"), envelope.get("content", "")
     if subject is not None and not (isinstance(subject, str) and 0 < len(subject) <= MAX_ID):

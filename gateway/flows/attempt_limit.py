@@ -1,6 +1,6 @@
-"""How many sign-ins may begin: what anonymous traffic can write to the store is bounded by this alone.
+"""How many sign-ins may begin: what anonymous traffic can write to the store is bounded by this (and see `kept_posts`).
 
-Each sign-in that begins writes one record, which stays for `ATTEMPT_LASTS` or until the callback takes it. One network
+Each sign-in that begins writes one record, which stays for `ATTEMPT_KEPT` or until the callback takes it. One network
 may begin few in a minute; all together may begin more, but not more than the store can hold. Who is refused for the
 first reason does not count for the second: one network cannot use up what is there for all.
 """

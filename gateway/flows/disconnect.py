@@ -2,10 +2,12 @@
 
 Not the same as sign-out, which ends one session and leaves TikTok alone.
 
-Here everything ends at once. TikTok is told at once too, if it answers; else again and again, by a job that survives
-restarts. Revoking needs a live access token, so an expired one is refreshed first, and the rotated tokens are kept in
-the job before they are used. A new sign-in withdraws the job: revoking ends whatever the person has granted, and they
-have just granted it anew.
+Here everything ends at once; only a refresh that is under way is waited for, since it may be the end of the tokens in
+hand. TikTok is told at once too, if it answers; else again and again, by a job that survives restarts. Revoking needs a
+live access token, so an expired one is refreshed first, and the rotated tokens are kept in the job before they are
+used. Where there are spare tokens, of a later sign-in, the others may be dead, of which TikTok says that they are
+revoked: both are. A new sign-in withdraws the job: revoking ends whatever the person has granted, and they have just
+granted it anew.
 """
 
 from __future__ import annotations
@@ -13,17 +15,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from gateway.core.grant import Grant
+from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import AccessTokenDead, GrantDead, StoreUnavailable
 from gateway.flows.outbox import Outbox, Save
-from gateway.flows.ports import Provider
+from gateway.flows.ports import Provider, Store
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
 
@@ -33,15 +36,17 @@ PATIENCE: Final = 5.0
 """Seconds in which TikTok may answer while the person waits."""
 
 _PAUSE: Final = 0.2
+_LEASE: Final = 10_000  # milliseconds
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(TokenSet)
+_decoder = msgspec.msgpack.Decoder(tuple[TokenSet, ...] | TokenSet)
 
 
 class Disconnect:
     """Ends grants."""
 
-    def __init__(self, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
+        self._store = store
         self._sessions = sessions
         self._outbox = outbox
         self._clock = clock
@@ -53,14 +58,32 @@ class Disconnect:
         Raises `StoreUnavailable`: then it may not have happened, and can be tried again.
         """
         job_id = self._job_id(grant.subject)
-        await self._outbox.add(job_id, REVOCATION, _encoder.encode(grant.tokens))
-        ended = await self._sessions.end_all(grant.subject, self._clock())
+        async with self._without_refresh(grant.subject):
+            stored = await self._sessions.find_grant(grant.subject)
+            latest = stored.grant if stored is not None else grant
+            tokens = [each for each in (latest.tokens, latest.spare) if each is not None]
+            await self._outbox.add(job_id, REVOCATION, _encode(tokens))
+            ended = await self._sessions.end_all(grant.subject, self._clock())
         # never cancelled: it may hold the only copy of a rotated token
         task = asyncio.create_task(self._perform(job_id), name="revocation")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait((task,), timeout=PATIENCE)
         return ended
+
+    @contextlib.asynccontextmanager
+    async def _without_refresh(self, subject: str) -> AsyncGenerator[None]:
+        """Keep the grant from being refreshed meanwhile: once a refresh under way has ended, or takes too long."""
+        lease, holder = build_lease_key(self._sessions.grant_key_of(subject)), secrets.token_hex(8)
+        for _ in range(int(PATIENCE / _PAUSE)):
+            if await self._store.acquire_lease(lease, holder, _LEASE):
+                break
+            await asyncio.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreUnavailable):  # it runs out by itself
+                await self._store.release_lease(lease, holder)
 
     async def is_over(self, subject: str) -> bool:
         """Whether TikTok has been told; another replica may be doing it, and is given some time."""
@@ -95,15 +118,20 @@ class Revocation:
 
     async def __call__(self, data: bytes, save: Save) -> None:
         """Revoke at TikTok; a grant that is dead already is fine. Raises `ProviderError` to be asked again."""
-        tokens = _decoder.decode(data)
-        try:
-            if self._clock() >= tokens.access_expires_at:
-                tokens = await self._provider.refresh(tokens)
-                with contextlib.suppress(StoreUnavailable):  # they are in hand: what counts is to revoke them
-                    await save(_encoder.encode(tokens))
-            await self._provider.revoke(tokens.access_token)
-        except (GrantDead, AccessTokenDead):
-            return
+        found = _decoder.decode(data)
+        held = [found] if isinstance(found, TokenSet) else list(found)
+        for number, tokens in enumerate(held):
+            with contextlib.suppress(GrantDead, AccessTokenDead):
+                if self._clock() >= tokens.access_expires_at:
+                    held[number] = await self._provider.refresh(tokens)
+                    with contextlib.suppress(StoreUnavailable):  # they are in hand: what counts is to revoke them
+                        await save(_encode(held))
+                await self._provider.revoke(held[number].access_token)
+
+
+def _encode(held: Sequence[TokenSet]) -> bytes:
+    """Write what is to be revoked; one alone as older versions have it."""
+    return _encoder.encode(held if len(held) > 1 else held[0])
 
 
 def _digest(text: str) -> str:

@@ -1,15 +1,25 @@
-"""Forms that wait in the store for their sender's sign-in."""
+"""Forms that wait in the store for their sender's sign-in.
+
+A form may have as many bytes as a hundred attempts, so attempts alone would not bound what strangers can fill the store
+with: the bytes of all forms in a minute are counted too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from gateway.core.binding import Binding, is_opaque
 from gateway.core.kept_post import KEPT_LASTS, MOST_BYTES, KeptPost, build_post_key, new_post_id, read_post
 from gateway.core.keyring import Keyring
 from gateway.core.record import read_record, seal_record
 from gateway.core.request import RequestHead
+from gateway.errors import SignInsBusy
+from gateway.flows.attempt_limit import WINDOW
 from gateway.flows.ports import Store
+
+MOST_OF_ALL: Final = 4 * 1024 * 1024
+"""Most bytes that are kept in a minute, of whomever: some 60 MiB at a time."""
 
 ReadBody = Callable[[int], Awaitable[bytes | None]]
 """Reads a request's whole body, of so many bytes at most; None when there are more."""
@@ -26,7 +36,7 @@ class KeptPosts:
     async def keep(self, head: RequestHead, read_body: ReadBody, binding: Binding) -> str | None:
         """Keep the form of a request that `may_be_kept`; returns its id, or None when it cannot be kept.
 
-        Raises `TooManyAttempts` or `SignInsBusy` before anything is read, and `StoreUnavailable`.
+        Raises `TooManyAttempts` or `SignInsBusy`, the latter also where all have sent too much, and `StoreUnavailable`.
         """
         await self._count_attempt(head.client_address)
         body = await read_body(MOST_BYTES)
@@ -35,7 +45,10 @@ class KeptPosts:
             return None
         post_id = new_post_id()
         key = build_post_key(post_id)
-        await self._store.write(key, seal_record(self._keyring, key, post), int(KEPT_LASTS.total_seconds()))
+        sealed = seal_record(self._keyring, key, post)
+        if await self._store.increment("kept-bytes", ttl=WINDOW, by=len(sealed)) > MOST_OF_ALL:
+            raise SignInsBusy(f"forms of more than {MOST_OF_ALL >> 20} MiB a minute are to be kept: see `keep_post`")
+        await self._store.write(key, sealed, int(KEPT_LASTS.total_seconds()))
         return post_id
 
     async def take(self, post_id: str, bindings: Sequence[Binding]) -> KeptPost | None:

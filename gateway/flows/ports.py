@@ -73,7 +73,7 @@ class Store(Protocol):
     async def remove_member(self, index: str, member: str) -> int:
         """Remove; returns how many members are left."""
 
-    async def increment(self, key: str, *, ttl: int) -> int:
+    async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:
         """Count up, and return the count; the counter ends `ttl` seconds after its first step."""
 
     async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:

@@ -18,7 +18,6 @@ from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, open_record, read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
-from gateway.core.tiktok import Profile
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Store
 
@@ -210,18 +209,9 @@ class Sessions:
         """Return the store key of a person's grant."""
         return build_grant_key(self._client_key, subject)
 
-    async def read_profile(self, subject: str) -> Profile | None:
-        """Return what an earlier sign-in of the person told."""
-        stored = await self.read_grant(self.grant_key_of(subject))
-        return stored.grant.profile if stored is not None else None
-
     async def find_grant(self, subject: str) -> StoredGrant | None:
         """Return the person's grant, or None."""
-        return await self.read_grant(build_grant_key(self._client_key, subject))
-
-    def key_of(self, grant: Grant) -> str:
-        """Return the store key of a grant."""
-        return build_grant_key(self._client_key, grant.subject)
+        return await self.read_grant(self.grant_key_of(subject))
 
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
         """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""

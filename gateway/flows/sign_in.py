@@ -64,6 +64,10 @@ class Begun(msgspec.Struct, frozen=True):
     location: str
     binding: Binding
 
+    def __repr__(self) -> str:
+        """Do not show the address, which has the state."""
+        return f"Begun({self.binding!r})"
+
 
 class Completed(msgspec.Struct, frozen=True):
     """A sign-in that is complete: the new session's id, and the binding cookie.
@@ -75,6 +79,10 @@ class Completed(msgspec.Struct, frozen=True):
     subject: str
     location: str
     binding: Binding
+
+    def __repr__(self) -> str:
+        """Show neither the session id nor the address, which may have a state."""
+        return f"Completed(subject={self.subject!r}, {self.binding!r})"
 
 
 class Unchanged(msgspec.Struct, frozen=True):
@@ -198,10 +206,15 @@ class SignIn:
         return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
 
     async def _try(self, grant: Grant) -> Grant:
-        """Renew the earlier tokens, which shows whether they live; if they do not, the spare ones have taken over."""
-        key = self._sessions.key_of(grant)
+        """Renew the earlier tokens, which shows whether they live; unless they are renewed, the spare ones take over.
+
+        They may also be left as they are: a grant is renewed ahead of need once a minute only.
+        """
+        key = self._sessions.grant_key_of(grant.subject)
         try:
-            return await self._refresh.renew(key, force=True) or grant
+            renewed = await self._refresh.renew(key, force=True)
+            if renewed is not None and renewed.spare is None:
+                return renewed
         except ProviderError as error:
             log.info("earlier_tokens_not_renewed", reason=str(error), code=error.code)
         stored = await self._sessions.read_grant(key)

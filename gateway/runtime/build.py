@@ -114,7 +114,7 @@ def build(
     )
     find_door = lambda: everything["default"]  # noqa: E731 -- the doors are made below
     outbox = Outbox(store, keyring, build_performers(settings, provider, find_door, gate, clock), clock=clock)
-    disconnect = Disconnect(sessions, outbox, clock=clock)
+    disconnect = Disconnect(store, sessions, outbox, clock=clock)
     plan = build_plan(settings, compiled.scopes)
     sign_in = SignIn(store, sessions, provider, keyring, plan, attempt_limit, disconnect, refresh, clock=clock)
     kept_posts = KeptPosts(store, keyring, attempt_limit.count)

@@ -107,10 +107,6 @@ def _read_address(node: Sequence[Any], asked: str) -> tuple[str, int]:
     return host or asked, int(node[1])
 
 
-def _pack_each(keys: Sequence[str]) -> bytes:
-    return b"".join([pack("GET", key) for key in keys])
-
-
 class ClusterFeed:
     """Follows every master; `up` only while all of them are followed and the topology is known."""
 

@@ -82,8 +82,8 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('ZCARD', KEYS[1])"""
 
 _INCREMENT: Final = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+local count = redis.call('INCRBY', KEYS[1], ARGV[2])
+if count == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return count"""
 
 _RENEW_LEASE: Final = """
@@ -259,9 +259,9 @@ class RedisStore:
         return int(await self._remove_member(keys=[self._prefix + index], args=[member]))
 
     @_bounded
-    async def increment(self, key: str, *, ttl: int) -> int:
+    async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:
         """Count up, and return the count."""
-        return int(await self._increment(keys=[self._prefix + key], args=[ttl]))
+        return int(await self._increment(keys=[self._prefix + key], args=[ttl, by]))
 
     @_bounded
     async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:

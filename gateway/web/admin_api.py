@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -179,7 +180,7 @@ def _read_key(request: Request) -> str:
 
 def _read_limit(request: Request) -> int:
     text = request.query_params.get("limit", str(MOST))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
         raise MalformedRequest(f"`limit` is a number from 1 to {MOST}")
     return int(text)
 

@@ -171,10 +171,16 @@ class Answers:
 
     def ask_to_sign_in(self, head: RequestHead, request_id: str) -> Answer:
         """Answer somebody who is not signed in, at a page of ours that begins no sign-in for them."""
-        viewer = find_viewer(head.headers, websocket=head.websocket)
-        if viewer is Viewer.PROGRAM or head.method not in {"GET", "HEAD"}:
-            return self.unauthenticated(head, request_id)
-        return self.sign_in_page(401, "/", "frame" if viewer is Viewer.FRAME else None)
+        match find_viewer(head.headers, websocket=head.websocket):
+            case Viewer.PROGRAM:
+                return self.unauthenticated(head, request_id)
+            case Viewer.FRAME:
+                return self.sign_in_page(401, "/", "frame")
+            case Viewer.WINDOW:
+                sent = head.method not in {"GET", "HEAD"}  # the button of a page that was left open
+                return self.sign_in_page(401, "/", "session_ended" if sent else None)
+            case _ as never:
+                assert_never(never)
 
     def _lead_htmx(self, head: RequestHead, more: str) -> Headers:
         """Have htmx open the sign-in in the whole window; it does so for any status."""

@@ -115,6 +115,15 @@ def test_nonsense(words: list[str], code: int, told: str, run: Run) -> None:
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize("words", ["sessions show", "sessions revoke", "grants revoke --user", "explain GET"])
+def test_nothing_that_is_said_acts_on_a_terminal(words: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY__REDIS", "memory://")
+    monkeypatch.setenv("GATEWAY__ROUTES", r'[{path: "/\x1b[31m"}, {path: /**}]')
+    _, said = run(*words.split(), "/\x1b[31m" if words != "explain GET" else "/")
+    assert "\x1b" not in said
+    assert "/\\x1b[31m" in said
+
+
 words = st.text().filter(lambda text: text.isascii() or text.encode("utf-8", "ignore").decode() == text)
 
 

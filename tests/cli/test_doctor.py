@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.doctor import doctor as examine
 from gateway.core.redirect_uri import find_faults
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
+from tests.harness import settings_environ
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import free_port, gateway_environ
 
@@ -127,3 +129,17 @@ def test_a_redis_that_is_away_is_found(simulator: RunningSimulator, redis_server
 )
 def test_redirect_uris(uri: str, faults: int) -> None:
     assert len(list(find_faults(uri))) == faults
+
+
+def test_what_others_say_does_not_act_on_a_terminal(
+    simulator: RunningSimulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = settings_environ(simulator, "https://app.example.com", tiktok__webhook__enabled="true")
+    simulator.troubles.token_error = "\x1b[2J"
+    try:
+        assert examine(None, environ, as_json=False) == 1
+    finally:
+        simulator.troubles.reset()
+    told = capsys.readouterr().out
+    assert "TikTok says \\x1b[2J" in told
+    assert "\x1b" not in told

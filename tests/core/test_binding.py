@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.core.binding import (
     BINDING_LASTS,
     MOST_BINDINGS,
+    MOST_FREED,
     MOST_READ,
     MOST_TURNS,
     TURN_LASTS,
@@ -142,3 +143,5 @@ def test_the_oldest_go_when_there_are_too_many_but_never_the_one_in_hand() -> No
     assert find_surplus(bindings, bindings[0]) == tuple(bindings[1:4])
     assert find_surplus(bindings, new_binding()) == tuple(bindings[:4])
     assert find_surplus(bindings[:MOST_BINDINGS], bindings[0]) == ()
+    many = [new_binding() for _ in range(MOST_READ)]
+    assert find_surplus(many, many[-1]) == tuple(many[:MOST_FREED])

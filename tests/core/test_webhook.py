@@ -142,6 +142,7 @@ def test_the_same_body_is_the_same_event() -> None:
         envelope(create_time=-1),
         envelope(create_time=True),
         envelope(create_time=2**63),
+        envelope(create_time=2**40 - 1),  # a year beyond 9999
         envelope(create_time=1.5),
         envelope(user_openid=7),
         envelope(user_openid=""),

@@ -159,6 +159,31 @@ def test_while_tiktok_renews_nothing_the_new_tokens_serve(
         assert scopes_of(browser) == of_token(gateway, browser) == USUAL
 
 
+@pytest.mark.parametrize("gateway", ["fast"], indirect=True)
+def test_with_the_usual_scopes_the_new_tokens_serve_at_once(gateway: Running, phone: Browser) -> None:
+    simulator = gateway.simulator.simulator
+    with Browser(gateway.url) as tablet:
+        tablet.sign_in("/x")
+        kill_tokens(gateway)
+        phone.sign_in("/x")
+        assert simulator.calls["token:refresh_token"] == 0
+        for browser in (tablet, phone):
+            assert scopes_of(browser) == of_token(gateway, browser) == USUAL
+
+
+@pytest.mark.parametrize("gateway", ["fast"], indirect=True)
+def test_earlier_tokens_that_may_not_be_tried_again_yet_are_not_trusted(
+    gateway: Running, laptop: Browser, phone: Browser
+) -> None:
+    assert laptop.fetch("/oauth2/refresh", method="POST").status_code == 200  # no more within this minute
+    callback = begin(phone)
+    kill_tokens(gateway)
+    once_more = phone.navigate(callback).headers["location"]
+    assert once_more.startswith(gateway.simulator.authorize_url)
+    for browser in (laptop, phone):
+        assert scopes_of(browser) == of_token(gateway, browser) == USUAL
+
+
 def test_settings_that_no_longer_name_a_scope_do_not_bring_it_back(simulator: RunningSimulator, upstream: str) -> None:
     simulator.simulator.reset()
     with WAYS["fast"](simulator, upstream, routes="[{path: /**}]") as running, Browser(running.url) as laptop:

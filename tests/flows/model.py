@@ -124,7 +124,7 @@ class ModelStore:
         await self._travel()
         return 1
 
-    async def increment(self, key: str, *, ttl: int) -> int:
+    async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:
         raise NotImplementedError
 
     async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:

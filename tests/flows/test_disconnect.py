@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
+from gateway.core.grant import build_lease_key
+from gateway.flows import disconnect as disconnecting
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.outbox import Outbox
 from tests.flows.conftest import Process, World
@@ -17,12 +21,20 @@ def build(world: World, process: Process) -> tuple[Disconnect, Outbox]:
     revocation = Revocation(process.provider, clock=world.clock)
     outbox = Outbox(world.store, world.keyring, {REVOCATION: revocation}, clock=world.clock)
     outbox._closed = True
-    return Disconnect(process.sessions, outbox, clock=world.clock), outbox
+    return Disconnect(world.store, process.sessions, outbox, clock=world.clock), outbox
 
 
 async def job_of(world: World) -> str:
     (job_id,) = await world.store.members("jobs", now=0)
     return job_id
+
+
+async def until_asked(world: World, before: int) -> None:
+    for _ in range(1000):
+        if world.simulator.refreshes > before:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("TikTok was not asked")
 
 
 def is_alive_at_tiktok(world: World) -> bool:
@@ -72,6 +84,54 @@ async def test_an_expired_token_is_refreshed_first_and_a_rotated_one_is_kept(wor
     world.clock.forward(timedelta(seconds=10))
     assert await outbox.perform(await job_of(world))
     assert world.simulator.refreshes == 1
+    assert not is_alive_at_tiktok(world)
+
+
+async def test_a_later_sign_in_of_the_grant_ends_too_where_the_earlier_is_dead(world: World, process: Process) -> None:
+    key, grant, _ = await world.signed_in(process)
+    world.simulator.simulator.disconnect(grant.subject)
+    spare = await process.provider.redeem(world.code())
+    stored = await process.sessions.read_grant(key)
+    assert stored is not None
+    assert await process.sessions.replace_grant(stored, msgspec.structs.replace(grant, spare=spare))
+    disconnect, _ = build(world, process)
+    await disconnect.disconnect(grant)
+    assert not is_alive_at_tiktok(world)
+    assert await world.store.members("jobs", now=0) == []
+
+
+async def test_a_refresh_that_is_under_way_leaves_nothing_alive(world: World, process: Process) -> None:
+    key, grant, session_id = await world.signed_in(process)
+    disconnect, _ = build(world, world.process())
+    world.clock.forward(timedelta(hours=3))
+    world.simulator.troubles.token_delay = 1
+    before = world.simulator.refreshes
+    refresh = asyncio.create_task(process.refresh.renew(key))
+    await until_asked(world, before)
+    await disconnect.disconnect(grant)
+    await refresh
+    assert not is_alive_at_tiktok(world)
+    assert await process.read(session_id) is None
+    assert await process.sessions.read_grant(key) is None
+
+
+async def test_a_refresh_that_hangs_does_not_keep_anybody_signed_in(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disconnecting, "PATIENCE", 0.4)
+    key, grant, session_id = await world.signed_in(process)
+    assert await world.store.acquire_lease(build_lease_key(key), "somebody else", 60_000)
+    disconnect, _ = build(world, process)
+    await disconnect.disconnect(grant)
+    assert await process.read(session_id) is None
+    assert not await world.store.acquire_lease(build_lease_key(key), "me", 60_000)  # it is still theirs
+
+
+async def test_jobs_of_an_older_version_are_done(world: World, process: Process) -> None:
+    _, grant, _ = await world.signed_in(process)
+    _, outbox = build(world, process)
+    await outbox.add("revocation-x", REVOCATION, msgspec.msgpack.encode(grant.tokens))
+    assert await outbox.perform("revocation-x")
     assert not is_alive_at_tiktok(world)
 
 

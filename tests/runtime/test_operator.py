@@ -212,6 +212,7 @@ def test_the_api_wants_a_key_and_no_browser(running: RunningProcess, method: str
     [
         ("DELETE", "/sessions", ADMIN_KEY, None, "DELETE /sessions?user=OPEN_ID"),
         ("GET", "/sessions?limit=0", ADMIN_KEY, None, "a number from 1 to 1000"),
+        ("GET", "/sessions?limit=" + "9" * 5000, ADMIN_KEY, None, "a number from 1 to 1000"),
         ("POST", "/tokens", JOB_KEY, b"[]", '"open_id"'),
     ],
 )

@@ -122,6 +122,7 @@ async def test_an_index_forgets_members_past_their_time(store: RedisStore) -> No
 
 async def test_a_counter_counts_and_ends(store: RedisStore) -> None:
     assert [await store.increment("c", ttl=1) for _ in range(3)] == [1, 2, 3]
+    assert [await store.increment("of many", ttl=60, by=by) for by in (5, 70_000)] == [5, 70_005]
     await asyncio.sleep(1.1)
     assert await store.increment("c", ttl=1) == 1
 

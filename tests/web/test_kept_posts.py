@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from starlette.requests import Request
 
+from gateway.flows import kept_posts
 from gateway.simulator import RunningSimulator
 from tests.doors.conftest import wsgi
 from tests.harness import NAVIGATION, WAYS, Running, echo, serve_app
@@ -199,6 +200,15 @@ def test_nobody_fills_the_store(simulator: RunningSimulator, upstream: str) -> N
     with WAYS["fast"](simulator, upstream, **changes) as running, Visitor(running.url) as visitor:
         statuses = [send(visitor).status_code for _ in range(8)]
         assert statuses == [401] * 5 + [429] * 3
+
+
+def test_strangers_together_do_not_fill_the_store_with_large_ones(
+    simulator: RunningSimulator, upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_posts, "MOST_OF_ALL", 100_000)
+    with WAYS["fast"](simulator, upstream, routes=ROUTES) as running, Visitor(running.url) as visitor:
+        large = [send(visitor, content=b"a=" + b"x" * 40_000).status_code for _ in range(3)]
+        assert large == [401, 401, 503]
 
 
 def test_within_a_wsgi_app(simulator: RunningSimulator) -> None:
