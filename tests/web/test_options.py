@@ -37,7 +37,8 @@ def test_the_prefix_moves_every_page(simulator: RunningSimulator, upstream: str)
 
 def test_sign_ins_are_limited_by_address(simulator: RunningSimulator, upstream: str) -> None:
     with serve_gateway(simulator, upstream, limits__sign_in_attempts="3") as running, Browser(running.url) as browser:
-        assert [browser.navigate("/private/x").status_code for _ in range(5)] == [302, 302, 302, 429, 429]
+        answers = [browser.navigate("/private/x").status_code for _ in range(8)]
+        assert (answers[:3], answers[7]) == ([302, 302, 302], 429)  # a minute may end within: then there are three more
         page = browser.navigate("/oauth2/start")
         assert page.status_code == 429
         assert page.headers["retry-after"] == "60"
