@@ -528,6 +528,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         at_rest = self._phase == REST and not (self._waiting or self._dropping)
         self._ending = True
         self._waiting = b""
+        self.headers = []  # of a head that is refused, and may be large: the connection may stay for a while
+        self._renew_parser()
         if at_rest or self.transport.is_closing():
             self.transport.close()
             return

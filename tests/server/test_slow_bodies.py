@@ -136,3 +136,11 @@ async def test_an_early_answer_of_the_app_is_read_too(dry: Dry) -> None:
         assert not towards_client.closing
     client.data_received(b"x" * 1_000_000)
     assert towards_client.closing
+
+
+async def test_of_a_head_that_is_too_large_nothing_is_kept_while_its_client_sends_on(dry: Dry) -> None:
+    client, transport = dry.connect()
+    client.data_received(b"GET /public/x HTTP/1.1\r\nHost: app.example\r\n" + b"X-A: aaaa\r\n" * 10_000)
+    assert transport.written.startswith(b"HTTP/1.1 431 ")
+    assert (transport.said_eof, transport.closing) == (True, False)
+    assert client.headers == []
