@@ -127,12 +127,18 @@ def test_what_is_no_handshake_opens_no_socket(proxied: Guarded, request_: bytes)
     assert proxied.status(compose()) == 200
 
 
-def test_what_is_asked_after_a_refusal_is_a_request_or_nothing(proxied: Guarded) -> None:
+def test_what_is_asked_after_a_refusal_is_a_request_or_nothing(
+    proxied: Guarded, request: pytest.FixtureRequest
+) -> None:
+    # uvicorn's WebSockets, which only the slow form has, may give a refused connection up when more comes on it
+    may_end = request.node.callspec.params["proxied"] == "slow"
     for target in (b"/private/socket", b"/denied/socket", b"/public/socket"):
         for pause in (0.0, 0.02):
             with proxied.talk() as talk:
                 talk.say(compose(target, ASKING), compose(b"/denied/hidden"), pause=pause)
                 answer = talk.answer()
+                if answer is None and may_end:
+                    continue
                 assert answer is not None
                 assert answer.status != 101
                 after = talk.answer()
