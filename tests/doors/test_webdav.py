@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.simulator import RunningSimulator
-from tests.doors.conftest import nginx
-from tests.doors.test_slashes import proxy, slow_proxy, wsgi_form
+from tests.doors.test_slashes import FORMS, proxy, slow_proxy
 from tests.harness import Browser, Running, asgi_form, echo, serve_app, serve_gateway, serve_gateway_slowly
 
 Form = Callable[..., contextlib.AbstractContextManager[Running]]
@@ -29,13 +28,6 @@ ROUTES = """[
   {path: /kept/**, encoded_slashes: keep, merge_slashes: false},
   {path: /**}
 ]"""
-FORMS: dict[str, Form] = {
-    "proxy": proxy,
-    "slow-proxy": slow_proxy,
-    "asgi": asgi_form,
-    "wsgi": wsgi_form,
-    "nginx": nginx,
-}
 
 
 @pytest.fixture(scope="module", params=FORMS)
