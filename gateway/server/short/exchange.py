@@ -20,15 +20,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.core.headers import first, signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import LENGTH, Field, Head
+from gateway.core.response import LENGTH, Field, Head, has_no_body
 from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
-from gateway.flows.live import GRACE, why
+from gateway.flows.live import seconds_of_grace, why
 from gateway.server.short.client import Client
 from gateway.server.short.lane import Means
 from gateway.server.short.learned import LearnedBlock, LearnedTarget, Permit
 from gateway.server.short.request_body import RequestBody
 from gateway.server.short.websocket import SWITCH, check_accept, join
+from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields, title_case
@@ -52,7 +53,7 @@ class ShortExchange(Exchange):
     _request = b""  # its head, as the upstream is sent it
     _body: RequestBody | None = None  # of the request
     _connection: Connection | None = None
-    _task: asyncio.Task[None] | None = None
+    _task: OwnedTask | None = None
     _out = b""  # the head of the answer, not written yet
     _chunked = False
     _binding = False  # the request may sign in the connection that carries it
@@ -207,7 +208,7 @@ class ShortExchange(Exchange):
 
     def _is_waiting(self) -> bool:
         """Whether the gate, or a connection, is being waited for."""
-        return self._task is not None and not self._task.done() and self._task is not asyncio.current_task()
+        return self._task is not None and self._task.goes_on
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
@@ -229,14 +230,7 @@ class ShortExchange(Exchange):
             self._client.release()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(work)
-        self._task.add_done_callback(self._note_end)
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if self._task is task:
-            self._task = None  # the traceback it may hold leads back here
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        self._task = OwnedTask(work, self._fail)
 
     # What the upstream connection calls
 
@@ -269,7 +263,7 @@ class ShortExchange(Exchange):
             own = self._client.date_field()  # it does not close
             check_accept(first(self.head().headers, b"sec-websocket-key"), fields)
             end = SWITCH + end
-        elif status in (204, 304):
+        elif has_no_body(status):
             kept = [field for field in kept if field.kind != LENGTH]
         elif length < 0 and self.target.method != "HEAD":
             self._chunked = True
@@ -368,8 +362,8 @@ class ShortExchange(Exchange):
 
     def end(self, code: int) -> None:
         """End the request, unless it ends by itself in time: whom it was for is no longer let in."""
-        left = self.began_at + GRACE - perf_counter()
-        asyncio.get_running_loop().call_later(max(0.0, left), self._fail, why(code))
+        left = seconds_of_grace(self.began_at, perf_counter())
+        asyncio.get_running_loop().call_later(left, self._fail, why(code))
 
     def _retry_or_fail(self, error: UpstreamError) -> None:
         connection = self._connection
@@ -398,11 +392,8 @@ class ShortExchange(Exchange):
         if self.done:
             return
         self.status = answer.status
-        fields = [*answer.headers]
-        if self._means.answer_ids:
-            fields.append(self.id_field())
-        if answer.status not in (204, 304):
-            fields.append((b"content-length", b"%d" % len(answer.body)))
+        ids = (self.id_field(),) if self._means.answer_ids else ()
+        fields = (*answer.headers, *ids, *answer.length_headers())
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         head = b"%b%b%b\r\n" % (STATUS_LINE[answer.status], self._client.own_fields(), lines)
         self._client.transport.write(head if self.target.method == "HEAD" else head + answer.body)
@@ -418,7 +409,7 @@ class ShortExchange(Exchange):
         self.done = True
         if self._connection is not None:
             self._connection.leave(self)
-        if self._task is not None and self._task is not asyncio.current_task():
+        if self._task is not None:
             self._task.cancel()
 
     def report(self) -> None:

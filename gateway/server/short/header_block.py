@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.forwarded import SAY_ORIGIN
 from gateway.core.headers import join_cookies, passing_name, signs_in_connection, split_line
 from gateway.errors import GatewayError
 from gateway.server.short.learned import LearnedBlock, LearnedOrigin, LearnedSender
@@ -37,7 +38,7 @@ _DROPPED: Final = 1  # goes nowhere
 _COOKIE: Final = 2
 _ORIGIN: Final = 3  # says where the request comes from, or what it is sent to
 _OTHER: Final = 4  # not for us
-_SAY_ORIGIN: Final = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+_MAKE_UP_ORIGIN: Final = SAY_ORIGIN | {b"host"}
 _LEFT_TO_PARSER: Final = frozenset(
     {
         b"content-length",
@@ -133,7 +134,7 @@ class BlockReader:
     def _judge(self, name: bytes, value: bytes) -> _Line:
         if name == b"cookie":
             return _Line(_COOKIE, value)
-        if name in _SAY_ORIGIN:
+        if name in _MAKE_UP_ORIGIN:
             return _Line(_ORIGIN)
         if name in self._left_to_parser or (name == b"connection" and value.lower() != b"keep-alive"):
             return _Line(_OTHER)
