@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from gateway.server.protocol import REST, SLACK, StrictHttpProtocol
+from gateway.server.client_connection import REST
+from gateway.server.protocol import SLACK, StrictHttpProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.exchange import ShortExchange
 from gateway.server.short.learned import LearnedBlock
