@@ -19,12 +19,12 @@ from gateway.server.fast_path import FastPath
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
-from gateway.web.admin_api import AdminApi
-from gateway.web.check_listener import CheckListener
-from gateway.web.endpoints import Endpoints
+from gateway.web.admin.api import AdminApi
+from gateway.web.asgi_head import HeadReader
+from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
+from gateway.web.own.endpoints import Endpoints
 from gateway.web.pipeline import Pipeline
-from gateway.web.scope import HeadReader
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from gateway.provider import Endpoints as TikTokEndpoints
 from gateway.provider import TikTok
 from gateway.settings import Settings
 from gateway.store import open_store
-from gateway.web.doors import Door
+from gateway.web.apps import App
 from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 
 Clock = Callable[[], datetime]
@@ -53,7 +53,7 @@ def build_provider(settings: Settings, clock: Clock) -> Provider:
 
 
 def build_performers(
-    settings: Settings, provider: Provider, find_door: Callable[[], Door], gate: Gate, clock: Clock
+    settings: Settings, provider: Provider, find_door: Callable[[], App], gate: Gate, clock: Clock
 ) -> dict[str, Perform]:
     """Return who does the jobs of the outbox, by their kind."""
     performers: dict[str, Perform] = {REVOCATION: Revocation(provider, clock=clock)}

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.core.headers import first, signs_in_connection
+from gateway.core.fields import first
+from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import LENGTH, Field, Head
+from gateway.core.response import LENGTH, AnswerField, AnswerHead
 from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.flows.live import GRACE, why
@@ -32,10 +33,10 @@ from gateway.server.switch import SWITCH, check_accept, join
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields, title_case
+from gateway.web.answers.answer import Answer
 from gateway.web.body_limit import check_length
 from gateway.web.exchange import Exchange, new_request_id
 from gateway.web.pipeline import OwnPage
-from gateway.web.responses import Answer
 
 _SMALL: Final = 64 * 1024
 """Up to so many bytes, joining is cheaper than writing twice."""
@@ -240,7 +241,7 @@ class FastExchange(Exchange):
 
     # What the upstream connection calls
 
-    def on_whole(self, head: Head, body: bytes) -> None:
+    def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """Answer at once."""
         if self.done:
             return
@@ -260,7 +261,7 @@ class FastExchange(Exchange):
         self.report()
         client.finish(self.known, whole=True)
 
-    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+    def on_head(self, status: int, fields: list[AnswerField], length: int) -> None:
         """Build the head of the answer."""
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
         kept = permit.lane.response_fields(fields, permit.passage.allow)

@@ -2,7 +2,7 @@
 
 ASGI costs a task, two queues and a dozen calls a request. Where the server's protocol has a whole request head before
 it, and the gate lets it pass, the head is written to a pooled upstream connection at once, and what comes back is
-written to the client's transport as it comes. Nothing is decided here: `HeadReader`, `Pipeline` and `ReverseProxyDoor`
+written to the client's transport as it comes. Nothing is decided here: `HeadReader`, `Pipeline` and `ProxiedApp`
 are those of the ASGI way, which still serves whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0,
 `Expect` and `Destination`.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
@@ -25,7 +25,7 @@ from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSend
 from gateway.server.lane import Shared
 from gateway.server.memo import Memo
 from gateway.upstream.request import read_body_framing
-from gateway.web.scope import HeadReader
+from gateway.web.asgi_head import HeadReader
 
 MOST_DESTINATIONS: Final = 4096
 LONGEST_LINE: Final = 512

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+from gateway.core.fields import Headers, build_lines, split_line
 from gateway.core.forwarded import find_network
-from gateway.core.headers import build_lines, forwarded_headers, split_line
+from gateway.core.headers import forwarded_headers
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.policy import Match
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.server.lane import Lane

@@ -33,7 +33,7 @@ from gateway.errors import MalformedRequest
 from gateway.server.connections import TICK, ConnectionGuard
 from gateway.server.cycle import Cycle, Flow, Outlet
 from gateway.server.strictness import Refused, asks_for_websocket, check_handshake, check_head
-from gateway.web.scope import TARGET_KEY
+from gateway.web.asgi_head import TARGET_KEY
 
 REST, HEAD, BODY = range(3)
 """Where the parser stands: between two requests, or within the head or the body of one."""

@@ -7,7 +7,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.response import Field
+from gateway.core.response import AnswerField
 from gateway.errors import UpstreamBroken
 from gateway.flows.gate import Passage
 from gateway.flows.live import OpenSocket
@@ -24,7 +24,7 @@ SWITCH: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
-def check_accept(key: bytes | None, fields: list[Field]) -> None:
+def check_accept(key: bytes | None, fields: list[AnswerField]) -> None:
     """Check that the upstream has understood the handshake (RFC 6455 §4.1). Raises `UpstreamBroken`."""
     digest = hashlib.sha1((key or b"") + _GUID, usedforsecurity=False).digest()
     accepts = [field.value for field in fields if field.name == b"sec-websocket-accept"]

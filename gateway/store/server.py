@@ -9,8 +9,8 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.settings.parts import is_loopback
 from gateway.settings.redis import RedisSettings
+from gateway.settings.scalars import is_loopback
 from gateway.store.changes import ChangeFeed
 from gateway.store.connection import connection_options, tls_options
 from gateway.store.inspection import one_node

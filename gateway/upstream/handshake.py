@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
 from gateway.core.response import build_field
 from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable

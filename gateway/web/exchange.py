@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.policy import Match
@@ -15,10 +14,7 @@ from gateway.errors import Blame, GatewayError
 from gateway.flows.gate import Passage, Refusal
 from gateway.telemetry.logs import RequestLine, log, log_request
 from gateway.telemetry.metrics import Metrics
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from gateway.web.asgi_head import Message, Send
 
 _LEVEL_OF_BLAME = {
     Blame.CLIENT: "info",

@@ -499,7 +499,7 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
 def test_a_browser_that_a_front_keeps_out_all_the_same_does_not_go_round_and_round(
     running: Running, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.web.forward_auth.SHORTLY", 3600.0)
+    monkeypatch.setattr("gateway.web.forward_auth.endpoint.SHORTLY", 3600.0)
 
     def start(uri: str, cookie: str) -> int:
         fields = {"X-Forwarded-Uri": uri, "X-Forwarded-Method": "GET", "Cookie": cookie, **NAVIGATION}
@@ -532,7 +532,7 @@ def test_the_operator_hears_of_a_front_that_proves_nothing(
     heard: list[str] = []
     with unproven(simulator, "fast") as front:
         monkeypatch.setattr(
-            "gateway.web.forward_auth.log.warning", lambda event, **more: heard.append(event + str(more))
+            "gateway.web.forward_auth.endpoint.log.warning", lambda event, **more: heard.append(event + str(more))
         )
         front.ask(None)
         assert heard == []  # that may be anybody

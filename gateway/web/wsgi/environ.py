@@ -19,7 +19,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
 from gateway.core.request import RequestHead, read_head
 from gateway.telemetry.logs import log
-from gateway.web.scope import HeadReader
+from gateway.web.asgi_head import HeadReader
 
 Environ = dict[str, Any]
 

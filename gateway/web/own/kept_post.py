@@ -12,10 +12,10 @@ from gateway.core.challenge import is_navigation
 from gateway.errors import PostGone
 from gateway.flows.authentication import Authentication
 from gateway.flows.kept_posts import KeptPosts
-from gateway.web.answers import Answers
-from gateway.web.pages import Caller
-from gateway.web.reading import head_of, request_id_of
-from gateway.web.responses import Answer, page
+from gateway.web.answers.answer import Answer, page
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import PersonName
+from gateway.web.own.reading import head_of, request_id_of
 
 
 class KeptPostPages:
@@ -39,7 +39,7 @@ class KeptPostPages:
         post = await self._kept_posts.take(ids[0], bindings) if len(ids) == 1 else None
         if post is None:
             raise PostGone("no kept form of this browser has this id: it was shown already, or has expired")
-        caller = Caller.of(signed_in.grant.profile)
-        html = self._answers.pages.kept_post(self._answers.public_url + post.target, post, caller)
+        person = PersonName.of(signed_in.grant.profile)
+        html = self._answers.pages.kept_post(self._answers.public_url + post.target, post, person)
         # the app is to see the Origin that it knows, not the `null` of pages without a referrer (Fetch §3.2)
         return page(200, html, referrer=b"same-origin")

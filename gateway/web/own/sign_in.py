@@ -15,11 +15,11 @@ from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRe
 from gateway.flows.authentication import Authentication
 from gateway.flows.sign_in import SignIn, Unchanged
 from gateway.telemetry.metrics import Metrics
-from gateway.web.answers import Answers
-from gateway.web.forward_auth import ForwardAuth
-from gateway.web.pages import Caller
-from gateway.web.reading import head_of, read_rd, request_id_of
-from gateway.web.responses import Answer, redirect
+from gateway.web.answers.answer import Answer, redirect
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import PersonName
+from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.own.reading import head_of, read_rd, request_id_of
 
 
 class SignInPages:
@@ -50,14 +50,14 @@ class SignInPages:
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button; to somebody who is signed in already, the way on, or to another account."""
         return_to = self._answers.check_return_to(read_rd(request))
-        return self._answers.sign_in_page(200, return_to.url, None, await self._find_caller(request))
+        return self._answers.sign_in_page(200, return_to.url, None, await self._find_person(request))
 
-    async def _find_caller(self, request: Request) -> Caller | None:
+    async def _find_person(self, request: Request) -> PersonName | None:
         try:
             live = await self._authentication.find_live(head_of(request))
         except StoreUnavailable:
             return None  # the button works all the same, once the store does
-        return Caller.of(live[0].grant.profile) if len(live) == 1 else None
+        return PersonName.of(live[0].grant.profile) if len(live) == 1 else None
 
     async def start(self, request: Request) -> Answer:
         """Begin a sign-in; only for a person's own navigation."""

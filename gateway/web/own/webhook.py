@@ -1,14 +1,14 @@
-"""`POST {prefix}/webhook`: TikTok's own door. It has no session, no cookie and no page."""
+"""`POST {prefix}/webhook`: TikTok's own way in. It has no session, no cookie and no page."""
 
 from __future__ import annotations
 
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.core.headers import every
+from gateway.core.fields import every
 from gateway.errors import ContentTooLarge, MalformedRequest, NoSuchPage
 from gateway.flows.webhook import Webhook
-from gateway.web.reading import MAX_OWN_BODY, head_of
-from gateway.web.responses import Answer, text_answer
+from gateway.web.answers.answer import Answer, text_answer
+from gateway.web.own.reading import MAX_OWN_BODY, head_of
 
 
 class WebhookPage:

@@ -18,19 +18,20 @@ from typing import Final
 from starlette.requests import Request
 
 from gateway.core.decision import Challenge
+from gateway.core.fields import NAMES_A_MOUNT, every, normalised
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.headers import NAMES_A_MOUNT, every, join_cookies, normalised
+from gateway.core.headers import join_cookies
 from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
 from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.telemetry.logs import log
-from gateway.web.answers import Answers
+from gateway.web.answers.answer import NO_STORE, Answer, redirect
+from gateway.web.answers.answers import Answers
 from gateway.web.exchange import Exchange
+from gateway.web.own.reading import exchange_of, head_of
 from gateway.web.pipeline import Pipeline
-from gateway.web.reading import exchange_of, head_of
-from gateway.web.responses import NO_STORE, Answer, redirect
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""

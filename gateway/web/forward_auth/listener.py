@@ -11,11 +11,11 @@ from typing import Any
 
 from gateway.errors import MethodRefused, NoSuchPage, RequestRefused
 from gateway.telemetry.metrics import Metrics
+from gateway.web.answers.answer import Answer, send_answer, text_answer
+from gateway.web.asgi_head import HeadReader
 from gateway.web.exchange import Exchange
-from gateway.web.forward_auth import ForwardAuth
+from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.pipeline import Pipeline
-from gateway.web.responses import Answer, send_answer, text_answer
-from gateway.web.scope import HeadReader
 
 
 class CheckListener:

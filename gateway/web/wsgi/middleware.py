@@ -19,14 +19,15 @@ from gateway.errors import GatewayError, MalformedRequest
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
-from gateway.web.body_limit import check_length
-from gateway.web.environ import Environ, EnvironReader
-from gateway.web.exchange import Exchange, Message, Receive
+from gateway.web.answers.answer import Answer
+from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
+from gateway.web.body_limit import check_length, read_from
+from gateway.web.exchange import Exchange
+from gateway.web.own.reading import MAX_OWN_BODY
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, MAX_OWN_BODY, read_from
-from gateway.web.responses import Answer
-from gateway.web.wsgi_body import LimitedInput, LiveBody
-from gateway.web.wsgi_loop import Here, LoopThread
+from gateway.web.wsgi.body import LimitedInput, LiveBody
+from gateway.web.wsgi.environ import Environ, EnvironReader
+from gateway.web.wsgi.loop import Here, LoopThread
 
 StartResponse = Callable[..., Any]
 

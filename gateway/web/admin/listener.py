@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from gateway.core.forwarded import is_host
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
-from gateway.web.responses import Answer, send_answer, text_answer
+from gateway.web.answers.answer import Answer, send_answer, text_answer
 
 _API: Final = ("/sessions", "/grants", "/tokens")
 _ABROAD: Final = "this listener is not known by that name: ask by its address, or list the name in `admin.hosts`\n"

@@ -14,21 +14,21 @@ from gateway.core.challenge import Viewer, find_viewer, is_navigation
 from gateway.core.cookies import CookieSpec
 from gateway.core.cors import permit_reading, permit_request, read_preflight
 from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
-from gateway.core.headers import first
+from gateway.core.fields import Headers, first
 from gateway.core.htmx import is_htmx, read_current_url
 from gateway.core.in_app import find_app
 from gateway.core.kept_post import may_be_kept
 from gateway.core.path import CanonicalPath
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.core.urls import ReturnTo, check_return_to
 from gateway.errors import CrossSite, Forbidden, GatewayError, InsufficientScope, SessionsDiffer, SignInRefused
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
-from gateway.web.address_bar import forget_query
-from gateway.web.browser_cookies import BrowserCookies
-from gateway.web.error_pages import ErrorPages
-from gateway.web.pages import Caller, Pages
-from gateway.web.responses import NO_STORE, Answer, page, problem, redirect
+from gateway.web.answers.address_bar import forget_query
+from gateway.web.answers.answer import NO_STORE, Answer, page, problem, redirect
+from gateway.web.answers.browser_cookies import BrowserCookies
+from gateway.web.answers.error_pages import ErrorPages
+from gateway.web.answers.pages import Pages, PersonName
 
 _MOVED: Final = b"moved=1"
 """Parameter of our own pages: the visitor was sent here from another address of the same page."""
@@ -114,10 +114,10 @@ class Answers:
         answer = self.sign_in_page(401, f"{self.prefix}/kept_post?id={post_id}", "kept")
         return msgspec.structs.replace(answer, headers=(*answer.headers, *self.cookies.bind(head, binding)))
 
-    def sign_in_page(self, status: int, return_to: str, reason: str | None, caller: Caller | None = None) -> Answer:
-        """Show the button that begins a sign-in for `return_to`; to a `caller`, the way on, or to another account."""
-        start_url = self.start_url(return_to, switch=caller is not None)
-        html = self.pages.sign_in(start_url, reason, caller, return_to)
+    def sign_in_page(self, status: int, return_to: str, reason: str | None, person: PersonName | None = None) -> Answer:
+        """Show the button that begins a sign-in for `return_to`; to a `person`, the way on, or to another account."""
+        start_url = self.start_url(return_to, switch=person is not None)
+        html = self.pages.sign_in(start_url, reason, person, return_to)
         return page(status, html, script=self.pages.script_source, framed=reason == "frame")
 
     async def begin_with(self, rd: str | None, head: RequestHead, wish: Wish) -> Answer:
@@ -232,8 +232,8 @@ class Answers:
         """Answer what is denied; the reason stays in the log."""
         if deny.cross_site:
             return self.error(CrossSite(deny.reason), head, request_id)
-        caller = Caller.of(deny.who) if deny.who is not None else None
-        return self._answer_error(Forbidden(deny.reason), head, request_id, caller=caller, words=deny.words)
+        person = PersonName.of(deny.who) if deny.who is not None else None
+        return self._answer_error(Forbidden(deny.reason), head, request_id, person=person, words=deny.words)
 
     def error(
         self,
@@ -255,7 +255,7 @@ class Answers:
         head: RequestHead | None,
         request_id: str,
         headers: Iterable[tuple[bytes, bytes]] = (),
-        caller: Caller | None = None,
+        person: PersonName | None = None,
         words: str = "",
     ) -> Answer:
         if head is None:
@@ -265,7 +265,7 @@ class Answers:
             find_viewer(head.headers, websocket=head.websocket),
             request_id,
             here=self._find_here(head),
-            caller=caller,
+            person=person,
             words=words,
             brings_session=self.cookies.brings_session(head),
             within=_find_app(head) if isinstance(error, SignInRefused) else None,

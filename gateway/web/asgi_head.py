@@ -9,7 +9,7 @@ front took it off, it is put in front. So the path that is judged is the public 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -21,7 +21,15 @@ from gateway.core.request import Limits, RequestHead, read_head
 TARGET_KEY: Final = "gateway.target"
 """Scope key under which our server's protocol leaves the request target, as bytes."""
 
+HEAD_KEY: Final = "gateway.head"
+"""Scope key under which the door leaves the judged head."""
+EXCHANGE_KEY: Final = "gateway.exchange"
+"""Scope key of what is known of the request and its answer."""
+
 Scope = Any
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class HeadReader:

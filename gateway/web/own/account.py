@@ -19,10 +19,10 @@ from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
-from gateway.web.answers import Answers
-from gateway.web.pages import AccountView, Device, describe_user_agent
-from gateway.web.reading import head_of, read_form, request_id_of, rfc3339
-from gateway.web.responses import Answer, json_answer, page, redirect
+from gateway.web.answers.answer import Answer, json_answer, page, redirect
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import AccountView, Device, describe_user_agent
+from gateway.web.own.reading import head_of, read_form, request_id_of, rfc3339
 
 CLEAR_CACHE: Final = (b"clear-site-data", b'"cache"')
 """After sign-out, Back must show nothing protected; `no-store` and `private` do not reach the back-forward cache."""

@@ -11,7 +11,8 @@ import msgspec
 from gateway.core import cookies
 from gateway.core.binding import BINDING_LASTS, Binding, choose_binding, find_surplus, read_bindings
 from gateway.core.cookies import CookieSpec
-from gateway.core.request import Headers, RequestHead
+from gateway.core.fields import Headers
+from gateway.core.request import RequestHead
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _ADDRESS: Final = re.compile(r"[0-9.]+|\[.*\]")

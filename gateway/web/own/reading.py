@@ -13,11 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
-from gateway.flows.kept_posts import ReadBody
-from gateway.web.exchange import Exchange, Receive
+from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY
+from gateway.web.exchange import Exchange
 
-HEAD_KEY: Final = "gateway.head"
-EXCHANGE_KEY: Final = "gateway.exchange"
 MAX_FORM: Final = 4096
 """Largest form taken by the gateway's own pages, in bytes."""
 MAX_OWN_BODY: Final = 64 * 1024
@@ -45,24 +43,6 @@ def read_rd(request: Request) -> str | None:
     """Return the address to come back to; one that is given twice is ambiguous and counts as none."""
     values = request.query_params.getlist("rd")
     return values[0] if len(values) == 1 else None
-
-
-def read_from(receive: Receive) -> ReadBody:
-    """Return what reads the whole body of an ASGI request. Raises `MalformedRequest` when it breaks off."""
-
-    async def read_body(limit: int) -> bytes | None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise MalformedRequest("the client hung up within the form")
-            body += message.get("body", b"")
-            if len(body) > limit:
-                return None
-            more = message.get("more_body", False)
-        return body
-
-    return read_body
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from gateway.errors import MethodRefused, NoSuchPage
-from gateway.web.account_pages import AccountPages
-from gateway.web.answers import Answers
-from gateway.web.forward_auth import ForwardAuth
-from gateway.web.kept_post_pages import KeptPostPages
-from gateway.web.reading import head_of
-from gateway.web.responses import Answer, refuse_websocket, send_answer, text_answer
-from gateway.web.sign_in_pages import SignInPages
-from gateway.web.webhook_page import WebhookPage
+from gateway.web.answers.answer import Answer, refuse_websocket, send_answer, text_answer
+from gateway.web.answers.answers import Answers
+from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.own.account import AccountPages
+from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.reading import head_of
+from gateway.web.own.sign_in import SignInPages
+from gateway.web.own.webhook import WebhookPage
 
 Handler = Callable[[Request], Awaitable[Answer]]
 

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from gateway.core.identity import Identity
 from gateway.core.in_app import APPS
-from gateway.core.kept_post import Field, KeptPost
-from gateway.core.scope import IN_WORDS, describe_scopes
+from gateway.core.kept_post import FormField, KeptPost
+from gateway.core.scopes import IN_WORDS, describe_scopes
 from gateway.core.tiktok import Profile
 
 MAX_NAME: Final = 80
@@ -62,14 +62,14 @@ class Link(msgspec.Struct, frozen=True):
     text: str
 
 
-class Caller(msgspec.Struct, frozen=True):
+class PersonName(msgspec.Struct, frozen=True):
     """Who is signed in, as people call them."""
 
     name: str
     username: str | None
 
     @classmethod
-    def of(cls, who: Identity | Profile) -> Caller:
+    def of(cls, who: Identity | Profile) -> PersonName:
         """Return how somebody is called: an id where nothing else is known."""
         name = who.display_name or who.username or who.open_id
         return cls(shorten(name), shorten(who.username) if who.username and who.username != name else None)
@@ -85,7 +85,7 @@ class ErrorView(msgspec.Struct, frozen=True):
     log_id: str = ""  # TikTok's reference
     links: tuple[Link, ...] = (Link("/", "Back to the start page"),)  # the likeliest way on first
     refused: tuple[str, ...] = ()  # what was not shared, in words
-    caller: Caller | None = None  # to whom it is denied
+    person: PersonName | None = None  # to whom it is denied
     words: str = ""  # the operator's
     within: str | None = None  # app whose browser this is
 
@@ -123,11 +123,11 @@ class Pages:
     def __init__(self, *, prefix: str, site: str) -> None:
         self._static = {
             item.name: _read_static(item.name, item.read_bytes())
-            for item in (files("gateway.web") / "static").iterdir()
+            for item in (files("gateway.web.answers") / "static").iterdir()
             if item.is_file()
         }
         self._environment = Environment(
-            loader=PackageLoader("gateway.web"),
+            loader=PackageLoader("gateway.web.answers"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -143,17 +143,19 @@ class Pages:
         """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
-    def sign_in(self, start_url: str, reason: str | None, caller: Caller | None = None, return_to: str = "/") -> bytes:
+    def sign_in(
+        self, start_url: str, reason: str | None, person: PersonName | None = None, return_to: str = "/"
+    ) -> bytes:
         """The button; `reason` says why it is shown instead of what was asked for.
 
         It is "session_ended" for what was sent without a session, "kept" where that was kept, "not_kept" where it
-        could not be, "frame" within a frame. A `caller`, who is signed in, may go on to `return_to`.
+        could not be, "frame" within a frame. A `person`, who is signed in, may go on to `return_to`.
         """
         return self._render(
             "sign_in.html",
             start_url=start_url,
             reason=reason,
-            caller=caller,
+            person=person,
             return_to=return_to,
             out=_way_out(framed=reason == "frame"),
         )
@@ -168,11 +170,11 @@ class Pages:
         """Something went wrong."""
         return self._render("error.html", view=view, out=_way_out(framed=framed))
 
-    def kept_post(self, action: str, post: KeptPost, caller: Caller) -> bytes:
+    def kept_post(self, action: str, post: KeptPost, person: PersonName) -> bytes:
         """Offer to send a form again, to `action`, and show what would be sent, and as whom."""
         shown = [_show(field) for field in post.fields[:MOST_SHOWN]]
         more = len(post.fields) - len(shown)
-        return self._render("kept_post.html", action=action, post=post, caller=caller, shown=shown, more=more)
+        return self._render("kept_post.html", action=action, post=post, person=person, shown=shown, more=more)
 
     def sign_out_question(self) -> bytes:
         """Ask before signing out."""
@@ -215,7 +217,7 @@ def shorten(name: str, most: int = MAX_NAME) -> str:
     return visible if len(visible) <= most else visible[: most - 1] + "…"
 
 
-def _show(field: Field) -> Shown:
+def _show(field: FormField) -> Shown:
     """Return a field as it may be shown on a screen: short, and no secret."""
     if field.value is None:
         value = "no file"

@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.core.challenge import Viewer
-from gateway.core.request import Headers
-from gateway.core.scope import describe_scopes
+from gateway.core.fields import Headers
+from gateway.core.scopes import describe_scopes
 from gateway.errors import (
     AttemptWithoutCookie,
     GatewayError,
@@ -22,8 +22,8 @@ from gateway.errors import (
     SignInsBusy,
     TooManyAttempts,
 )
-from gateway.web.pages import Caller, ErrorView, Link, Pages
-from gateway.web.responses import Answer, page, problem
+from gateway.web.answers.answer import Answer, page, problem
+from gateway.web.answers.pages import ErrorView, Link, Pages, PersonName
 
 _NEEDS_A_REST: Final = (AttemptWithoutCookie, SignInLoop)
 """Where going back at once would only begin the same again."""
@@ -47,7 +47,7 @@ class ErrorPages:
         request_id: str,
         *,
         here: str | None = None,
-        caller: Caller | None = None,
+        person: PersonName | None = None,
         words: str = "",
         brings_session: bool = False,
         within: str | None = None,
@@ -55,7 +55,7 @@ class ErrorPages:
     ) -> Answer:
         """Answer an error.
 
-        `here` is the checked address that was asked for, where it may be asked for again; `caller` is to whom it is
+        `here` is the checked address that was asked for, where it may be asked for again; `person` is to whom it is
         denied, and `words` say why; `within` is the app whose browser the person uses, where that may be the cause.
         """
         advice = (_STILL if error.keeps_session and brings_session else "") + error.advice
@@ -73,16 +73,16 @@ class ErrorPages:
             advice=advice,
             request_id=request_id,
             log_id=log_id,
-            links=self._find_links(error, here, caller),
+            links=self._find_links(error, here, person),
             refused=describe_scopes(error.refused) if isinstance(error, ScopeRefused) else (),
-            caller=caller,
+            person=person,
             words=words,
             within=within,
         )
         framed = viewer is Viewer.FRAME
         return page(error.status, self._pages.error(view, framed=framed), extra=extra, framed=framed)
 
-    def _find_links(self, error: GatewayError, here: str | None, caller: Caller | None) -> tuple[Link, ...]:
+    def _find_links(self, error: GatewayError, here: str | None, person: PersonName | None) -> tuple[Link, ...]:
         """Return the ways on, the likeliest first."""
         home = Link("/", "Back to the start page")
         wanted = error.return_to
@@ -97,7 +97,7 @@ class ErrorPages:
                 return Link(self._own("start", here), "Sign in again"), home
             case _ if here is not None and (error.keeps_session or isinstance(error, _TIME_HELPS)):
                 return Link(here, "Try again"), home
-            case _ if caller is not None:
+            case _ if person is not None:
                 return home, Link(self._own("start", here, "switch=1"), "Use another account")
             case _:
                 return (home,)

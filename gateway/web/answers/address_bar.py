@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.web.responses import Answer
+from gateway.web.answers.answer import Answer
 
 SCRIPT: Final = "static/forget.js"
 

@@ -35,9 +35,9 @@ from gateway.errors import (
 from gateway.flows.oversight import Oversight
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.telemetry.logs import log
+from gateway.web.answers.answer import Answer, json_answer, problem, send_answer
 from gateway.web.exchange import new_request_id
-from gateway.web.reading import MAX_FORM
-from gateway.web.responses import Answer, json_answer, problem, send_answer
+from gateway.web.own.reading import MAX_FORM
 
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="admin"')  # RFC 6750 §3
 MOST: Final = 1000

@@ -1,4 +1,4 @@
-"""The door to an upstream: what it is sent, and what of its answer goes to the client."""
+"""The app behind the gate as an upstream of a reverse proxy: what it is sent, and what of its answer goes out."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import msgspec
 
 from gateway.core.addresses import Translation
 from gateway.core.decision import Allow
-from gateway.core.headers import Fields, address_headers, passing_headers, upstream_headers
+from gateway.core.fields import Fields
+from gateway.core.headers import address_headers, passing_headers, upstream_headers
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
-from gateway.core.response import Field, client_fields
+from gateway.core.response import AnswerField, client_fields
 from gateway.core.webdav import read_destination
 from gateway.errors import Forbidden
-from gateway.web.exchange import Receive, Send
-from gateway.web.scope import Scope
+from gateway.web.asgi_head import Receive, Scope, Send
 
-EditResponse = Callable[[list[Field]], list[Field]]
+EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 
 
 class Forwarder(Protocol):
@@ -47,7 +47,7 @@ class Asked(Protocol):
         """The authority."""
 
 
-class ReverseProxyDoor:
+class ProxiedApp:
     """Forwards to one upstream.
 
     `own_host` is sent where the browser's Host is not (`pass_host` false); `strip_prefix` ("" for none) is taken off
@@ -73,7 +73,7 @@ class ReverseProxyDoor:
         self._own_cookies = own_cookies
         self.takes_websockets = websockets
 
-    async def open(
+    async def answer(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Forward, with the answer's headers made fit for the client."""
@@ -115,7 +115,7 @@ class ReverseProxyDoor:
         """Return the part of the request fields that depends on the client alone."""
         return passing_headers(head, remove_headers=allow.remove_headers, own_cookies=self._own_cookies)
 
-    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+    def response_fields(self, fields: list[AnswerField], allow: Allow) -> list[AnswerField]:
         """Return the fields of the upstream's answer as the client may see them."""
         return client_fields(
             fields,
@@ -131,7 +131,7 @@ class ReverseProxyDoor:
         """Whether answers depend on what the browser asked for."""
         return self._translation is not None
 
-    def translate(self, fields: list[Field], asked: Asked) -> list[Field]:
+    def translate(self, fields: list[AnswerField], asked: Asked) -> list[AnswerField]:
         """Return the fields of an answer with the app's addresses as the browser knows them."""
         return self._translation.translate_answer(fields, asked.scheme, asked.host) if self._translation else fields
 

@@ -1,6 +1,6 @@
 """What lies behind the gate: upstreams to forward to, an app to call, or nothing.
 
-Every door takes the same `Allow` and removes and sets the same headers, so an app moves between them unedited.
+Each takes the same `Allow` and removes and sets the same headers, so an app moves between them unedited.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
 from gateway.errors import GatewayError, NothingHere
 from gateway.flows.gate import Passage
+from gateway.web.asgi_head import Receive, Scope, Send
 from gateway.web.body_limit import check_length, limit_body
-from gateway.web.exchange import Receive, Send
-from gateway.web.scope import Scope
 from gateway.web.user import build_auth, build_user
 
 
@@ -33,27 +32,27 @@ class AppRaised(Exception):
         self.error = error
 
 
-class Door(Protocol):
-    """Lets an allowed request through to what lies behind."""
+class App(Protocol):
+    """What is behind the gate."""
 
-    async def open(
+    async def answer(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer the request; the caller has checked that it may pass. Raises `AppRaised`, or an error of ours."""
 
 
-class Doors:
-    """The doors by the name of the upstream behind them. Where there is no `default`, nothing lies behind it."""
+class Apps:
+    """The apps by the name of their upstream. Where there is no `default`, nothing is behind the gate."""
 
-    def __init__(self, doors: Mapping[str, Door]) -> None:
-        self._doors = doors
-        self._closed = ClosedDoor()
+    def __init__(self, apps: Mapping[str, App]) -> None:
+        self._apps = apps
+        self._none = NoApp()
 
-    def find(self, route: Route) -> Door:
-        """Return the door that a route leads to."""
-        return self._doors.get(route.upstream, self._closed)
+    def find(self, route: Route) -> App:
+        """Return the app that a route leads to."""
+        return self._apps.get(route.upstream, self._none)
 
-    async def open(
+    async def answer(
         self, head: RequestHead, passage: Passage, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request that may pass. Raises `ContentTooLarge` for a body beyond the route's limit."""
@@ -61,10 +60,11 @@ class Doors:
         check_length(head, route.body_limit)
         if head.path.merged:
             head = msgspec.structs.replace(head, path=route.form_of(head.path))
-        await self.find(route).open(head, passage.allow, request_id, scope, limit_body(receive, route.body_limit), send)
+        receive = limit_body(receive, route.body_limit)
+        await self.find(route).answer(head, passage.allow, request_id, scope, receive, send)
 
 
-class InProcessDoor:
+class InProcessApp:
     """Calls an ASGI app in this process.
 
     Besides the headers, the app finds Starlette's `scope["user"]` and `scope["auth"]`, and the path as it was judged.
@@ -74,7 +74,7 @@ class InProcessDoor:
         self._app = app
         self._own_cookies = own_cookies
 
-    async def open(
+    async def answer(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Call the app with a scope of its own."""
@@ -130,10 +130,10 @@ def _streams_events(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return is_stream and b"content-length" not in fields
 
 
-class ClosedDoor:
-    """Nothing lies behind: `upstream: none`."""
+class NoApp:
+    """Nothing is behind the gate: `upstream: none`."""
 
-    async def open(
+    async def answer(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Say so."""

@@ -6,14 +6,13 @@ Nothing in them comes from a URL, an exception or a token: titles and advice are
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from gateway.core.request import Headers
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from gateway.core.fields import Headers
+from gateway.web.asgi_head import Send
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
