@@ -113,14 +113,19 @@ def front(request: pytest.FixtureRequest, running: Running, cookie: str) -> Fron
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is told of requests in the log, as fields."""
     told: list[dict[str, Any]] = []
+    since = time.perf_counter()
+
+    def tell(fields: dict[str, Any]) -> None:
+        began_at = time.perf_counter() - fields.get("duration_ms", 0) / 1000
+        if began_at >= since:  # those of earlier requests may still be to come: each is written after its answer
+            told.append(fields)
 
     class Log:
         def __getattr__(self, level: str) -> Any:
-            return lambda event, **fields: told.append({"event": event, "level": level, **fields})
+            return lambda event, **fields: tell({"event": event, "level": level, **fields})
 
     def log_request(line: RequestLine) -> None:
-        if line.path != "/oauth2/callback":  # the sign-in's own may still be to come: it is written after its answer
-            told.append(line.fields())
+        tell(line.fields())
 
     monkeypatch.setattr("gateway.web.exchange.log", Log())
     monkeypatch.setattr("gateway.web.exchange.log_request", log_request)
