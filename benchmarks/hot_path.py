@@ -32,7 +32,7 @@ from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.server.connections import ConnectionGuard
-from gateway.server.fast_protocol import FastHttpProtocol
+from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import load
 from gateway.telemetry.logs import configure_logs
 from gateway.upstream.connection import Connection
@@ -127,17 +127,17 @@ async def sign_in(generation: Generation, number: int) -> str:
     return await generation.sessions.begin(grant, user_agent="benchmark", now=now)
 
 
-def connect(generation: Generation, number: int) -> tuple[list[FastHttpProtocol], list[Connection]]:
+def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol], list[Connection]]:
     """Make so many client connections and as many idle upstream connections, all without sockets."""
-    assert generation.fast_path is not None
+    assert generation.short_way is not None
     config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
     protocol = type(
         "Protocol",
-        (FastHttpProtocol,),
-        {"fast_path": generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))},
+        (ShortWayProtocol,),
+        {"short_way": generation.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
     clients, upstreams = [], []
     pool = generation.upstreams["default"].pool

@@ -22,7 +22,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.serve import build_check_server, build_server
-from gateway.server.fast_path import FastPath
+from gateway.server.short.entry import ShortWay
 from gateway.settings import Settings, load
 from gateway.simulator import RunningSimulator, consent
 
@@ -178,7 +178,7 @@ def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) ->
         changes.setdefault("public_url", url_of(bound))
         settings = read_settings(simulator, upstream=upstream, **changes)
         generation = build(settings)
-        with _serve_generation(generation, simulator, bound, fast_path=generation.fast_path) as running:
+        with _serve_generation(generation, simulator, bound, short_way=generation.short_way) as running:
             yield running
 
 
@@ -188,7 +188,7 @@ def serve_gateway_slowly(simulator: RunningSimulator, upstream: str, **changes: 
     with listener() as bound:
         changes.setdefault("public_url", url_of(bound))
         generation = build(read_settings(simulator, upstream=upstream, **changes))
-        with _serve_generation(generation, simulator, bound, fast_path=None) as running:
+        with _serve_generation(generation, simulator, bound, short_way=None) as running:
             yield running
 
 
@@ -198,10 +198,10 @@ WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
 
 @contextlib.contextmanager
 def _serve_generation(
-    generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, fast_path: FastPath | None
+    generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, short_way: ShortWay | None
 ) -> Generator[Running]:
-    server = build_server(Closing(generation), generation.settings, fast_path=fast_path, lifespan="on")
-    if fast_path is None:  # a foreign server would bring its own WebSockets
+    server = build_server(Closing(generation), generation.settings, short_way=short_way, lifespan="on")
+    if short_way is None:  # a foreign server would bring its own WebSockets
         server.config.ws = "websockets-sansio"
         server.config.ws_per_message_deflate = False
         server.config.ws_ping_interval = None

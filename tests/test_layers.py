@@ -36,9 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"core", "telemetry", "settings", "errors", "tasks"},
     "tasks": set(),
     "provider": {"core", "settings", "errors"},
-    "upstream": {"core", "telemetry", "settings", "errors"},
+    "upstream": {"core", "telemetry", "settings", "errors", "tasks"},
     "web": {"flows", "core", "telemetry", "settings", "errors"},
-    "server": {"web", "flows", "upstream", "telemetry", "core", "settings", "errors"},
+    "server": {"web", "flows", "upstream", "telemetry", "core", "settings", "errors", "tasks"},
     "runtime": {
         "server",
         "web",

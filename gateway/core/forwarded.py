@@ -38,7 +38,8 @@ _NODE: Final = re.compile(
 # 0: some take those for the host without, and routes would not.
 _NAME: Final = rb"(?![A-Za-z0-9._~-]{256})(?:[A-Za-z0-9_~-]+\.)*[A-Za-z0-9_~-]+\.?"
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{1,45}\]|" + _NAME + rb")(?::(?:0|[1-9][0-9]{0,4}))?")
-_SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+SAY_ORIGIN: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+"""The headers by which a proxy says where a request comes from and what it was sent to, in lower case."""
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 _LAST_PORT: Final = 65535
@@ -221,7 +222,7 @@ def _collect(headers: Headers) -> dict[bytes, str]:
     """Return what is said of the origin; several lines of a list make one (RFC 9110 §5.3)."""
     said: dict[bytes, str] = {}
     for name, value in headers:
-        if name in _SAYING and value:
+        if name in SAY_ORIGIN and value:
             text = value.decode("latin-1")
             said[name] = f"{said[name]},{text}" if name in said else text
     return said

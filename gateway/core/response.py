@@ -65,20 +65,26 @@ class AnswerField(msgspec.Struct, frozen=True):
     number: int = -1  # of a Content-Length; -1: none
 
 
+def has_no_body(status: int) -> bool:
+    """Whether answers of a status have no body, and so no length, whatever they say (RFC 9110 §6.4.1)."""
+    return status in {204, 304} or 100 <= status < 200
+
+
 class AnswerHead:
     """The head of an answer of the common kind: HTTP/1.1, not chunked. Compared by identity."""
 
-    __slots__ = ("fields", "keep_alive", "length", "status")
+    __slots__ = ("_whole_at", "fields", "keep_alive", "length", "status")
 
     def __init__(self, status: int, fields: list[AnswerField], length: int, *, keep_alive: bool) -> None:
         self.status = status
         self.fields = fields
         self.length = length  # of the body in bytes; -1: not said
         self.keep_alive = keep_alive  # whether the connection stays open
+        self._whole_at = length if keep_alive and not has_no_body(status) else -1
 
     def is_whole(self, length: int) -> bool:
         """Whether so many bytes after it make the answer whole, and leave the connection ready for another."""
-        return length == self.length and self.keep_alive and self.status not in (101, 204, 304)
+        return length == self._whole_at
 
 
 _known: dict[bytes, AnswerField] = {}

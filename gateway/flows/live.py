@@ -35,7 +35,7 @@ TICK: Final = 1.0
 GATHER: Final = 0.2
 """Seconds in which changes are gathered, so that many cost one look."""
 GRACE: Final = 1.0
-"""Seconds that a request has to end by itself."""
+"""Seconds that a request has to end by itself; see `seconds_of_grace`."""
 _AT_ONCE: Final = 500
 """Most sessions that are judged at the same time."""
 
@@ -174,6 +174,11 @@ class Watch:
                 each.end(FORBIDDEN)
             else:
                 each.passage = again
+
+
+def seconds_of_grace(began_at: float, now: float) -> float:
+    """Return how many seconds a request that began at `began_at` still has to end by itself, by the same clock."""
+    return max(0.0, began_at + GRACE - now)
 
 
 def why(code: int) -> GatewayError:

@@ -39,8 +39,8 @@ from gateway.runtime.services import (
 from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
 from gateway.runtime.values import build_allowed_hosts, build_assertions, build_cookies, build_plan, build_reader
-from gateway.server.fast_path import FastPath
-from gateway.server.lane import Lane, Shared
+from gateway.server.short.entry import ShortWay
+from gateway.server.short.lane import Lane, Means
 from gateway.settings import Settings
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
@@ -192,7 +192,7 @@ def build(
         metrics=metrics,
         answer_ids=settings.log.answer_request_id,
     )
-    shared = Shared(
+    means = Means(
         pipeline=pipeline,
         lanes={name: Lane(door, proxies[name].pool) for name, door in doors.items()},
         metrics=metrics,
@@ -231,7 +231,7 @@ def build(
         readiness=readiness,
         store_watch=StoreWatch(store),
         upstreams=proxies,
-        fast_path=FastPath(reader, shared) if app is None and doors else None,
+        short_way=ShortWay(reader, means) if app is None and doors else None,
     )
 
 

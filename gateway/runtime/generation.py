@@ -15,7 +15,7 @@ from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.runtime.allow_file import AllowFileWatch
 from gateway.runtime.store_watch import StoreWatch
-from gateway.server.fast_path import FastPath
+from gateway.server.short.entry import ShortWay
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
@@ -52,7 +52,7 @@ class Generation:
     readiness: Readiness
     store_watch: StoreWatch
     upstreams: Mapping[str, ReverseProxy]
-    fast_path: FastPath | None
+    short_way: ShortWay | None
 
     def start(self) -> None:
         """Begin what runs beside requests, within the event loop; without it, most begins with the first of them."""

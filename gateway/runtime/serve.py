@@ -30,9 +30,9 @@ from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.workers import run_workers
 from gateway.server.connections import ConnectionGuard
-from gateway.server.fast_path import FastPath
-from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.server.protocol import StrictHttpProtocol, Timeouts
+from gateway.server.short.entry import ShortWay
+from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
 from gateway.web.admin.listener import Admin
@@ -74,7 +74,7 @@ def run(settings: Settings, workers: int = 1) -> None:
             parent = os.getppid() if workers > 1 else None
             generation = build(settings, boards=boards, worker=number)
             server = build_server(
-                generation.app, settings, fast_path=generation.fast_path, boards=boards, worker=number
+                generation.app, settings, short_way=generation.short_way, boards=boards, worker=number
             )
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 of_worker = [sockets[number] for sockets in checks]
@@ -210,7 +210,7 @@ def build_server(
     app: Any,
     settings: Settings,
     *,
-    fast_path: FastPath | None = None,
+    short_way: ShortWay | None = None,
     lifespan: Literal["on", "off"] = "off",
     boards: Boards | None = None,
     worker: int = 0,
@@ -239,10 +239,10 @@ def build_server(
         "guard": guard,
         "checks": (b"/",) if only_checks else (f"{settings.prefix}/auth".encode(),),
     }
-    if fast_path is None:
+    if short_way is None:
         protocol = type("Protocol", (StrictHttpProtocol,), own)
     else:
-        protocol = type("Protocol", (FastHttpProtocol,), own | {"fast_path": fast_path})
+        protocol = type("Protocol", (ShortWayProtocol,), own | {"short_way": short_way})
     return _Server(
         uvicorn.Config(
             app,

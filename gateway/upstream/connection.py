@@ -18,9 +18,18 @@ from typing import Protocol, cast
 
 from gateway.core.response import read_whole
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from gateway.upstream.address import Upstream
-from gateway.upstream.place import Place
+from gateway.upstream.address import Address, Upstream
 from gateway.upstream.response import ResponseReader, ResponseSink
+
+
+class Home(Protocol):
+    """Where a connection leads, and is kept while it is idle; `place.Place` obeys."""
+
+    address: Address
+    idle: list[Connection]
+    open: int
+    down_until: float
+    gone: bool
 
 
 class Owner(Protocol):
@@ -68,7 +77,7 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, upstream: Upstream, owner: Owner, loop: asyncio.AbstractEventLoop, place: Place) -> None:
+    def __init__(self, upstream: Upstream, owner: Owner, loop: asyncio.AbstractEventLoop, place: Home) -> None:
         self._upstream = upstream
         self._owner = owner
         self.loop = loop

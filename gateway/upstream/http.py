@@ -23,8 +23,9 @@ from gateway.core.fields import Fields
 from gateway.core.forwarded import find_network
 from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import HOP, LENGTH, AnswerField, AnswerHead
+from gateway.core.response import HOP, LENGTH, AnswerField, AnswerHead, has_no_body
 from gateway.errors import UpstreamError, UpstreamUnreachable
+from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool
 from gateway.upstream.request import BodyFraming, build_request, read_body_framing, title_case
@@ -40,7 +41,7 @@ EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
-class Exchange:
+class Transfer:
     """One request and its answer; the sink of the connection that carries it."""
 
     __slots__ = (
@@ -65,7 +66,7 @@ class Exchange:
         self._chunks: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: OwnedTask | None = None
         self.status = 0
         self.fields: list[AnswerField] = []
         self.complete = False
@@ -111,7 +112,7 @@ class Exchange:
     def on_tick(self) -> None:
         """It takes long: from now on, notice a client that hangs up."""
         if self._task is None:
-            self._run(self._watch_client())
+            self._task = OwnedTask(self._watch_client(), self._fail)
 
     def on_full(self) -> None:
         """Nothing to do: whoever sends the body waits in `Connection.drain`."""
@@ -141,12 +142,12 @@ class Exchange:
 
     def go_on(self) -> None:
         """Take more of the answer: what there was is taken."""
-        if not self.complete:  # else the connection may already carry another exchange
+        if not self.complete:  # else the connection may already carry another one
             self._connection.resume()
 
     def send_rest(self, framing: BodyFraming) -> None:
         """Send the rest of the request body as the client delivers it."""
-        self._run(self._send_rest(framing))
+        self._task = OwnedTask(self._send_rest(framing), self._fail)
 
     def close(self) -> None:
         """Leave nothing behind: no task, and no connection that is in the middle of something."""
@@ -155,14 +156,10 @@ class Exchange:
         if not self.complete:
             self._connection.leave(self)
 
-    def _run(self, work: Any) -> None:
-        self._task = asyncio.get_running_loop().create_task(work)
-        self._task.add_done_callback(self._note_end)
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        """A fault of the client's side, e.g. a body beyond the limit, ends the exchange."""
-        if not task.cancelled() and task.exception() is not None and not self.complete:
-            self.error = task.exception()
+    def _fail(self, error: BaseException) -> None:
+        """A fault of the client's side, e.g. a body beyond the limit, ends the transfer."""
+        if not self.complete:
+            self.error = error
             self._connection.leave(self)
             self.on_flush()
 
@@ -228,19 +225,19 @@ async def forward(
     holder = find_network(head.client_address)
     connection = pool.take_idle(holder) or await pool.acquire(holder)
     while True:
-        exchange = Exchange(connection, receive, holder)
+        transfer = Transfer(connection, receive, holder)
         try:
-            connection.start(exchange, request, head_request=head.method == "HEAD", complete=not more, binding=binding)
+            connection.start(transfer, request, head_request=head.method == "HEAD", complete=not more, binding=binding)
             if more and framing is not None:
-                exchange.send_rest(framing)
-            await exchange.wait()
-            while not exchange.status and exchange.error is None and not exchange.client_gone:
-                await exchange.wait()  # an interim answer, or part of a head
-            if not (exchange.status == 0 and may_repeat(head.method, framing is not None, exchange.error, connection)):
-                await _deliver(exchange, head, send, edit_response)
+                transfer.send_rest(framing)
+            await transfer.wait()
+            while not transfer.status and transfer.error is None and not transfer.client_gone:
+                await transfer.wait()  # an interim answer, or part of a head
+            if not (transfer.status == 0 and may_repeat(head.method, framing is not None, transfer.error, connection)):
+                await _deliver(transfer, head, send, edit_response)
                 return
         finally:
-            exchange.close()
+            transfer.close()
         connection = await pool.acquire(holder, fresh=True)
 
 
@@ -255,33 +252,33 @@ def may_repeat(method: str, has_body: bool, error: BaseException | None, connect
     )
 
 
-async def _deliver(exchange: Exchange, head: RequestHead, send: Send, edit_response: EditResponse | None) -> None:
+async def _deliver(transfer: Transfer, head: RequestHead, send: Send, edit_response: EditResponse | None) -> None:
     """Hand the answer to the client, in as few messages as it allows."""
-    if exchange.status:
-        await send(_build_start(exchange, edit_response))
-    while not exchange.client_gone:
-        body = exchange.take_body() if exchange.status else b""
-        if exchange.complete:
+    if transfer.status:
+        await send(_build_start(transfer, edit_response))
+    while not transfer.client_gone:
+        body = transfer.take_body() if transfer.status else b""
+        if transfer.complete:
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
         if body:
             await send({"type": "http.response.body", "body": body, "more_body": True})
-            exchange.go_on()
-        elif exchange.error is not None:
-            raise exchange.error
-        if exchange.pending:
-            await exchange.wait()
+            transfer.go_on()
+        elif transfer.error is not None:
+            raise transfer.error
+        if transfer.pending:
+            await transfer.wait()
 
 
-def _build_start(exchange: Exchange, edit_response: EditResponse | None) -> Message:
-    fields = exchange.fields if edit_response is None else edit_response(exchange.fields)
+def _build_start(transfer: Transfer, edit_response: EditResponse | None) -> Message:
+    fields = transfer.fields if edit_response is None else edit_response(transfer.fields)
     return {
         "type": "http.response.start",
-        "status": exchange.status,
-        "headers": [(field.name, field.value) for field in fields if _is_kept(field, exchange.status)],
+        "status": transfer.status,
+        "headers": [(field.name, field.value) for field in fields if _is_kept(field, transfer.status)],
     }
 
 
 def _is_kept(field: AnswerField, status: int) -> bool:
     """The framing of the answer is the server's; what counts the body stays where there is one (RFC 9110 §8.6)."""
-    return field.kind < HOP or (field.kind == LENGTH and status not in (204, 304))
+    return field.kind < HOP or (field.kind == LENGTH and not has_no_body(status))

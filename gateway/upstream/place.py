@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.errors import UpstreamTimeout, UpstreamUnreachable
 from gateway.telemetry.logs import log
 from gateway.upstream.address import Address, Upstream
-
-if TYPE_CHECKING:
-    from gateway.upstream.connection import Connection
+from gateway.upstream.connection import Connection, Home
 
 NAMES_LAST: Final = 30.0
 """Seconds for which a name is not looked up again."""
@@ -78,7 +76,7 @@ class Places:
         places = self.known[turn:] + self.known[:turn]
         return sorted(places, key=lambda place: (max(place.down_until - now, 0.0), place.in_use))
 
-    def leave_out(self, place: Place, now: float) -> None:
+    def leave_out(self, place: Home, now: float) -> None:
         """Note that a place took no connection, or dropped it without a word."""
         if len(self.known) > 1 and place.down_until <= now:
             log.warning("upstream_place_down", upstream=self._upstream.name, address=str(place.address))

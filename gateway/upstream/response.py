@@ -24,6 +24,7 @@ from gateway.core.response import (
     LENGTH,
     AnswerField,
     AnswerHead,
+    has_no_body,
     read_answer_head,
     read_field,
 )
@@ -139,13 +140,13 @@ class ResponseReader:
         status, length = head.status, head.length
         if status == 101:
             return self._switch(head.fields, data[end + 4 :])
-        bodiless = self._head_request or status in (204, 304)
-        if length < 0 and status not in (204, 304):
+        bodiless = has_no_body(status)
+        if length < 0 and not bodiless:
             return False
         self.head_done = True
         # a 204 must not even announce a body (RFC 9112 §6.3)
         self.keep_alive = head.keep_alive and not (status == 204 and length >= 0)
-        self._left = 0 if bodiless else length
+        self._left = 0 if bodiless or self._head_request else length
         self._sink.on_head(status, head.fields, length)
         self._count(data[end + 4 :])
         return True
@@ -253,7 +254,7 @@ class ResponseReader:
         chunked, length = self._judge_framing(version)
         framed = chunked or length >= 0
         self.keep_alive = self._stays_open(version)
-        if self._head_request or status in (204, 304):
+        if self._head_request or has_no_body(status):
             self.complete = True
             # The parser does not know that no body follows; 204 must not even announce one (RFC 9112 §6.3).
             self._spoilt = self._head_request or framed

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
-from gateway.flows.live import GRACE, Live, OpenSocket, why
+from gateway.flows.live import Live, OpenSocket, seconds_of_grace, why
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
 from gateway.web.apps import AppRaised, Apps
@@ -145,8 +145,8 @@ class _OpenRequest:
 
     def end(self, code: int) -> None:
         """End it, unless it ends by itself in time."""
-        left = self._exchange.began_at + GRACE - time.perf_counter()
-        asyncio.get_running_loop().call_later(max(0.0, left), self._cut, code)
+        left = seconds_of_grace(self._exchange.began_at, time.perf_counter())
+        asyncio.get_running_loop().call_later(left, self._cut, code)
 
     def _cut(self, code: int) -> None:
         if self.code is None and not self.over:

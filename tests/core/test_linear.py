@@ -27,7 +27,7 @@ from gateway.core.response import client_headers, read_answer_head, read_field
 from gateway.core.spelling import Readings, fold
 from gateway.core.urls import check_return_to
 from gateway.errors import GatewayError
-from gateway.server.known import read_line
+from gateway.server.short.learned import read_line
 
 MANY = 100_000
 OWN = frozenset({b"gateway"})

@@ -19,7 +19,7 @@ from gateway.core.tiktok import Profile, TokenSet
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.server.connections import ConnectionGuard
-from gateway.server.fast_protocol import FastHttpProtocol
+from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import load
 from gateway.upstream.connection import Connection
 
@@ -87,12 +87,12 @@ class Dry:
         self._config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
         self._config.load()
 
-    def connect(self, *, peer: str = "192.0.2.7") -> tuple[FastHttpProtocol, DryTransport]:
+    def connect(self, *, peer: str = "192.0.2.7") -> tuple[ShortWayProtocol, DryTransport]:
         """Make a client connection."""
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
-        own = {"fast_path": self.generation.fast_path, "guard": ConnectionGuard(0, TrustedProxies(()))}
-        client = type("Protocol", (FastHttpProtocol,), own)(self._config, state, {})
+        own = {"short_way": self.generation.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
+        client = type("Protocol", (ShortWayProtocol,), own)(self._config, state, {})
         transport = DryTransport(peer)
         client.connection_made(transport)
         return client, transport

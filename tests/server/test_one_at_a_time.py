@@ -10,10 +10,10 @@ from collections.abc import Generator
 import pytest
 
 from gateway.server.cycle import Cycle
-from gateway.server.fast_exchange import FastExchange
+from gateway.server.short.exchange import ShortExchange
 from tests.frames import ASKING, TEXT, frame, switching
 from tests.server.conftest import Dry
-from tests.server.test_fast_path import OK, until_written
+from tests.server.test_short_way import OK, until_written
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +43,12 @@ async def settle() -> None:
 async def test_what_is_pipelined_is_no_object_before_its_turn(dry: Dry, uncollected: None) -> None:
     client, towards_client = dry.connect()
     upstream, towards_upstream = dry.connect_upstream()
-    others = find(FastExchange, Cycle)  # of other tests
+    others = find(ShortExchange, Cycle)  # of other tests
     before = len(gc.get_objects())
     client.data_received(b"".join(GET % number for number in range(5000)))
     assert len(gc.get_objects()) - before < 300
-    ours = [each for each in find(FastExchange, Cycle) if not any(each is other for other in others)]
-    assert [type(each) for each in ours] == [FastExchange]
+    ours = [each for each in find(ShortExchange, Cycle) if not any(each is other for other in others)]
+    assert [type(each) for each in ours] == [ShortExchange]
     assert not towards_client.reading
     for number in range(5):
         assert (await until_written(towards_upstream)).startswith(b"GET /public/%d " % number)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.server.fast_protocol import FastHttpProtocol
 from gateway.server.protocol import LINGER_BYTES, Timeouts
+from gateway.server.short.protocol import ShortWayProtocol
 from tests.server.conftest import Dry, DryTransport
-from tests.server.test_fast_path import OK, until_written
 from tests.server.test_one_at_a_time import settle
+from tests.server.test_short_way import OK, until_written
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def test_an_upstream_connection_is_held_once_there_is_something_to_send(
 class Clock:
     """A client connection's event loop, with a time of its own."""
 
-    def __init__(self, client: FastHttpProtocol) -> None:
+    def __init__(self, client: ShortWayProtocol) -> None:
         self.now = 1000.0
         self._loop = client.loop
         client.loop = self  # type: ignore[assignment]
@@ -63,7 +63,7 @@ class Clock:
         return getattr(self._loop, name)
 
 
-async def trickle(client: FastHttpProtocol, transport: DryTransport, rate: int, before: Callable[[], None]) -> float:
+async def trickle(client: ShortWayProtocol, transport: DryTransport, rate: int, before: Callable[[], None]) -> float:
     """Send so many bytes each second; returns the second in which it was refused, or 100."""
     clock = Clock(client)
     client.data_received(post(b"Content-Length: 1000000\r\n"))

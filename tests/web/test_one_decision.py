@@ -20,7 +20,7 @@ from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
-from gateway.server.known import read_line
+from gateway.server.short.learned import read_line
 from gateway.settings import Settings, load
 from gateway.web.wsgi.environ import EnvironReader
 

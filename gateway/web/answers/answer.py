@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.fields import Headers
+from gateway.core.response import has_no_body
 from gateway.web.asgi_head import Send
 
 NO_STORE: Final = (b"cache-control", b"no-store")
@@ -37,6 +38,10 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Headers
     body: bytes
+
+    def length_headers(self) -> Headers:
+        """Return what goes with the headers when the answer is sent: the length of the body, where one may be."""
+        return () if has_no_body(self.status) else ((b"content-length", b"%d" % len(self.body)),)
 
 
 def page(
@@ -109,8 +114,8 @@ def text_answer(status: int, text: str) -> Answer:
 
 async def send_answer(answer: Answer, send: Send, *, head_only: bool = False) -> None:
     """Send an answer over ASGI; a HEAD gets the headers of the GET."""
-    length = () if answer.status in {204, 304} else ((b"content-length", str(len(answer.body)).encode()),)
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *length]})
+    headers = [*answer.headers, *answer.length_headers()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
 
 
@@ -119,12 +124,6 @@ async def refuse_websocket(answer: Answer, send: Send, extensions: Mapping[str, 
     if "websocket.http.response" not in extensions:
         await send({"type": "websocket.close", "code": 1008, "reason": ""})
         return
-    length = (b"content-length", str(len(answer.body)).encode())
-    await send(
-        {
-            "type": "websocket.http.response.start",
-            "status": answer.status,
-            "headers": [*answer.headers, length],
-        }
-    )
+    headers = [*answer.headers, *answer.length_headers()]
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.body})

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.errors import ContentTooLarge
 from gateway.flows.gate import Passage
-from gateway.flows.live import GRACE, Live, why
+from gateway.flows.live import Live, seconds_of_grace, why
 
 
 class LimitedInput:
@@ -67,7 +67,7 @@ class LiveBody:
 
     def __next__(self) -> bytes:
         chunk = next(self._chunks)
-        if self._code is not None and time.monotonic() > self._begun_at + GRACE:
+        if self._code is not None and not seconds_of_grace(self._begun_at, time.monotonic()):
             raise why(self._code)
         return chunk
 

@@ -1,10 +1,10 @@
 """What was found out before, kept so that it need not be found out again: most requests are like others.
 
-    KnownOrigin   where requests come from and what they are sent to: a host and what proxies say, from one peer
-    KnownSender   who asks from there: a set of cookies
-    KnownBlock    a header block of theirs, and what of it is passed on
-    Destination   a request line on one host: where to
-    Permit        what lets a sender's requests through on the route of a destination, for a while
+    LearnedOrigin  where requests come from and what they are sent to: a host and what proxies say, from one peer
+    LearnedSender  who asks from there: a set of cookies
+    LearnedBlock   a header block of theirs, and what of it is passed on
+    LearnedTarget  a request line on one host: where it leads to
+    Permit         what lets a sender's requests through on the route of a target, for a while
 
 Nothing is decided here. A permit is the gate's own `Passage`, and holds as long as the gate remembers its caller.
 """
@@ -24,7 +24,7 @@ from gateway.core.policy import Match
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
-from gateway.server.lane import Lane
+from gateway.server.short.lane import Lane
 from gateway.telemetry.logs import describe_asked, describe_caller
 from gateway.upstream.request import build_end, build_line, encode_fields
 
@@ -57,7 +57,7 @@ class Permit:
         self._until = monotonic() + seconds_left
 
 
-class KnownOrigin:
+class LearnedOrigin:
     """Where requests come from and what they are sent to."""
 
     __slots__ = ("client_address", "host", "lines", "network", "scheme", "scheme_told")
@@ -72,25 +72,25 @@ class KnownOrigin:
         self.lines = build_lines(said)  # for the upstream
 
 
-class KnownSender:
+class LearnedSender:
     """Who asks, as far as an origin and cookies say."""
 
     __slots__ = ("origin", "passing", "permits", "session_key")
 
-    def __init__(self, origin: KnownOrigin, session_key: str | None, cookies: bytes) -> None:
+    def __init__(self, origin: LearnedOrigin, session_key: str | None, cookies: bytes) -> None:
         self.origin = origin
         self.session_key = session_key
         self.passing = b"cookie: %b\r\n%b" % (cookies, origin.lines) if cookies else origin.lines  # for the upstream
         self.permits: dict[int, Permit] = {}  # by the number of the route
 
 
-class KnownBlock:
+class LearnedBlock:
     """A header block that was judged."""
 
     __slots__ = ("block", "lines", "passing", "sender")
 
     def __init__(
-        self, sender: KnownSender, *, block: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
+        self, sender: LearnedSender, *, block: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
     ) -> None:
         self.sender = sender
         self.block = block  # its bytes, from the end of the request line on, if it is to be recognised by them
@@ -103,7 +103,7 @@ class KnownBlock:
         return tuple((part[0].lower(), part[1]) for part in parts if part is not None)
 
 
-class Destination:
+class LearnedTarget:
     """Where a request line leads to on a host."""
 
     __slots__ = ("described", "end", "front_prefix", "lead", "match", "method", "path", "query", "raw_target")
@@ -128,13 +128,13 @@ class Destination:
             self.path = match.route.form_of(self.path)
 
     def aim(self, lane: Lane, host: str) -> bytes:
-        """Make and return `lead`: the request line, the fields that depend on the destination alone, and a name."""
+        """Make and return `lead`: the request line, the fields that depend on the target alone, and a name."""
         door = lane.door
         line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
         self.lead = line + encode_fields(door.address_fields(host, self.path, self.front_prefix)) + b"x-request-id: "
         return self.lead
 
-    def build_head(self, known: KnownBlock) -> RequestHead:
+    def build_head(self, known: LearnedBlock) -> RequestHead:
         """Return the whole head, where one is needed after all."""
         origin = known.sender.origin
         return RequestHead(
@@ -150,7 +150,7 @@ class Destination:
         )
 
 
-def read_line(line: bytes, target_limit: int) -> Destination | None:
+def read_line(line: bytes, target_limit: int) -> LearnedTarget | None:
     """Return where a request line leads; None for one that is not plain, which others judge."""
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
@@ -159,6 +159,6 @@ def read_line(line: bytes, target_limit: int) -> Destination | None:
     if len(target) > target_limit:
         return None
     try:
-        return Destination(method.decode("ascii"), canonicalise(path), query or b"", target)
+        return LearnedTarget(method.decode("ascii"), canonicalise(path), query or b"", target)
     except GatewayError:
         return None

@@ -13,10 +13,11 @@ from typing import Final
 import msgspec
 
 from gateway.core.fields import split_line
+from gateway.core.forwarded import SAY_ORIGIN
 from gateway.core.headers import join_cookies, passing_name, signs_in_connection
 from gateway.errors import GatewayError
-from gateway.server.known import KnownBlock, KnownOrigin, KnownSender
-from gateway.server.memo import Memo, Shelf
+from gateway.server.short.learned import LearnedBlock, LearnedOrigin, LearnedSender
+from gateway.server.short.recurring import Recurring, Shelf
 from gateway.web.asgi_head import HeadReader
 from gateway.web.pipeline import Pipeline
 
@@ -38,7 +39,7 @@ _DROPPED: Final = 1  # goes nowhere
 _COOKIE: Final = 2
 _ORIGIN: Final = 3  # says where the request comes from, or what it is sent to
 _OTHER: Final = 4  # not for us
-_SAY_ORIGIN: Final = frozenset({b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+_MAKE_UP_ORIGIN: Final = SAY_ORIGIN | {b"host"}
 _LEFT_TO_PARSER: Final = frozenset(
     {
         b"content-length",
@@ -67,12 +68,12 @@ class BlockReader:
         self._reserved = pipeline.reserved
         self._own_cookies = own_cookies
         self._left_to_parser = _LEFT_TO_PARSER | reader.trusted.kept  # ids are never the same twice
-        self._lines: Memo[bytes, _Line] = Memo(MOST_LINES)
-        self._origins: Shelf[tuple[bytes, str | None, str], KnownOrigin] = Shelf(MOST_ORIGINS, HEAVIEST)
-        self._senders: Shelf[tuple[bytes, KnownOrigin], KnownSender] = Shelf(MOST_SENDERS, HEAVIEST)
-        self._blocks: Memo[tuple[bytes, str | None, str], KnownBlock] = Memo(MOST_BLOCKS)
+        self._lines: Recurring[bytes, _Line] = Recurring(MOST_LINES)
+        self._origins: Shelf[tuple[bytes, str | None, str], LearnedOrigin] = Shelf(MOST_ORIGINS, HEAVIEST)
+        self._senders: Shelf[tuple[bytes, LearnedOrigin], LearnedSender] = Shelf(MOST_SENDERS, HEAVIEST)
+        self._blocks: Recurring[tuple[bytes, str | None, str], LearnedBlock] = Recurring(MOST_BLOCKS)
 
-    def read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+    def read(self, block: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
         """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
         key = block, peer, scheme
         known = self._blocks.kept.get(key)
@@ -82,7 +83,7 @@ class BlockReader:
                 self._blocks.note(key, known)
         return known
 
-    def _read(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+    def _read(self, block: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
         lines = block[2:-4].split(b"\r\n")
         limits = self._reader.limits
         if len(lines) > limits.header_count or len(block) > limits.header_bytes:
@@ -108,16 +109,16 @@ class BlockReader:
         sender = self._find_sender(b"\n".join(cookies), origin)
         if sender is None:
             return None
-        return KnownBlock(sender, block=block, passing=b"".join(passing), lines=lines)
+        return LearnedBlock(sender, block=block, passing=b"".join(passing), lines=lines)
 
-    def _find_sender(self, cookies: bytes, origin: KnownOrigin) -> KnownSender | None:
+    def _find_sender(self, cookies: bytes, origin: LearnedOrigin) -> LearnedSender | None:
         sender = self._senders.kept.get((cookies, origin))
         if sender is None:
             lines = cookies.split(b"\n") if cookies else []
             keys = self._pipeline.read_session_keys(tuple((b"cookie", line) for line in lines))
             if len(keys) > 1:
                 return None  # the gate has to choose
-            sender = KnownSender(origin, keys[0] if keys else None, join_cookies(lines, self._own_cookies))
+            sender = LearnedSender(origin, keys[0] if keys else None, join_cookies(lines, self._own_cookies))
             self._senders.put((cookies, origin), sender, len(cookies))
         return sender
 
@@ -134,7 +135,7 @@ class BlockReader:
     def _judge(self, name: bytes, value: bytes) -> _Line:
         if name == b"cookie":
             return _Line(_COOKIE, value)
-        if name in _SAY_ORIGIN:
+        if name in _MAKE_UP_ORIGIN:
             return _Line(_ORIGIN)
         if name in self._left_to_parser or (name == b"connection" and value.lower() != b"keep-alive"):
             return _Line(_OTHER)
@@ -145,7 +146,7 @@ class BlockReader:
             return _Line(_DROPPED)
         return _Line(_PASSING, b"%b: %b\r\n" % (name, value))
 
-    def _find_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:
+    def _find_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> LearnedOrigin | None:
         key = b"\n".join(lines), peer, scheme
         origin = self._origins.kept.get(key)
         if origin is None:
@@ -154,10 +155,10 @@ class BlockReader:
                 self._origins.put(key, origin, len(key[0]))
         return origin
 
-    def _judge_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> KnownOrigin | None:
+    def _judge_origin(self, lines: list[bytes], peer: str | None, scheme: str) -> LearnedOrigin | None:
         headers = [parts for line in lines if (parts := split_line(line)) is not None]
         try:
             head = self._reader.read_raw(method="GET", scheme=scheme, target=b"/", headers=headers, peer=peer)
         except GatewayError:
             return None  # the parser's way tells why
-        return KnownOrigin(head)
+        return LearnedOrigin(head)

@@ -21,15 +21,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.fields import first
 from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import LENGTH, AnswerField, AnswerHead
+from gateway.core.response import LENGTH, AnswerField, AnswerHead, has_no_body
 from gateway.errors import GatewayError, NoSuchPage, NothingHere, RequestRefused, StoreUnavailable, UpstreamError
 from gateway.flows.gate import Passage
-from gateway.flows.live import GRACE, why
-from gateway.server.client import Client
-from gateway.server.known import Destination, KnownBlock, Permit
-from gateway.server.lane import Shared
-from gateway.server.request_body import RequestBody
-from gateway.server.switch import SWITCH, check_accept, join
+from gateway.flows.live import seconds_of_grace, why
+from gateway.server.short.client import Client
+from gateway.server.short.lane import Means
+from gateway.server.short.learned import LearnedBlock, LearnedTarget, Permit
+from gateway.server.short.request_body import RequestBody
+from gateway.server.short.websocket import SWITCH, check_accept, join
+from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end, encode_fields, title_case
@@ -42,7 +43,7 @@ _SMALL: Final = 64 * 1024
 """Up to so many bytes, joining is cheaper than writing twice."""
 
 
-class FastExchange(Exchange):
+class ShortExchange(Exchange):
     """One request and its answer; the sink of the upstream connection that carries it."""
 
     done = False
@@ -53,17 +54,17 @@ class FastExchange(Exchange):
     _request = b""  # its head, as the upstream is sent it
     _body: RequestBody | None = None  # of the request
     _connection: Connection | None = None
-    _task: asyncio.Task[None] | None = None
+    _task: OwnedTask | None = None
     _out = b""  # the head of the answer, not written yet
     _chunked = False
     _binding = False  # the request may sign in the connection that carries it
 
-    def __init__(self, shared: Shared, client: Client, known: KnownBlock, destination: Destination) -> None:
+    def __init__(self, means: Means, client: Client, known: LearnedBlock, target: LearnedTarget) -> None:
         self.began_at = perf_counter()  # as `Exchange` does; a call less
         self.request_id = new_request_id()
         self.known = known
-        self.destination = destination
-        self._shared = shared
+        self.target = target
+        self._means = means
         self._client = client
 
     def note_head(self, head: RequestHead, framing: BodyFraming | None) -> None:
@@ -93,7 +94,7 @@ class FastExchange(Exchange):
     def head(self) -> RequestHead:
         """Return the whole head."""
         if self._head is None:
-            self._head = self.destination.build_head(self.known)
+            self._head = self.target.build_head(self.known)
         return self._head
 
     # Judging
@@ -103,18 +104,18 @@ class FastExchange(Exchange):
         self._run(self._ask())
 
     async def _ask(self) -> None:
-        match await self._shared.pipeline.judge(self.head(), self):
+        match await self._means.pipeline.judge(self.head(), self):
             case Passage() as passage:
                 self.admit(passage)
                 self.flush()
             case Answer() as answer:
                 self._answer(answer)
-            case OwnPage():  # only of a WebSocket: `FastPath` leaves other requests for them to the app
+            case OwnPage():  # only of a WebSocket: `ShortWay` leaves other requests for them to the app
                 raise NoSuchPage("none of the gateway's own pages takes WebSockets")
 
     def confirm(self, permit: Permit) -> None:
         """Enter with a permit that no longer holds, if the store says that nothing has changed."""
-        pipeline, caller = self._shared.pipeline, permit.passage.caller
+        pipeline, caller = self._means.pipeline, permit.passage.caller
         if caller is None:
             raise GatewayError("a passage that depends on nobody always holds")
 
@@ -137,7 +138,7 @@ class FastExchange(Exchange):
 
         Raises `NothingHere` where the route leads to no upstream, `ContentTooLarge` or `Forbidden`.
         """
-        lane = self._shared.lanes.get(passage.match.route.upstream)
+        lane = self._means.lanes.get(passage.match.route.upstream)
         if lane is None:
             raise NothingHere("the route leads to no upstream")
         sender, head = self.known.sender, self._head
@@ -147,7 +148,7 @@ class FastExchange(Exchange):
             sender.passing = encode_fields(lane.door.passing_fields(head, passage.allow))
         if self._body is not None:
             self._body.limit(passage.match.route.body_limit)
-        seconds_left = self._shared.pipeline.seconds_left(passage)
+        seconds_left = self._means.pipeline.seconds_left(passage)
         permit = Permit(passage, lane.towards(sender.origin), seconds_left, sender.origin.client_address)
         sender.permits[passage.match.index] = permit
         self.enter(permit)
@@ -165,11 +166,11 @@ class FastExchange(Exchange):
         """Let the request in; it is sent with the next `flush`."""
         self._permit = permit
         self.passage = permit.passage
-        destination = self.destination
+        target = self.target
         known = self.known
         sender = known.sender
-        lead = destination.lead or destination.aim(permit.lane, sender.origin.host)
-        end = destination.end
+        lead = target.lead or target.aim(permit.lane, sender.origin.host)
+        end = target.end
         if self._body is not None:
             end = self._body.end
         elif self.is_websocket:
@@ -208,7 +209,7 @@ class FastExchange(Exchange):
 
     def _is_waiting(self) -> bool:
         """Whether the gate, or a connection, is being waited for."""
-        return self._task is not None and not self._task.done() and self._task is not asyncio.current_task()
+        return self._task is not None and self._task.goes_on
 
     async def _connect(self, *, fresh: bool) -> None:
         assert self._permit is not None  # noqa: S101 -- nothing is sent before
@@ -221,7 +222,7 @@ class FastExchange(Exchange):
         connection.start(
             self,
             self._request if body is None else self._request + body.take(),
-            head_request=self.destination.method == "HEAD",
+            head_request=self.target.method == "HEAD",
             complete=body is None or body.complete,
             upgrade=self.is_websocket,
             binding=self._binding,
@@ -230,14 +231,7 @@ class FastExchange(Exchange):
             self._client.release()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.get_running_loop().create_task(work)
-        self._task.add_done_callback(self._note_end)
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if self._task is task:
-            self._task = None  # the traceback it may hold leads back here
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        self._task = OwnedTask(work, self._fail)
 
     # What the upstream connection calls
 
@@ -249,7 +243,7 @@ class FastExchange(Exchange):
         client = self._client
         self.status = head.status
         own = client.own_fields()
-        if self._shared.answer_ids:
+        if self._means.answer_ids:
             own += self._id_field()
         lines = (STATUS_LINE[head.status], own, permit.lane.answer_lines(head, permit.passage.allow))
         if len(body) <= _SMALL:
@@ -270,12 +264,12 @@ class FastExchange(Exchange):
             own = self._client.date_field()  # it does not close
             check_accept(first(self.head().headers, b"sec-websocket-key"), fields)
             end = SWITCH + end
-        elif status in (204, 304):
+        elif has_no_body(status):
             kept = [field for field in kept if field.kind != LENGTH]
-        elif length < 0 and self.destination.method != "HEAD":
+        elif length < 0 and self.target.method != "HEAD":
             self._chunked = True
             end = b"transfer-encoding: chunked\r\n\r\n"
-        if self._shared.answer_ids:
+        if self._means.answer_ids:
             own += self._id_field()
         self.status = status
         self._out = b"".join((STATUS_LINE[status], own, *[field.line for field in kept], end))
@@ -325,7 +319,7 @@ class FastExchange(Exchange):
         passage = self._permit.passage
         self.note_passage(passage)
         self.client_address = self.known.sender.origin.client_address
-        join(self, self._client, self._connection, passage, self._shared, rest)
+        join(self, self._client, self._connection, passage, self._means, rest)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "known", "passage"):
             self.__dict__.pop(name, None)
@@ -369,15 +363,15 @@ class FastExchange(Exchange):
 
     def end(self, code: int) -> None:
         """End the request, unless it ends by itself in time: whom it was for is no longer let in."""
-        left = self.began_at + GRACE - perf_counter()
-        asyncio.get_running_loop().call_later(max(0.0, left), self._fail, why(code))
+        left = seconds_of_grace(self.began_at, perf_counter())
+        asyncio.get_running_loop().call_later(left, self._fail, why(code))
 
     def _retry_or_fail(self, error: UpstreamError) -> None:
         connection = self._connection
         if (
             connection is not None
             and not self.status
-            and may_repeat(self.destination.method, self._body is not None, error, connection)
+            and may_repeat(self.target.method, self._body is not None, error, connection)
         ):
             self._connection = None
             self._run(self._connect(fresh=True))
@@ -387,7 +381,7 @@ class FastExchange(Exchange):
     def _fail(self, error: BaseException) -> None:
         if self.done:
             return
-        answer = self._shared.pipeline.answer_error(_as_exception(error), self.head(), self)
+        answer = self._means.pipeline.answer_error(_as_exception(error), self.head(), self)
         if self.status:
             self.on_flush()
             self._finish(whole=False)
@@ -399,14 +393,11 @@ class FastExchange(Exchange):
         if self.done:
             return
         self.status = answer.status
-        fields = [*answer.headers]
-        if self._shared.answer_ids:
-            fields.append(self.id_field())
-        if answer.status not in (204, 304):
-            fields.append((b"content-length", b"%d" % len(answer.body)))
+        ids = (self.id_field(),) if self._means.answer_ids else ()
+        fields = (*answer.headers, *ids, *answer.length_headers())
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         head = b"%b%b%b\r\n" % (STATUS_LINE[answer.status], self._client.own_fields(), lines)
-        self._client.transport.write(head if self.destination.method == "HEAD" else head + answer.body)
+        self._client.transport.write(head if self.target.method == "HEAD" else head + answer.body)
         self._finish(whole=True)
 
     def _finish(self, *, whole: bool) -> None:
@@ -419,22 +410,22 @@ class FastExchange(Exchange):
         self.done = True
         if self._connection is not None:
             self._connection.leave(self)
-        if self._task is not None and self._task is not asyncio.current_task():
+        if self._task is not None:
             self._task.cancel()
 
     def report(self) -> None:
         """Tell the request in the log, and count it."""
-        destination, permit, shared = self.destination, self._permit, self._shared
-        lines = shared.lines
+        target, permit, means = self.target, self._permit, self._means
+        lines = means.lines
         if permit is None or lines is None or self.error is not None:
             if permit is not None:
                 self.note_passage(permit.passage)
                 self.client_address = self.known.sender.origin.client_address
-            self.tell(destination.method, destination.path.text, shared.metrics)
+            self.tell(target.method, target.path.text, means.metrics)
             return
         duration = perf_counter() - self.began_at
-        shared.metrics.count_request("allow", self.status, duration)
-        lines.write(self.request_id, destination.described, permit.described, self.status, duration)
+        means.metrics.count_request("allow", self.status, duration)
+        lines.write(self.request_id, target.described, permit.described, self.status, duration)
 
 
 def _as_exception(error: BaseException) -> Exception:

@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.server.connections import ConnectionGuard
-from gateway.server.known import KnownBlock
+from gateway.server.short.learned import LearnedBlock
 
 if TYPE_CHECKING:
     from gateway.upstream.tunnel import Tunnel
 
 
 class Client(Protocol):
-    """What a request on the short way needs of it; `FastHttpProtocol` obeys."""
+    """What a request on the short way needs of it; `ShortWayProtocol` obeys."""
 
     guard: ConnectionGuard
     transport: asyncio.Transport
@@ -30,7 +30,7 @@ class Client(Protocol):
     def release(self) -> None:
         """Take more of it."""
 
-    def finish(self, known: KnownBlock, *, whole: bool) -> None:
+    def finish(self, known: LearnedBlock, *, whole: bool) -> None:
         """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
 
     def leave_to(self, tunnel: Tunnel) -> bytes:

@@ -12,7 +12,7 @@ _ONCE: Final = 8
 """So many times as many keys are remembered to have come once, as values are kept."""
 
 
-class Memo(Generic[K, V]):
+class Recurring(Generic[K, V]):
     """Keeps a value when its key comes for the second time; `kept` has them. When there are `most`, all are let go.
 
     To keep what never comes again would cost more than it is worth: memory, and the time to let go of it.

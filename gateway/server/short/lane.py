@@ -72,7 +72,7 @@ class TranslatingLane(Lane):
         return b"".join([field.line for field in self.response_fields(head.fields, allow)]) + b"\r\n"
 
 
-class Shared(msgspec.Struct, frozen=True):
+class Means(msgspec.Struct, frozen=True):
     """What all requests share."""
 
     pipeline: Pipeline

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.server.block import BlockReader
-from gateway.server.fast_path import FastPath
-from gateway.server.memo import Memo
+from gateway.server.short.entry import ShortWay
+from gateway.server.short.header_block import BlockReader
+from gateway.server.short.recurring import Recurring
 from tests.server.conftest import Dry
 
 pytestmark = pytest.mark.anyio
@@ -112,15 +112,15 @@ def build_request(dry: Dry, target: bytes, extra: Sequence[bytes], *, signed_in:
 async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of blocks, read by the line and by the parser: what is forwarded, or answered, is the same."""
     rng = random.Random(7)
-    read_block, forwarded = FastPath.read_block, 0
+    read_block, forwarded = ShortWay.read_block, 0
     for _ in range(1500):
         extra = [rng.choice(TROUBLE if rng.random() < 0.3 else COMMON) for _ in range(rng.randrange(7))]
         if rng.random() < 0.2:
             extra.append(rng.randbytes(rng.randrange(1, 12)))
         request = build_request(dry, rng.choice(TARGETS), extra, signed_in=rng.random() < 0.7)
-        monkeypatch.setattr(FastPath, "read_block", read_block)
+        monkeypatch.setattr(ShortWay, "read_block", read_block)
         by_line = [await see(dry, request), await see(dry, request)]
-        monkeypatch.setattr(FastPath, "read_block", lambda *_: None)
+        monkeypatch.setattr(ShortWay, "read_block", lambda *_: None)
         by_parser = await see(dry, request)
         assert by_line == [by_parser, by_parser], request
         forwarded += bool(by_parser.request_line)
@@ -130,9 +130,9 @@ async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("line", COMMON)
 async def test_a_common_line_needs_no_parser(dry: Dry, line: bytes) -> None:
-    assert dry.generation.fast_path is not None
+    assert dry.generation.short_way is not None
     block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
-    assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is not None
+    assert dry.generation.short_way.read_block(block, "192.0.2.7", "http") is not None
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ async def test_a_common_line_needs_no_parser(dry: Dry, line: bytes) -> None:
     ],
 )
 async def test_what_is_not_plain_is_left_to_the_parser(dry: Dry, line: bytes) -> None:
-    assert dry.generation.fast_path is not None
+    assert dry.generation.short_way is not None
     block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
-    assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is None
+    assert dry.generation.short_way.read_block(block, "192.0.2.7", "http") is None
 
 
 async def test_limits_hold_here_too(dry: Dry) -> None:
-    assert dry.generation.fast_path is not None
+    assert dry.generation.short_way is not None
     host = b"\r\nHost: app.example"
     many = host + b"".join(b"\r\nX-%d: 1" % number for number in range(100)) + b"\r\n\r\n"
     large = host + b"\r\nX: " + b"x" * 33_000 + b"\r\n\r\n"
     for block in (many, large):
-        assert dry.generation.fast_path.read_block(block, "192.0.2.7", "http") is None
+        assert dry.generation.short_way.read_block(block, "192.0.2.7", "http") is None
 
 
 async def test_another_peer_is_somebody_else(dry: Dry) -> None:
@@ -170,11 +170,11 @@ async def test_another_peer_is_somebody_else(dry: Dry) -> None:
 
 
 async def test_what_is_kept_is_bounded(dry: Dry) -> None:
-    fast_path = dry.generation.fast_path
-    assert fast_path is not None
-    reader = fast_path._blocks
-    fast_path._blocks = small = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
-    small._lines, small._blocks, fast_path._destinations = Memo(5), Memo(5), Memo(5)
+    short_way = dry.generation.short_way
+    assert short_way is not None
+    reader = short_way._blocks
+    short_way._blocks = small = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
+    small._lines, small._blocks, short_way._targets = Recurring(5), Recurring(5), Recurring(5)
     client, _ = dry.connect()
     for number in range(200):
         upstream, towards_upstream = dry.connect_upstream()
@@ -183,21 +183,21 @@ async def test_what_is_kept_is_bounded(dry: Dry) -> None:
         client.data_received(build_request(dry, b"/public/%d" % (number % 20), extra, signed_in=False))
         assert extra[0].lower() in towards_upstream.take()
         upstream.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    for memo in (small._lines, small._blocks, fast_path._destinations):
+    for memo in (small._lines, small._blocks, short_way._targets):
         assert len(memo.kept) <= 5
         assert len(memo._once) <= 40
 
 
 async def test_senders_and_origins_are_bounded_too(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.server.block.MOST_SENDERS", 5)
-    monkeypatch.setattr("gateway.server.block.MOST_ORIGINS", 5)
+    monkeypatch.setattr("gateway.server.short.header_block.MOST_SENDERS", 5)
+    monkeypatch.setattr("gateway.server.short.header_block.MOST_ORIGINS", 5)
     small = read_many(dry, [b"\r\nHost: h%d.example\r\nCookie: a=%d\r\n\r\n" % (each, each) for each in range(40)])
     assert max(len(small._senders.kept), len(small._origins.kept)) <= 5
 
 
 @pytest.mark.parametrize("field", [b"Cookie: a=", b"X-Forwarded-For: "])
 async def test_so_are_long_ones_by_their_weight(dry: Dry, monkeypatch: pytest.MonkeyPatch, field: bytes) -> None:
-    monkeypatch.setattr("gateway.server.block.HEAVIEST", 20_000)
+    monkeypatch.setattr("gateway.server.short.header_block.HEAVIEST", 20_000)
     said = field + b"a" * 3000
     small = read_many(dry, [b"\r\nHost: app.example\r\n%b%d\r\n\r\n" % (said, each) for each in range(40)])
     kept = sum(len(key[0]) for shelf in (small._senders, small._origins) for key in shelf.kept)
@@ -206,8 +206,8 @@ async def test_so_are_long_ones_by_their_weight(dry: Dry, monkeypatch: pytest.Mo
 
 def read_many(dry: Dry, blocks: Sequence[bytes]) -> BlockReader:
     """Return a fresh reader that has read so many blocks."""
-    assert dry.generation.fast_path is not None
-    reader = dry.generation.fast_path._blocks
+    assert dry.generation.short_way is not None
+    reader = dry.generation.short_way._blocks
     fresh = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
     for block in blocks:
         assert fresh.read(block, "192.0.2.7", "http") is not None
@@ -215,7 +215,7 @@ def read_many(dry: Dry, blocks: Sequence[bytes]) -> BlockReader:
 
 
 def test_a_memo_keeps_what_comes_again() -> None:
-    memo: Memo[str, int] = Memo(2)
+    memo: Recurring[str, int] = Recurring(2)
     memo.note("a", 1)
     assert memo.kept == {}
     for key, value in (("a", 2), ("b", 3), ("b", 4), ("c", 5), ("c", 6)):

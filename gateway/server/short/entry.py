@@ -18,50 +18,50 @@ from gateway.core.fields import Fields
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
-from gateway.server.block import BlockReader
-from gateway.server.client import Client
-from gateway.server.fast_exchange import FastExchange
-from gateway.server.known import Destination, KnownBlock, KnownOrigin, KnownSender, read_line
-from gateway.server.lane import Shared
-from gateway.server.memo import Memo
+from gateway.server.short.client import Client
+from gateway.server.short.exchange import ShortExchange
+from gateway.server.short.header_block import BlockReader
+from gateway.server.short.lane import Means
+from gateway.server.short.learned import LearnedBlock, LearnedOrigin, LearnedSender, LearnedTarget, read_line
+from gateway.server.short.recurring import Recurring
 from gateway.upstream.request import read_body_framing
 from gateway.web.asgi_head import HeadReader
 
-MOST_DESTINATIONS: Final = 4096
+MOST_TARGETS: Final = 4096
 LONGEST_LINE: Final = 512
-"""Most destinations kept, and the longest request line among them in bytes."""
+"""Most targets kept, and the longest request line among them in bytes."""
 
 
-class FastPath:
+class ShortWay:
     """Takes requests from the server's protocol, where it can."""
 
-    def __init__(self, reader: HeadReader, shared: Shared) -> None:
+    def __init__(self, reader: HeadReader, means: Means) -> None:
         self._reader = reader
-        self._shared = shared
-        self._blocks = BlockReader(reader, shared.pipeline, shared.own_cookies)
-        self._destinations: Memo[tuple[bytes, str], Destination] = Memo(MOST_DESTINATIONS)
+        self._means = means
+        self._blocks = BlockReader(reader, means.pipeline, means.own_cookies)
+        self._targets: Recurring[tuple[bytes, str], LearnedTarget] = Recurring(MOST_TARGETS)
 
     @property
     def live(self) -> Live:
         """What is under way, for those who are signed in."""
-        return self._shared.live
+        return self._means.live
 
-    def read_block(self, block: bytes, peer: str | None, scheme: str) -> KnownBlock | None:
+    def read_block(self, block: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
         """Return what is known of a header block; None leaves the request to the parser."""
         return self._blocks.read(block, peer, scheme)
 
-    def take_known(self, client: Client, known: KnownBlock, line: bytes) -> FastExchange | None:
+    def take_known(self, client: Client, known: LearnedBlock, line: bytes) -> ShortExchange | None:
         """Take a request that came whole in one read, with a known header block; None leaves it to the parser."""
         sender = known.sender
         host = sender.origin.host
-        destination = self._destinations.kept.get((line, host)) or self._read_line(line, host)
-        if destination is None:
+        target = self._targets.kept.get((line, host)) or self._read_line(line, host)
+        if target is None:
             return None
-        match = destination.match
+        match = target.match
         if match is None:
             return None
         permit = sender.permits.get(match.index)
-        exchange = FastExchange(self._shared, client, known, destination)
+        exchange = ShortExchange(self._means, client, known, target)
         if permit is None:
             if not self._ask(exchange):
                 return None
@@ -82,7 +82,7 @@ class FastPath:
         headers: Fields,
         peer: str | None,
         websocket: bool = False,
-    ) -> FastExchange | None:
+    ) -> ShortExchange | None:
         """Take a request whose head the parser has read; None leaves it to the ASGI app, which judges it anew."""
         try:
             head = self._reader.read_raw(
@@ -92,17 +92,17 @@ class FastPath:
             return None
         if head.destination is not None:  # a second address to judge
             return None
-        keys = self._shared.pipeline.read_session_keys(head.headers)
+        keys = self._means.pipeline.read_session_keys(head.headers)
         if len(keys) > 1 and not websocket:
             return None  # the gate has to choose, as it does for every WebSocket
-        sender = KnownSender(KnownOrigin(head), keys[0] if len(keys) == 1 else None, b"")
-        destination = Destination(head.method, head.path, head.query, head.raw_target, head.front.prefix)
-        exchange = FastExchange(self._shared, client, KnownBlock(sender), destination)
+        sender = LearnedSender(LearnedOrigin(head), keys[0] if len(keys) == 1 else None, b"")
+        where = LearnedTarget(head.method, head.path, head.query, head.raw_target, head.front.prefix)
+        exchange = ShortExchange(self._means, client, LearnedBlock(sender), where)
         exchange.note_head(head, read_body_framing(head))
-        destination.decide(self._shared.pipeline.match(head.method, head.host, head.path))
+        where.decide(self._means.pipeline.match(head.method, head.host, head.path))
         return exchange if self._ask(exchange) else None
 
-    def _ask(self, exchange: FastExchange) -> bool:
+    def _ask(self, exchange: ShortExchange) -> bool:
         """Let the request in if the gate does so from memory, or have the gate ask the store.
 
         False for whatever is to be answered otherwise.
@@ -110,14 +110,14 @@ class FastPath:
         if exchange.is_websocket:  # rare, and there is more to judge; no other way takes them
             exchange.ask()
             return True
-        if exchange.destination.match is None:
+        if exchange.target.match is None:
             return False
         sender = exchange.known.sender
-        passage = self._shared.pipeline.admit_at_once(exchange.destination.match, sender.session_key)
+        passage = self._means.pipeline.admit_at_once(exchange.target.match, sender.session_key)
         if passage is None:
             return False
         if not isinstance(passage, Passage):
-            if exchange.destination.match.route.keep_post:
+            if exchange.target.match.route.keep_post:
                 return False  # the app may have to read the body
             exchange.ask()
             return True
@@ -127,11 +127,11 @@ class FastPath:
             return False
         return True
 
-    def _read_line(self, line: bytes, host: str) -> Destination | None:
-        destination = read_line(line, self._reader.limits.target_bytes)
-        if destination is None:
+    def _read_line(self, line: bytes, host: str) -> LearnedTarget | None:
+        target = read_line(line, self._reader.limits.target_bytes)
+        if target is None:
             return None
-        destination.decide(self._shared.pipeline.match(destination.method, host, destination.path))
+        target.decide(self._means.pipeline.match(target.method, host, target.path))
         if len(line) <= LONGEST_LINE:
-            self._destinations.note((line, host), destination)
-        return destination
+            self._targets.note((line, host), target)
+        return target

@@ -11,13 +11,13 @@ from gateway.core.response import AnswerField
 from gateway.errors import UpstreamBroken
 from gateway.flows.gate import Passage
 from gateway.flows.live import OpenSocket
-from gateway.server.lane import Shared
+from gateway.server.short.lane import Means
 from gateway.upstream.connection import Connection
 from gateway.upstream.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from gateway.server.client import Client
-    from gateway.server.fast_exchange import FastExchange
+    from gateway.server.short.client import Client
+    from gateway.server.short.exchange import ShortExchange
 
 SWITCH: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 """What each side says of its own leg (RFC 6455 §4.1, §4.2.2)."""
@@ -33,7 +33,7 @@ def check_accept(key: bytes | None, fields: list[AnswerField]) -> None:
 
 
 def join(
-    exchange: FastExchange, client: Client, connection: Connection, passage: Passage, shared: Shared, rest: bytes
+    exchange: ShortExchange, client: Client, connection: Connection, passage: Passage, means: Means, rest: bytes
 ) -> None:
     """Join the client's socket and the upstream's; `rest` is what the upstream has said already.
 
@@ -41,8 +41,8 @@ def join(
     """
 
     def ended() -> None:
-        shared.metrics.add_websockets(-1)
-        shared.live.opened.discard(socket)
+        means.metrics.add_websockets(-1)
+        means.live.opened.discard(socket)
         guard.discard(tunnel)
         connection.connection_lost(None)
         exchange.report()
@@ -52,11 +52,11 @@ def join(
         client.transport,
         connection.detach(),
         loop=asyncio.get_running_loop(),
-        idle_limit=shared.websocket_idle,
+        idle_limit=means.websocket_idle,
         ended=ended,
         may_wait=guard.note_waiting,
     )
-    shared.metrics.add_websockets(1)
+    means.metrics.add_websockets(1)
     socket = OpenSocket(passage, tunnel.close)
-    shared.live.opened.add(socket)
+    means.live.opened.add(socket)
     tunnel.start(client.leave_to(tunnel), rest)

@@ -10,28 +10,28 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from gateway.server.fast_exchange import FastExchange
-from gateway.server.fast_path import FastPath
-from gateway.server.known import KnownBlock
 from gateway.server.protocol import REST, SLACK, StrictHttpProtocol
+from gateway.server.short.entry import ShortWay
+from gateway.server.short.exchange import ShortExchange
+from gateway.server.short.learned import LearnedBlock
 from gateway.upstream.tunnel import Tunnel
 
 LARGE: Final = 64 * 1024
 """Bytes of a counted body from which on it goes past the parser."""
 
 
-class FastHttpProtocol(StrictHttpProtocol):
+class ShortWayProtocol(StrictHttpProtocol):
     """One client connection, whose requests go straight to the upstream where they can."""
 
-    fast_path: ClassVar[FastPath]
+    short_way: ClassVar[ShortWay]
     _dated: ClassVar[tuple[object, bytes]] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._exchange: FastExchange | None = None  # the request in hand, if it is on the short way
+        self._exchange: ShortExchange | None = None  # the request in hand, if it is on the short way
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
-        self._known: KnownBlock | None = None  # of the last request; only while the connection is at rest
+        self._known: LearnedBlock | None = None  # of the last request; only while the connection is at rest
         self._straight = False  # the body of the request in hand goes past the parser
         self._early = b""  # what came after a request for a WebSocket
 
@@ -57,8 +57,8 @@ class FastHttpProtocol(StrictHttpProtocol):
             self._exchange.flush()
             self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
 
-    def _take_known(self, known: KnownBlock, data: bytes) -> bool:
-        exchange = self.fast_path.take_known(self, known, data[: -len(known.block)])
+    def _take_known(self, known: LearnedBlock, data: bytes) -> bool:
+        exchange = self.short_way.take_known(self, known, data[: -len(known.block)])
         if exchange is None:
             return False
         if not exchange.done:
@@ -71,7 +71,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         end = data.find(b"\r\n")
         if data.find(b"\r\n\r\n", end) != len(data) - 4 or not self._may_begin():
             return False
-        known = self.fast_path.read_block(data[end:], self._peer(), self.scheme or "http")
+        known = self.short_way.read_block(data[end:], self._peer(), self.scheme or "http")
         return known is not None and self._take_known(known, data)
 
     def _take_straight(self, data: bytes) -> None:
@@ -94,14 +94,14 @@ class FastHttpProtocol(StrictHttpProtocol):
             self._parse(data, left)
 
     @property
-    def under_way(self) -> FastExchange | None:
+    def under_way(self) -> ShortExchange | None:
         """The request in hand, if it is on the short way."""
         return self._exchange
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; whoever ends requests finds the one in hand."""
         super().connection_made(transport)
-        self.fast_path.live.carriers.add(self)
+        self.short_way.live.carriers.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is in hand."""
@@ -109,7 +109,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         if exchange is not None:
             exchange.abandon()
         self._body_taker = None
-        self.fast_path.live.carriers.discard(self)
+        self.short_way.live.carriers.discard(self)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -151,11 +151,11 @@ class FastHttpProtocol(StrictHttpProtocol):
         self._body_taker = exchange.take_body
         self._keep_alive = self.parser.should_keep_alive() and not self._to_websocket
 
-    def _take(self) -> FastExchange | None:
+    def _take(self) -> ShortExchange | None:
         parser = self.parser
         if parser.get_http_version() != "1.1" or (self.expect_100_continue and not self._to_websocket):
             return None
-        return self.fast_path.take(
+        return self.short_way.take(
             self,
             method=parser.get_method().decode("ascii"),
             scheme=self.scheme or "http",
@@ -213,7 +213,7 @@ class FastHttpProtocol(StrictHttpProtocol):
         if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
-    def finish(self, known: KnownBlock, *, whole: bool) -> None:
+    def finish(self, known: LearnedBlock, *, whole: bool) -> None:
         """Go on with what was pipelined, wait for the next request, or close."""
         self._exchange = None
         if self.transport.is_closing():
@@ -237,7 +237,7 @@ class FastHttpProtocol(StrictHttpProtocol):
     def leave_to(self, tunnel: Tunnel) -> bytes:
         """Hand the connection over for good; returns what has been received since the request."""
         self.connections.discard(self)
-        self.fast_path.live.carriers.discard(self)
+        self.short_way.live.carriers.discard(self)
         self.guard.replace(self, tunnel)
         self._exchange = None
         self.parser = None  # type: ignore[assignment]  # it refers back to this object
