@@ -15,8 +15,7 @@ from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
-from gateway.provider import Endpoints as TikTokEndpoints
-from gateway.provider import TikTok
+from gateway.provider import TikTok, TikTokAddresses
 from gateway.settings import Settings
 from gateway.store import open_store
 from gateway.web.doors import Door
@@ -40,7 +39,7 @@ def build_provider(settings: Settings, clock: Clock) -> Provider:
     """Return TikTok, as the settings name it."""
     tiktok = settings.tiktok
     return TikTok(
-        TikTokEndpoints(
+        TikTokAddresses(
             client_key=tiktok.client_key,
             client_secret=tiktok.client_secret.get_secret_value(),
             redirect_uri=settings.redirect_uri,

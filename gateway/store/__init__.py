@@ -1,10 +1,10 @@
 """Where sessions live: Redis, or the embedded store for development. Bytes in, bytes out.
 
 redis       the store, over redis-py
-server      one server: redis://, rediss://, unix://
+single      one server: redis://, rediss://, unix://
 sentinel    the master that Sentinels name
 cluster     every master of a cluster
-memory      the same store over fakeredis, within this process
+embedded    the same store over fakeredis, within this process
 company     whether that is the only process of its gateway
 """
 
@@ -21,10 +21,10 @@ def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
     """
     # each is imported when it is asked for: redis-py is large
     if settings.embedded:
-        from gateway.store.memory import open_memory_store
+        from gateway.store.embedded import open_embedded_store
 
         timeout = settings.timeout.total_seconds()
-        return open_memory_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
+        return open_embedded_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
     if settings.sentinel is not None:
         from gateway.store.sentinel import open_sentinel_store
 
@@ -33,6 +33,6 @@ def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
         from gateway.store.cluster import open_cluster_store
 
         return open_cluster_store(settings, settings.cluster)
-    from gateway.store.server import open_server_store
+    from gateway.store.single import open_single_store
 
-    return open_server_store(settings)
+    return open_single_store(settings)
