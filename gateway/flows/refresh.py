@@ -31,13 +31,13 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import GrantDead, ProviderError, ProviderUnavailable, StoreUnavailable
-from gateway.flows.ports import Provider, Store
-from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, RefreshAttempts
+from gateway.flows.ports import Changes, Lease, Provider
+from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, NoteStore, RefreshAttempts
 from gateway.flows.sessions import Sessions, StoredGrant
 from gateway.telemetry.logs import log
 
@@ -53,10 +53,16 @@ KEEP_TRYING: Final = timedelta(seconds=45)
 """How long new tokens are tried to be written to a store that is away."""
 
 
+class RefreshStore(NoteStore, Lease, Changes, Protocol):
+    """What processes agree through on who refreshes."""
+
+
 class Refresh:
     """Keeps grants fresh. One object a process."""
 
-    def __init__(self, store: Store, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: RefreshStore, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._provider = provider

@@ -18,6 +18,7 @@ from gateway.flows.webhook import Webhook
 from gateway.provider import TikTok, TikTokAddresses
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.store.redis import RedisStore
 from gateway.web.doors import Door
 from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 
@@ -30,12 +31,12 @@ def build_keyring(settings: Settings) -> Keyring:
     return Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
 
 
-def build_store(settings: Settings) -> Store:
+def build_store(settings: Settings) -> RedisStore:
     """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
     return open_store(settings.redis, gateway=settings.public_url)
 
 
-def build_provider(settings: Settings, clock: Clock) -> Provider:
+def build_provider(settings: Settings, clock: Clock) -> TikTok:
     """Return TikTok, as the settings name it."""
     tiktok = settings.tiktok
     return TikTok(
