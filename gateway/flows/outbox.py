@@ -1,5 +1,7 @@
 """What must be done in the end, whatever happens meanwhile: jobs kept in the store until they are done.
 
+The outbox pattern, with at-least-once delivery.
+
 Rules
 1. A job is written, sealed, before anybody is told that it will be done, and deleted when it has been. So it is done at
    least once, maybe twice, by whatever replica is there, and a restart loses nothing.

@@ -1,11 +1,23 @@
 """Where sessions live: Redis, or the embedded store for development. Bytes in, bytes out.
 
-redis       the store, over redis-py
+redis       the store, over redis-py; what it promises is said in `flows.ports`
+scripts     what Redis does in one step
+faults      what goes wrong, in our words
+
 single      one server: redis://, rediss://, unix://
 sentinel    the master that Sentinels name
 cluster     every master of a cluster
+connection  what their connections have in common
 embedded    the same store over fakeredis, within this process
 company     whether that is the only process of its gateway
+
+batch       joins reads into few commands
+reader      the read that nearly every request needs, past redis-py's costs
+changes     Redis tells what changes, so that a memory of it can be trusted
+inspection  whether a Redis is set up as it should be
+
+All of them speak Redis' protocol. A store of another kind would be a class that obeys `flows.ports.Store`, and a line
+in `open_store`; nobody else would notice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The master that Sentinels name, whichever server that is now.
+"""The master that Sentinels name, whichever server that is now (Redis Sentinel: automatic failover).
 
 Sentinel closes the connections of a master that it demotes, and every new connection is asked for its role. An
 ex-master that is cut off from the Sentinels can do neither: so the feed asks them every second, and when they name

@@ -1,4 +1,4 @@
-"""One Redis server: over TCP, TLS or a Unix socket."""
+"""One Redis server (standalone): over TCP, TLS or a Unix socket."""
 
 from __future__ import annotations
 
