@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.flows.ports import Store
+from gateway.flows.ports import Changes
 from gateway.flows.sessions import SignedIn
 
 SIZE: Final = 20_000
@@ -43,7 +43,7 @@ class KnownCaller(msgspec.Struct):
 class Memory:
     """Callers by session key."""
 
-    def __init__(self, store: Store, lasts: timedelta) -> None:
+    def __init__(self, store: Changes, lasts: timedelta) -> None:
         self._store = store
         self.lasts = lasts
         self._known: dict[str, KnownCaller] = {}

@@ -1,4 +1,4 @@
-"""One Redis server: over TCP, TLS or a Unix socket."""
+"""One Redis server (standalone): over TCP, TLS or a Unix socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONCE_MORE: Final = 1
 taken attempt may then look as if somebody else had been quicker."""
 
 
-def open_server_store(settings: RedisSettings) -> RedisStore:
+def open_single_store(settings: RedisSettings) -> RedisStore:
     """Return a store over `redis://`, `rediss://` or `unix://`; connects when it is first used."""
     url, timeout = settings.address, settings.timeout.total_seconds()
     options = connection_options(settings) | tls_options(settings)

@@ -15,7 +15,7 @@ from gateway.store.company import Company
 from gateway.store.redis import RedisStore
 
 
-class MemoryStore(RedisStore):
+class EmbeddedStore(RedisStore):
     """The store over fakeredis; warns where another process has one for the same `gateway`."""
 
     def __init__(self, client: Any, *, gateway: str, key_prefix: str, timeout: float) -> None:
@@ -41,7 +41,7 @@ class MemoryStore(RedisStore):
         return [Finding(ok=False, name="store", found=self.address, advice="use a real Redis but for development")]
 
 
-def open_memory_store(*, gateway: str, key_prefix: str, timeout: float) -> RedisStore:
+def open_embedded_store(*, gateway: str, key_prefix: str, timeout: float) -> RedisStore:
     """Return a fresh, empty store. Raises `SettingsError` when the extra is not installed, or not the whole of it."""
     try:
         import_module("lupa")  # fakeredis runs no scripts without it, and says so only when it is to run one
@@ -51,4 +51,4 @@ def open_memory_store(*, gateway: str, key_prefix: str, timeout: float) -> Redis
             "redis: `memory://` needs the extra: pip install 'tiktok-gateway[demo]', or use a real Redis"
         ) from None
     client = FakeAsyncRedis(server=FakeServer(version=(7, 0)))
-    return MemoryStore(client, gateway=gateway, key_prefix=key_prefix, timeout=timeout)
+    return EmbeddedStore(client, gateway=gateway, key_prefix=key_prefix, timeout=timeout)
