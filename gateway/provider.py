@@ -46,7 +46,7 @@ MAX_REPLY: Final = 1 << 20
 """Largest reply read, in bytes."""
 
 
-class Endpoints(msgspec.Struct, frozen=True):
+class TikTokAddresses(msgspec.Struct, frozen=True):
     """TikTok's addresses, and who we are towards it."""
 
     client_key: str
@@ -58,14 +58,16 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Never show the secret."""
-        return f"Endpoints(client_key={self.client_key!r}, token_url={self.token_url!r})"
+        return f"TikTokAddresses(client_key={self.client_key!r}, token_url={self.token_url!r})"
 
 
 class TikTok:
     """The provider: redeem, refresh, revoke, user info. Safe for concurrent use in one event loop."""
 
-    def __init__(self, endpoints: Endpoints, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._endpoints = endpoints
+    def __init__(
+        self, addresses: TikTokAddresses, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._addresses = addresses
         self._clock = clock
         self._transport: httpx.AsyncHTTPTransport | None = None
 
@@ -74,13 +76,13 @@ class TikTok:
 
         Raises `GrantDead` for a dead code, `ProviderMisconfigured`, or `ProviderUnavailable`.
         """
-        form = {"code": code.code, "redirect_uri": self._endpoints.redirect_uri}
+        form = {"code": code.code, "redirect_uri": self._addresses.redirect_uri}
         if code.code_verifier is not None:
             form["code_verifier"] = code.code_verifier
         replies: list[TokenSet] = []
         async with self._oauth_client() as client:
             client.register_compliance_hook("access_token_response", self._reader(replies, code.scopes_asked))
-            await _translated(client.fetch_token(self._endpoints.token_url, grant_type="authorization_code", **form))
+            await _translated(client.fetch_token(self._addresses.token_url, grant_type="authorization_code", **form))
         return replies[0]
 
     async def refresh(self, tokens: TokenSet) -> TokenSet:
@@ -91,7 +93,7 @@ class TikTok:
         replies: list[TokenSet] = []
         async with self._oauth_client() as client:
             client.register_compliance_hook("refresh_token_response", self._reader(replies, tokens.scopes))
-            await _translated(client.refresh_token(self._endpoints.token_url, refresh_token=tokens.refresh_token))
+            await _translated(client.refresh_token(self._addresses.token_url, refresh_token=tokens.refresh_token))
         new = replies[0]
         if new.refresh_token:
             return new
@@ -105,7 +107,7 @@ class TikTok:
         A token that TikTok calls dead is a success: the grant is gone. Raises `ProviderUnavailable` and others.
         """
         async with self._oauth_client() as client:
-            reply = await _translated(client.revoke_token(self._endpoints.revoke_url, token=access_token))
+            reply = await _translated(client.revoke_token(self._addresses.revoke_url, token=access_token))
         _read_revocation(reply)
 
     async def user_info(self, access_token: str, scopes: Sequence[str], *, open_id: str = "") -> Profile:
@@ -118,7 +120,7 @@ class TikTok:
             return Profile(open_id=open_id)
         request = httpx.Request(
             "GET",
-            httpx.URL(self._endpoints.user_info_url, params={"fields": fields}),
+            httpx.URL(self._addresses.user_info_url, params={"fields": fields}),
             headers={"Authorization": f"Bearer {access_token}", "Accept": "application/json"},
             extensions={"timeout": _TIMEOUT.as_dict()},
         )
@@ -134,7 +136,7 @@ class TikTok:
 
     async def tell_time(self) -> datetime | None:
         """Return the `Date` of an answer of TikTok's (RFC 9110 §6.6.1), if it has one."""
-        request = httpx.Request("GET", self._endpoints.user_info_url, extensions={"timeout": _TIMEOUT.as_dict()})
+        request = httpx.Request("GET", self._addresses.user_info_url, extensions={"timeout": _TIMEOUT.as_dict()})
 
         async def exchange() -> str:
             response = await self._shared_transport().handle_async_request(request)
@@ -160,8 +162,8 @@ class TikTok:
     def _oauth_client(self) -> Any:
         """Make a client for one exchange; TikTok wants its credentials in the body, under its own names."""
         return AsyncOAuth2Client(
-            client_id=self._endpoints.client_key,
-            client_secret=self._endpoints.client_secret,
+            client_id=self._addresses.client_key,
+            client_secret=self._addresses.client_secret,
             token_endpoint_auth_method=_add_credentials,
             revocation_endpoint_auth_method=_add_credentials,
             transport=_Borrowed(self._shared_transport()),

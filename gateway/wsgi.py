@@ -14,8 +14,8 @@ from gateway.errors import SettingsError
 from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings
-from gateway.web.environ import EnvironReader
-from gateway.web.wsgi import WsgiGateway
+from gateway.web.wsgi.environ import EnvironReader
+from gateway.web.wsgi.middleware import WsgiGateway
 
 __all__ = ["protect"]
 

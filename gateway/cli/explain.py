@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.core.decision import Allow, Challenge, ChallengeKind, Consent, Deny, admit
+from gateway.core.decision import Allow, Challenge, ChallengeKind, Consent, Deny, build_allow
 from gateway.core.identity import Facts, Identity
 from gateway.core.policy import Match, decide, needs_caller
 from gateway.core.request import RequestHead, read_head
@@ -94,8 +94,8 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
     match = policy.match(head.method, head.host, head.path)
     if match is not None:
         headers = routes.headers_of_routes.get(match.index, headers)
-    caller = admit(headers, person) if person is not None and needs_caller(match) else None
-    decision = decide(match, head, caller, admit(headers, None))
+    caller = build_allow(headers, person) if person is not None and needs_caller(match) else None
+    decision = decide(match, head, caller, build_allow(headers, None))
     told |= {
         "route": match.index if match is not None else None,
         "tried": [str(step) for step in policy.trace(head.method, head.host, head.path)],

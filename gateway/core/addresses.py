@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.path import CanonicalPath
-from gateway.core.response import COOKIE, Field, build_field
+from gateway.core.response import COOKIE, AnswerField, build_field
 from gateway.core.webdav import read_destination
 
 # RFC 3986 §4.2: an address with a host, or a path from the root; browsers take a backslash for a slash
@@ -40,7 +40,7 @@ class Translation(msgspec.Struct, frozen=True):
     own_origin: str  # as which the app is asked for; "" where that is the browser's
     pages: str  # where the gateway's own pages are, to which an app may lead
 
-    def translate_answer(self, fields: Iterable[Field], scheme: str, host: str) -> list[Field]:
+    def translate_answer(self, fields: Iterable[AnswerField], scheme: str, host: str) -> list[AnswerField]:
         """Return the fields of an answer as the browser needs them, which asked `scheme` and `host`."""
         return [self._translate_field(field, f"{scheme}://{host}".encode()) for field in fields]
 
@@ -50,7 +50,7 @@ class Translation(msgspec.Struct, frozen=True):
         origin = self.own_origin or f"{found.scheme}://{found.authority}"
         return (origin.encode() if found.authority else b"") + path.raw + found.query
 
-    def _translate_field(self, field: Field, origin: bytes) -> Field:
+    def _translate_field(self, field: AnswerField, origin: bytes) -> AnswerField:
         if field.name in _ADDRESSES:
             value = self._translate(field.value, origin)
         elif field.name == b"refresh" and (found := _REFRESH.fullmatch(field.value)):

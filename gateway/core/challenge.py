@@ -16,8 +16,8 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from gateway.core.decision import ChallengeKind
+from gateway.core.fields import every
 from gateway.core.forwarded import plain_origin
-from gateway.core.headers import every
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
 
 _METADATA: Final = frozenset({b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-site"})

@@ -7,12 +7,11 @@ never judged. `http.cookies` loses all cookies when one of them is odd.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import msgspec
 
-if TYPE_CHECKING:
-    from gateway.core.request import Headers
+from gateway.core.fields import Headers
 
 _OURS: Final = rb"[A-Za-z0-9_-]{43}(?:\.[0-9]{1,3}\.[0-9]{1,12})?"  # the value of a session's or a binding's cookie
 _SEPARATOR: Final = re.compile(rb"[;,][ \t]*")

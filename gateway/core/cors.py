@@ -13,15 +13,15 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.headers import every
-from gateway.core.request import Headers, RequestHead
+from gateway.core.fields import TOKEN, Headers, every
+from gateway.core.request import RequestHead
 
 PREFLIGHT_LASTS: Final = 600
 """Seconds for which a browser may remember our answer to a preflight."""
 
-_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"  # RFC 9110 §5.6.2
-_METHOD: Final = re.compile(_TOKEN)
-_NAMES: Final = re.compile(rb"(?:%b(?:[ \t]*,[ \t]*%b){0,63})?" % (_TOKEN, _TOKEN))
+_WORD: Final = TOKEN + rb"{1,128}"
+_METHOD: Final = re.compile(_WORD)
+_NAMES: Final = re.compile(rb"(?:%b(?:[ \t]*,[ \t]*%b){0,63})?" % (_WORD, _WORD))
 
 
 class Preflight(msgspec.Struct, frozen=True):

@@ -6,9 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.core.headers import build_lines
+from gateway.core.fields import Headers, build_lines
 from gateway.core.identity import Identity, IdentityHeaders
-from gateway.core.request import Headers
 
 
 class ChallengeKind(StrEnum):
@@ -34,7 +33,7 @@ class Allow(msgspec.Struct, frozen=True):
         return f"Allow({self.identity!r})"
 
 
-def admit(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:
+def build_allow(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:
     """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept.
 
     `extra` are headers that are not made of the identity alone.

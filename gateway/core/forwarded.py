@@ -15,14 +15,12 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
+from gateway.core.fields import Headers
 from gateway.errors import MalformedRequest
-
-if TYPE_CHECKING:
-    from gateway.core.request import Headers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.core import cookies
-from gateway.errors import MalformedRequest
-
-if TYPE_CHECKING:
-    from gateway.core.request import Headers, RequestHead
-
-Fields = list[tuple[bytes, bytes]]
+from gateway.core.fields import NAMES_A_MOUNT, Fields, Headers, first, normalised, remember_name
+from gateway.core.request import RequestHead
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -33,12 +29,6 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 """Fields that concern one connection only (RFC 9110 §7.6.1)."""
-
-NAMES_A_MOUNT: Final = frozenset({b"daphne-root-path", b"path-info", b"script-name"})
-"""Fields that servers cut a path by, in normalised spelling: daphne believes anybody, gunicorn its own machine.
-
-From a client they would have the app look at another path than the one that was judged.
-"""
 
 _REBUILT: Final = NAMES_A_MOUNT | frozenset(
     {
@@ -58,64 +48,15 @@ _REBUILT: Final = NAMES_A_MOUNT | frozenset(
 _ONE_SPELLING: Final = frozenset({b"content-length", b"content-type"})
 """A CGI-like app takes `content_length` for the real thing; what frames the body is read in one spelling only."""
 
-# name, and value with what white space is behind it (RFC 9110 §5.5, §5.6.2); nothing is given back, so it is linear
-_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)")
 _OF_CONNECTIONS: Final = re.compile(rb"(?i)(?:ntlm|negotiate)(?![^\t ,])")
-_MEMO_SIZE: Final = 2048
-_NORMAL: Final = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else 45 for code in range(256))
-_normal: dict[bytes, bytes] = {}
 _passing: dict[bytes, bytes] = {}
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
 """Fields that `Connection` cannot take away: it would change whose request this is, or where it ends."""
 
 
-def split_line(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return name and value of a field line, given without its end; None for what is no plain one (RFC 9112 §5)."""
-    found = _LINE.fullmatch(line)
-    return (found[1], found[2].rstrip(b"\t ")) if found is not None else None
-
-
-def first(headers: Headers, name: bytes) -> bytes | None:
-    """Return the value of the first field called `name` (lower case), or None."""
-    for field, value in headers:
-        if field == name:
-            return value
-    return None
-
-
-def every(headers: Headers, name: bytes) -> tuple[bytes, ...]:
-    """Return the values of all fields called `name` (lower case)."""
-    return tuple(value for field, value in headers if field == name)
-
-
-def normalised(name: bytes) -> bytes:
-    """Return a name as the most careless server tells its app: lower case, with `-` for all but letters and digits.
-
-    Most write `_` for `-` in a variable's name (RFC 3875 §4.1.18); PHP for `.` too, lighttpd for whatever a token may
-    hold.
-    """
-    known = _normal.get(name)
-    if known is None:
-        known = name.translate(_NORMAL)
-        _remember(_normal, name, known)
-    return known
-
-
-def _remember(memo: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    if len(name) <= 64:
-        if len(memo) >= _MEMO_SIZE:
-            memo.clear()  # whoever sends many odd names must not keep the usual ones out
-        memo[name] = value
-
-
 def signs_in_connection(name: bytes, value: bytes) -> bool:
     """Whether a field holds credentials that sign in a connection instead of a request (RFC 4559 §6; NTLM)."""
     return name == b"authorization" and _OF_CONNECTIONS.match(value) is not None
-
-
-def strip(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> Headers:
-    """Return the fields whose normalised name is not among `names`."""
-    return tuple(field for field in headers if normalised(field[0]) not in names)
 
 
 def upstream_headers(
@@ -206,7 +147,7 @@ def _learn_passing(name: bytes) -> bytes:
         or (normal != name and normal in _ONE_SPELLING)
     ):
         normal = b""
-    _remember(_passing, name, normal)
+    remember_name(_passing, name, normal)
     return normal
 
 
@@ -236,16 +177,3 @@ def join_cookies(lines: Iterable[bytes], own_cookies: frozenset[bytes]) -> bytes
     """Return the app's cookies of all `Cookie` lines, as one (RFC 9113 §8.2.3)."""
     stripped = [cookies.strip(line, own_cookies) for line in lines]
     return b"; ".join([line for line in stripped if line])
-
-
-def build_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the lines of header fields.
-
-    Raises `MalformedRequest` for a field that would begin another line: the second fence against request splitting,
-    whatever a value came from.
-    """
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-        raise MalformedRequest("a header value holds a line break")
-    return block

@@ -5,7 +5,7 @@ Source: htmx.org/docs, "Requests & Responses". An answer of any status may carry
 
 from __future__ import annotations
 
-from gateway.core.headers import every
+from gateway.core.fields import every
 from gateway.core.request import RequestHead
 
 

@@ -22,8 +22,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.core.headers import HOP_BY_HOP, normalised
-from gateway.core.request import Headers
+from gateway.core.fields import Headers, is_token, normalised
+from gateway.core.headers import HOP_BY_HOP
 from gateway.errors import SettingsError
 
 MAX_NAME: Final = 256
@@ -32,7 +32,6 @@ MAX_URL: Final = 4096
 """Longest avatar address handed on, in characters; half an address would be none."""
 
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _URL_CHARACTERS: Final = "!#$&'()*+,/:;=?@[]~%"
 _NEVER_SET: Final = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"expect"}
 """Fields that say where a request goes or ends, or whose it is."""
@@ -224,7 +223,7 @@ def _compile(presets: Sequence[Mapping[str, str]], custom: Mapping[str, str]) ->
 
 def _check_custom(name: str, template: str) -> None:
     where = f"identity.headers.{name}"
-    if not _TOKEN.fullmatch(name):
+    if not is_token(name.encode("utf-8", "replace")):
         raise SettingsError(f"{where}: is no header name; use letters, digits and hyphens, e.g. X-User")
     if normalised(name.lower().encode("ascii")) in _NEVER_SET:
         raise SettingsError(f"{where}: the gateway needs this header itself; choose another name, e.g. X-User")

@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.core.binding import Binding
 from gateway.core.challenge import is_cross_site_post, shows_page
-from gateway.core.headers import every
+from gateway.core.fields import every
 from gateway.core.record import Record
 from gateway.core.request import RequestHead
 
@@ -41,7 +41,7 @@ _NO_FILE: Final = re.compile(
 _LONE_BREAK: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|\x00")
 
 
-class Field(msgspec.Struct, frozen=True):
+class FormField(msgspec.Struct, frozen=True):
     """One field; None stands for a file input in which nothing was chosen."""
 
     name: str
@@ -49,7 +49,7 @@ class Field(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Do not show the value."""
-        return f"Field({self.name!r})"
+        return f"FormField({self.name!r})"
 
 
 class KeptPost(Record, frozen=True):
@@ -60,7 +60,7 @@ class KeptPost(Record, frozen=True):
     binding: bytes  # SHA-256 of the browser's binding cookie
     target: str  # path and query, exactly as received
     encoding: Encoding
-    fields: tuple[Field, ...]
+    fields: tuple[FormField, ...]
 
     def belongs_to(self, binding: Binding) -> bool:
         """Whether this browser sent it (constant-time)."""
@@ -114,7 +114,7 @@ def _read_encoding(head: RequestHead) -> bytes | None:
     return found[1] if found is not None and not found[1].endswith(b" ") else None
 
 
-def _read_urlencoded(body: bytes) -> tuple[Field, ...] | None:
+def _read_urlencoded(body: bytes) -> tuple[FormField, ...] | None:
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
@@ -125,10 +125,10 @@ def _read_urlencoded(body: bytes) -> tuple[Field, ...] | None:
         )
     except ValueError:
         return None
-    return tuple(Field(name, value) for name, value in pairs)
+    return tuple(FormField(name, value) for name, value in pairs)
 
 
-def _read_multipart(body: bytes, boundary: bytes) -> tuple[Field, ...] | None:
+def _read_multipart(body: bytes, boundary: bytes) -> tuple[FormField, ...] | None:
     """Read a form as browsers write it (RFC 7578); None for files, and for anything that they do not write."""
     first, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary)
     if first or not parts or parts.pop() not in {b"--", b"--\r\n"}:
@@ -137,20 +137,20 @@ def _read_multipart(body: bytes, boundary: bytes) -> tuple[Field, ...] | None:
     return tuple(field for field in fields if field is not None) if None not in fields else None
 
 
-def _read_part(part: bytes) -> Field | None:
+def _read_part(part: bytes) -> FormField | None:
     start, head, separator, content = part[:2], *part[2:].partition(b"\r\n\r\n")
     if start != b"\r\n" or not separator:
         return None
     text, no_file = _TEXT_PART.fullmatch(head), _NO_FILE.fullmatch(head)
     try:
         if text is not None:
-            return Field(text[1].decode(), content.decode())
-        return Field(no_file[1].decode(), None) if no_file is not None and not content else None
+            return FormField(text[1].decode(), content.decode())
+        return FormField(no_file[1].decode(), None) if no_file is not None and not content else None
     except UnicodeDecodeError:
         return None
 
 
-def _survives(field: Field) -> bool:
+def _survives(field: FormField) -> bool:
     """Whether a hidden input sends the very same: it knows CRLF only, no NUL, and no field without a name."""
     charset = field.name == "_charset_" and field.value != "UTF-8"
     return bool(field.name) and not charset and not _LONE_BREAK.search(field.name + (field.value or ""))

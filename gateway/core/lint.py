@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from gateway.core.policy import Access, Route
-from gateway.core.scope import is_known
+from gateway.core.scopes import is_known
 from gateway.core.spelling import PathPattern
 
 _EVERYTHING: Final = frozenset({"/**", "**", "regex:.*", "regex:/.*"})

@@ -6,14 +6,12 @@ client they are lies, so they go where heads are read, for every way to the app 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.core.headers import normalised
+from gateway.core.fields import is_token, normalised
 from gateway.errors import MalformedRequest
 
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _MEMO_SIZE: Final = 1024
 
 
@@ -32,7 +30,7 @@ class FieldNames:
         return known if known is not None else self._learn(name)
 
     def _learn(self, name: bytes) -> bytes:
-        if not _TOKEN.fullmatch(name):
+        if not is_token(name):
             raise MalformedRequest("a header name is no token")
         normal = normalised(name)
         is_dropped = normal in self._dropped or normal.startswith(self._beginnings)

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.fields import NAMES_A_MOUNT, Headers, is_token, normalised
 from gateway.core.forwarded import (
     NO_FRONT,
     Front,
@@ -21,17 +22,12 @@ from gateway.core.forwarded import (
     read_front,
     without_default_port,
 )
-from gateway.core.headers import NAMES_A_MOUNT, normalised
 from gateway.core.message_end import read_body_length
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.spelling import leads_up
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
-Headers = tuple[tuple[bytes, bytes], ...]
-"""Header fields in the order received; names in lower case, values without surrounding white space."""
-
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
 _QUERY_BYTES: Final = rb"[\x21\x22\x24-\x7e]*"  # visible ASCII without "#"
 _PATH_BYTES: Final = rb"[\x21\x22\x24-\x3e\x40-\x7e]*"  # nor "?"
@@ -202,7 +198,7 @@ def check_method(method: str) -> None:
     # CONNECT asks for a tunnel, TRACE for our own headers back (RFC 9110 §9.3.6, §9.3.8)
     if method.upper() in {"CONNECT", "TRACE", "TRACK"}:
         raise MethodRefused(f"{method} is not forwarded")
-    if not _TOKEN.fullmatch(method.encode("utf-8", "replace")):
+    if not is_token(method.encode("utf-8", "replace")):
         raise MalformedRequest("the method is no token")
 
 

@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.headers import HOP_BY_HOP, Fields, named_by_connection, normalised, split_line
+from gateway.core.fields import Fields, normalised, split_line
+from gateway.core.headers import HOP_BY_HOP, named_by_connection
 from gateway.errors import UpstreamBroken
 
 PLAIN: Final = 0
@@ -53,7 +54,7 @@ _BINDING: Final = re.compile(rb"(?i)(?:ntlm|negotiate)\b")
 _SHARED: Final = frozenset({b"public", b"s-maxage", b"proxy-revalidate", b"private"})
 
 
-class Field(msgspec.Struct, frozen=True):
+class AnswerField(msgspec.Struct, frozen=True):
     """A field, and all that depends on it alone."""
 
     name: bytes  # lower case
@@ -69,12 +70,12 @@ def has_no_body(status: int) -> bool:
     return status in {204, 304} or 100 <= status < 200
 
 
-class Head:
+class AnswerHead:
     """The head of an answer of the common kind: HTTP/1.1, not chunked. Compared by identity."""
 
     __slots__ = ("_whole_at", "fields", "keep_alive", "length", "status")
 
-    def __init__(self, status: int, fields: list[Field], length: int, *, keep_alive: bool) -> None:
+    def __init__(self, status: int, fields: list[AnswerField], length: int, *, keep_alive: bool) -> None:
         self.status = status
         self.fields = fields
         self.length = length  # of the body in bytes; -1: not said
@@ -86,11 +87,11 @@ class Head:
         return length == self._whole_at
 
 
-_known: dict[bytes, Field] = {}
-_heads: dict[bytes, Head | None] = {}
+_known: dict[bytes, AnswerField] = {}
+_heads: dict[bytes, AnswerHead | None] = {}
 
 
-def read_head(head: bytes) -> Head | None:
+def read_answer_head(head: bytes) -> AnswerHead | None:
     """Return the head of an answer, given without the empty line at its end; None for what is not plain."""
     try:
         return _heads[head]
@@ -103,7 +104,7 @@ def read_head(head: bytes) -> Head | None:
     return found
 
 
-def read_whole(data: bytes) -> tuple[Head, bytes] | None:
+def read_whole(data: bytes) -> tuple[AnswerHead, bytes] | None:
     """Return head and body of an answer that is there as a whole, has a body, and leaves the connection open.
 
     None for any other. Not for answers to HEAD.
@@ -111,18 +112,18 @@ def read_whole(data: bytes) -> tuple[Head, bytes] | None:
     end = data.find(b"\r\n\r\n")
     if not 0 < end <= _MEMO_HEAD:
         return None
-    head = _heads.get(data[:end]) or read_head(data[:end])
+    head = _heads.get(data[:end]) or read_answer_head(data[:end])
     body = data[end + 4 :]
     return (head, body) if head is not None and head.is_whole(len(body)) else None
 
 
-def _read_head(head: bytes) -> Head | None:
+def _read_head(head: bytes) -> AnswerHead | None:
     first, *lines = head.split(b"\r\n")
     status = _STATUS_LINE.fullmatch(first)
     if status is None:
         return None
     length, keep_alive = -1, True
-    fields: list[Field] = []
+    fields: list[AnswerField] = []
     for line in lines:
         field = _known.get(line) or read_field(line)
         if field is None:
@@ -139,10 +140,10 @@ def _read_head(head: bytes) -> Head | None:
             return None
         elif kind == BINDING or (kind == CONNECTION and b"close" in field.value.lower()):
             keep_alive = False
-    return Head(int(status[1]), fields, length, keep_alive=keep_alive)
+    return AnswerHead(int(status[1]), fields, length, keep_alive=keep_alive)
 
 
-def read_field(line: bytes) -> Field | None:
+def read_field(line: bytes) -> AnswerField | None:
     """Return the field of a line (without its end); None for what is no plain field line."""
     field = _known.get(line)
     if field is not None:
@@ -158,7 +159,7 @@ def read_field(line: bytes) -> Field | None:
     return field
 
 
-def build_field(name: bytes, value: bytes) -> Field:
+def build_field(name: bytes, value: bytes) -> AnswerField:
     """Return a field made from its parts. Raises `UpstreamBroken` when the value would begin another line."""
     if b"\n" in value or b"\r" in value or b"\n" in name or b"\r" in name:
         raise UpstreamBroken("a header of the answer holds a line break")
@@ -171,7 +172,7 @@ def build_field(name: bytes, value: bytes) -> Field:
     elif kind == PLAIN and lower == b"www-authenticate" and binds_connection(value):
         kind = BINDING
     number = int(value) if kind == LENGTH and _LENGTH.fullmatch(value) else -1
-    return Field(lower, value, normalised(lower), kind, b"%b: %b\r\n" % (lower, value), number)
+    return AnswerField(lower, value, normalised(lower), kind, b"%b: %b\r\n" % (lower, value), number)
 
 
 def binds_connection(credentials: bytes) -> bool:
@@ -184,14 +185,14 @@ _SAYS_PRIVATE: Final = (_VARIES, build_field(b"cache-control", b"private"))
 
 
 def client_fields(
-    fields: Iterable[Field],
+    fields: Iterable[AnswerField],
     *,
     own_cookies: frozenset[bytes],
     remove_headers: frozenset[bytes],
     identity_bearing: bool,
     varies: bool = False,
     keep_date: bool = True,
-) -> list[Field]:
+) -> list[AnswerField]:
     """Return the fields that the client may see.
 
     Without the hop-by-hop ones, without identity headers, without cookies that would set the gateway's own, and, when
@@ -199,8 +200,8 @@ def client_fields(
     another one for somebody (`varies`), kept apart there. A Content-Length stays: whether it counts is for whoever
     frames the body to say. `keep_date` is for servers that do not date answers themselves.
     """
-    kept: list[Field] = []
-    caching: list[Field] = []
+    kept: list[AnswerField] = []
+    caching: list[AnswerField] = []
     named: set[bytes] = set()
     for field in fields:
         kind = field.kind
@@ -252,7 +253,7 @@ def _cookie_name(set_cookie: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
+def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[AnswerField, ...]:
     """Keep an answer out of shared caches (RFC 9111 §5.2.2), never weaker than the app said."""
     said = _read_directives(caching)
     words = {directive.lower() for directive in said}
@@ -269,7 +270,7 @@ def _make_private(caching: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
     return tuple(build_field(name, value) for name, value in kept)
 
 
-def _keep_apart(caching: list[Field]) -> list[Field]:
+def _keep_apart(caching: list[AnswerField]) -> list[AnswerField]:
     """Have a shared cache ask again for whoever sends another cookie (RFC 9111 §4.1), if it may keep the answer."""
     pairs = [(field.name, field.value) for field in caching]
     words = {directive.lower() for directive in _read_directives(pairs)}

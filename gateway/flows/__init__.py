@@ -1,1 +1,25 @@
-"""What happens over time: sign-in, sessions, grants, refresh. Talks to the world through `ports` only."""
+"""What happens over time: sign-in, sessions, grants, refresh. Talks to the world through `ports` only.
+
+ports             what the flows need of the store and of TikTok
+
+sign_in           to TikTok and back
+attempt_limit     how many may begin
+kept_posts        the form that somebody had sent before they were asked to sign in
+
+sessions          who is signed in, as kept in the store
+refresh           access tokens are renewed ahead of need, by one process
+refresh_attempts  what processes tell each other of that
+authentication    from a request's cookie to session, grant and token
+
+gate              whether a request may pass
+memory            whom it knows without asking the store
+live              what has passed and is under way ends when it may no longer
+
+disconnect        the grant ends, here and at TikTok
+webhook           TikTok tells that it has ended, and other events
+outbox            what has to be done in the end, even if TikTok or the app is away now
+
+token_desk        access tokens for an app's own jobs
+oversight         what an operator sees and ends
+inspection        what `gateway doctor` looks at
+"""

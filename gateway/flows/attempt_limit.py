@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.core.forwarded import find_network
 from gateway.errors import SignInsBusy, TooManyAttempts
-from gateway.flows.ports import Store
+from gateway.flows.ports import Counter
 
 WINDOW: Final = 60
 """Seconds in which attempts are counted."""
@@ -23,7 +23,7 @@ WINDOW: Final = 60
 class AttemptLimit:
     """Counts sign-ins that begin. Limits are per minute; 0: none."""
 
-    def __init__(self, store: Store, *, of_network: int, of_all: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Counter, *, of_network: int, of_all: int, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._of_network = of_network
         self._of_all = of_all

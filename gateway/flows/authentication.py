@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from gateway.core import cookies
+from gateway.core.fields import Headers
 from gateway.core.identity import Facts, Identity
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.core.session import build_session_key, public_id
 from gateway.errors import SessionsDiffer
 from gateway.flows.refresh import Refresh

@@ -26,7 +26,7 @@ from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import AccessTokenDead, GrantDead, StoreUnavailable
 from gateway.flows.outbox import Outbox, Save
-from gateway.flows.ports import Provider, Store
+from gateway.flows.ports import Lease, Provider
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
 
@@ -45,7 +45,7 @@ _decoder = msgspec.msgpack.Decoder(tuple[TokenSet, ...] | TokenSet)
 class Disconnect:
     """Ends grants."""
 
-    def __init__(self, store: Store, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Lease, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._sessions = sessions
         self._outbox = outbox

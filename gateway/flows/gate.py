@@ -11,15 +11,16 @@ import msgspec
 
 from gateway.core.assertion import Assertions
 from gateway.core.cors import read_preflight
-from gateway.core.decision import Allow, Challenge, Consent, Deny, admit
+from gateway.core.decision import Allow, Challenge, Consent, Deny, build_allow
+from gateway.core.fields import Headers
 from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.core.webdav import JUDGED_AS, read_destination
 from gateway.errors import DestinationElsewhere, SessionsDiffer, StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
-from gateway.flows.memory import Known, Memory
+from gateway.flows.memory import KnownCaller, Memory
 from gateway.flows.sessions import Sessions, SignedIn
 
 
@@ -28,7 +29,7 @@ class Passage(msgspec.Struct, frozen=True):
 
     allow: Allow
     match: Match
-    caller: Known | None  # None: nobody, or nobody asked
+    caller: KnownCaller | None  # None: nobody, or nobody asked
 
     @property
     def session_key(self) -> str:
@@ -82,7 +83,7 @@ class Gate:
         self._clock = clock
         self._era = 0
         self.identity_headers = identity_headers
-        self._anonymous = admit(identity_headers, None)
+        self._anonymous = build_allow(identity_headers, None)
         self._unnamed = msgspec.structs.replace(self._anonymous, varies=True)
 
     async def check(self, head: RequestHead) -> Passage | Refusal:
@@ -142,11 +143,11 @@ class Gate:
         known = self._recall(match, session_key)
         return known if isinstance(known, Unknown) else self.admit(match, known)
 
-    def seconds_left(self, known: Known) -> float:
+    def seconds_left(self, known: KnownCaller) -> float:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
         return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
 
-    def confirm(self, known: Known, told: Callable[[bool | StoreUnavailable], None]) -> None:
+    def confirm(self, known: KnownCaller, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before, and have it `told`: without a task, in one read.
 
         False when all has to be read again.
@@ -177,13 +178,13 @@ class Gate:
         self._era += 1
         self._memory.forget(None)
 
-    def _recall(self, match: Match | None, session_key: str | None) -> Known | Unknown | None:
+    def _recall(self, match: Match | None, session_key: str | None) -> KnownCaller | Unknown | None:
         """Return who calls, as far as the decision depends on it."""
         if session_key is None or not needs_caller(match):
             return None
         return self._memory.recall(session_key, self._clock()) or _UNKNOWN
 
-    def admit(self, match: Match | None, known: Known | None) -> Passage | None:
+    def admit(self, match: Match | None, known: KnownCaller | None) -> Passage | None:
         """Let a caller in by a route; None when it does not let them."""
         if match is None:
             return None
@@ -195,12 +196,12 @@ class Gate:
             allow = self._let_in(match, allow.identity, known)
         return Passage(allow, match, known)
 
-    def _let_in(self, match: Match, who: Identity, known: Known) -> Allow:
+    def _let_in(self, match: Match, who: Identity, known: KnownCaller) -> Allow:
         """Let somebody in with the headers of the route, and an assertion; made once for each caller."""
         own = known.by_route.get(match.index)
         if own is None:
             extra = (self._assertions.build(who, match.route.upstream, self._clock()),) if self._assertions else ()
-            own = known.by_route[match.index] = admit(self.headers_for(match), who, extra)
+            own = known.by_route[match.index] = build_allow(self.headers_for(match), who, extra)
         return own
 
     def headers_for(self, match: Match) -> IdentityHeaders:
@@ -223,13 +224,13 @@ class Gate:
             return None
         return Passage(self._anonymous, match, None)
 
-    async def _confirm_or_read(self, session_key: str) -> Known | None:
+    async def _confirm_or_read(self, session_key: str) -> KnownCaller | None:
         known = self._memory.find(session_key, self._clock())
         if known is not None and await self._is_confirmed(known):
             return known
         return await self.read_caller(session_key)
 
-    async def _is_confirmed(self, known: Known) -> bool:
+    async def _is_confirmed(self, known: KnownCaller) -> bool:
         confirmed: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
         self.confirm(known, lambda told: None if confirmed.done() else confirmed.set_result(told))
         told = await confirmed
@@ -237,7 +238,7 @@ class Gate:
             raise told
         return told
 
-    async def read_caller(self, session_key: str) -> Known | None:
+    async def read_caller(self, session_key: str) -> KnownCaller | None:
         """Ask the store who a session key stands for; None when it stands for nobody (any more).
 
         Raises `StoreUnavailable`, or `ProviderError` when the access token has expired and cannot be renewed now.
@@ -247,9 +248,9 @@ class Gate:
         if signed_in is None:
             return None
         now = self._clock()
-        known = Known(
+        known = KnownCaller(
             signed_in=signed_in,
-            allow=admit(self.identity_headers, build_identity(signed_in)),
+            allow=build_allow(self.identity_headers, build_identity(signed_in)),
             settled_until=self._settled_until(signed_in, now),
             until=now,
             era=self._era,

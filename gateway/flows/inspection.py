@@ -18,7 +18,7 @@ from gateway.errors import (
     ProviderUnavailable,
     StoreUnavailable,
 )
-from gateway.flows.ports import Provider, Store
+from gateway.flows.ports import Health, Provider
 
 SKEW: Final = timedelta(minutes=1)
 """How far clocks may differ before it is worth a word."""
@@ -31,7 +31,7 @@ class Inspection:
 
     def __init__(
         self,
-        store: Store,
+        store: Health,
         provider: Provider,
         upstreams: Mapping[str, Callable[[], Awaitable[None]]],
         *,

@@ -7,7 +7,7 @@ with: the bytes of all forms in a minute are counted too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.core.binding import Binding, is_opaque
 from gateway.core.kept_post import KEPT_LASTS, MOST_BYTES, KeptPost, build_post_key, new_post_id, read_post
@@ -16,7 +16,7 @@ from gateway.core.record import read_record, seal_record
 from gateway.core.request import RequestHead
 from gateway.errors import SignInsBusy
 from gateway.flows.attempt_limit import WINDOW
-from gateway.flows.ports import Store
+from gateway.flows.ports import Counter, Records
 
 MOST_OF_ALL: Final = 4 * 1024 * 1024
 """Most bytes that are kept in a minute, of whomever: some 60 MiB at a time."""
@@ -25,10 +25,14 @@ ReadBody = Callable[[int], Awaitable[bytes | None]]
 """Reads a request's whole body, of so many bytes at most; None when there are more."""
 
 
+class PostStore(Records, Counter, Protocol):
+    """What forms are kept in, and their bytes counted."""
+
+
 class KeptPosts:
     """Keeps forms, and gives each back once. `count_attempt` limits one client address, as for sign-ins."""
 
-    def __init__(self, store: Store, keyring: Keyring, count_attempt: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, store: PostStore, keyring: Keyring, count_attempt: Callable[[str], Awaitable[None]]) -> None:
         self._store = store
         self._keyring = keyring
         self._count_attempt = count_attempt

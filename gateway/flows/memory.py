@@ -5,7 +5,7 @@ Rules
    something has to be done about the session (it expires, it must be marked as seen, its token is due).
 2. Whoever changes a session or a grant, on whatever replica, makes it forgotten: the store tells each change.
    While the store cannot promise that, nothing is answered from memory.
-   Whoever holds a `Known` asks whether it is still `remembered`; that is taken away at once.
+   Whoever holds a `KnownCaller` asks whether it is still `remembered`; that is taken away at once.
 3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
 4. What is too old to be answered from is kept all the same: if the store still has the same bytes, it is true again.
 """
@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.flows.ports import Store
+from gateway.flows.ports import Changes
 from gateway.flows.sessions import SignedIn
 
 SIZE: Final = 20_000
@@ -28,7 +28,7 @@ RECENT: Final = 10_000
 """Most changes of which it is known what they changed; before them, anything may have changed."""
 
 
-class Known(msgspec.Struct):
+class KnownCaller(msgspec.Struct):
     """Who is signed in, and until when nothing has to be done about it."""
 
     signed_in: SignedIn
@@ -43,24 +43,24 @@ class Known(msgspec.Struct):
 class Memory:
     """Callers by session key."""
 
-    def __init__(self, store: Store, lasts: timedelta) -> None:
+    def __init__(self, store: Changes, lasts: timedelta) -> None:
         self._store = store
         self.lasts = lasts
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownCaller] = {}
         self._leaning: defaultdict[str, set[str]] = defaultdict(set)  # session keys by grant key
         self._count = 0  # of changes so far
         self._recent: dict[str, int] = {}  # key to the number of its last change
         self._horizon = 0  # changes up to this one are no longer known by key
         store.follow(self.forget)
 
-    def recall(self, session_key: str, now: datetime) -> Known | None:
+    def recall(self, session_key: str, now: datetime) -> KnownCaller | None:
         """Return who is signed in, if remembered and still true."""
         known = self._known.get(session_key)
         if known is None or not known.remembered or now >= known.until or not self._store.following:
             return None
         return known
 
-    def find(self, session_key: str, now: datetime) -> Known | None:
+    def find(self, session_key: str, now: datetime) -> KnownCaller | None:
         """Return who was signed in; true only if the store still has the bytes that it was read from."""
         known = self._known.get(session_key)
         return known if known is not None and now < known.settled_until else None
@@ -69,7 +69,7 @@ class Memory:
         """Return a mark to be taken before the store is asked."""
         return self._count
 
-    def remember(self, known: Known, mark: int, now: datetime) -> None:
+    def remember(self, known: KnownCaller, mark: int, now: datetime) -> None:
         """Remember what was read, or found to be the same, since `mark`."""
         session_key, grant_key = known.signed_in.session_key, known.signed_in.session.grant_key
         if now >= known.settled_until:

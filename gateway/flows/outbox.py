@@ -1,5 +1,7 @@
 """What must be done in the end, whatever happens meanwhile: jobs kept in the store until they are done.
 
+The outbox pattern, with at-least-once delivery.
+
 Rules
 1. A job is written, sealed, before anybody is told that it will be done, and deleted when it has been. So it is done at
    least once, maybe twice, by whatever replica is there, and a restart loses nothing.
@@ -19,14 +21,14 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
 from gateway.core.keyring import Keyring
 from gateway.core.record import Record, read_record, seal_record
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.flows.ports import Store
+from gateway.flows.ports import CompareAndSwap, Index, Lease, Records
 from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
@@ -57,6 +59,10 @@ class Job(Record, frozen=True):
     failures: int = 0
 
 
+class JobStore(Records, CompareAndSwap, Index, Lease, Protocol):
+    """What jobs are kept in."""
+
+
 Save = Callable[[bytes], Awaitable[None]]
 Perform = Callable[[bytes, Save], Awaitable[None]]
 """Does a job with its data. It may save other data first, to be found should it be done again. Raises a `GatewayError`
@@ -68,7 +74,7 @@ class Outbox:
 
     def __init__(
         self,
-        store: Store,
+        store: JobStore,
         keyring: Keyring,
         performers: Mapping[str, Perform],
         *,

@@ -18,7 +18,7 @@ from gateway.core.grant import Grant, build_grant_key, build_lease_key
 from gateway.core.session import Session, SessionLimits, public_id
 from gateway.errors import RecordsUnreadable
 from gateway.flows.disconnect import Disconnect
-from gateway.flows.ports import Store
+from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
 from gateway.flows.sessions import Sessions
 
@@ -65,7 +65,7 @@ class Oversight:
 
     def __init__(
         self,
-        store: Store,
+        store: Records,
         sessions: Sessions,
         disconnect: Disconnect,
         limits: SessionLimits,

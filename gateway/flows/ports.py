@@ -1,7 +1,11 @@
 """What the flows need from the world, said by them; `store` and `provider` obey.
 
-Every method of `Store` raises `StoreUnavailable`, within the configured timeout, when the store cannot answer as it
-should; every method of `Provider` raises a `ProviderError`.
+The store is asked through small ports (interface segregation): each flow names those that it uses, in a type of its own
+where there are several. So it is seen at the door what a flow can do to the store, and a test needs no more of one.
+
+Keys are relative, the store adds its prefix, and all that is kept under them expires. Every method that asks the store
+raises `StoreUnavailable`, within the configured timeout, when the store cannot answer as it should; every method of
+`Provider` raises a `ProviderError`.
 """
 
 from __future__ import annotations
@@ -15,24 +19,9 @@ from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
 
-__all__ = ["Finding", "Provider", "Store"]
 
-
-class Store(Protocol):
-    """Bytes in, bytes out, under keys that expire. Keys are relative: the store adds its prefix."""
-
-    @property
-    def following(self) -> bool:
-        """Whether every change of a session or a grant is being told now, by whomever it is made."""
-
-    def follow(self, changed: Callable[[str | None], None]) -> None:
-        """Have `changed` called with the key of each such change from now on; None: anything may have changed.
-
-        It is called with None, too, at the moment from which on changes are no longer told.
-        """
-
-    def start(self) -> None:
-        """Begin to have others' changes told, within the event loop; otherwise it begins with the first read."""
+class Records(Protocol):
+    """Bytes in, bytes out (key-value)."""
 
     async def read(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
@@ -40,14 +29,8 @@ class Store(Protocol):
     async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return what is stored under each key, in order."""
 
-    def ask(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
-        """As `read_many`, but the values, or why there are none, are told: for those who cannot wait in a task."""
-
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """Store for `ttl` seconds (> 0)."""
-
-    async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
-        """Store `new` only if the key still holds exactly `old`; never creates."""
 
     async def take(self, key: str) -> bytes | None:
         """Read and delete in one step: of many callers, one gets the value."""
@@ -55,14 +38,36 @@ class Store(Protocol):
     async def delete(self, *keys: str) -> int:
         """Delete; returns how many existed."""
 
+
+class CompareAndSwap(Protocol):
+    """Changes only what nobody else has changed since it was read (optimistic locking)."""
+
+    async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
+        """Store `new` only if the key still holds exactly `old`; never creates."""
+
     async def remove(self, key: str, *, old: bytes) -> bool:
         """Delete only if the key still holds exactly `old`."""
 
+
+class Asking(Protocol):
+    """Reads for those who cannot wait in a task."""
+
+    def ask(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
+        """As `Records.read_many`, but the values, or why there are none, are told."""
+
+
+class Walk(Protocol):
+    """Reads all there is (scan). For operators."""
+
     def walk(self, kind: str) -> AsyncIterator[str]:
-        """Yield every key that begins with `kind`, in no order; some twice. For operators: it reads all there is.
+        """Yield every key that begins with `kind`, in no order; some twice.
 
         Who else writes to the store may have given its keys odd names: those that are not ASCII are left out.
         """
+
+
+class Index(Protocol):
+    """Sets of names, each of which has its own end (secondary index)."""
 
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
         """Add to an index until `expires_at` (Unix seconds); members past their time are dropped."""
@@ -73,8 +78,16 @@ class Store(Protocol):
     async def remove_member(self, index: str, member: str) -> int:
         """Remove; returns how many members are left."""
 
+
+class Counter(Protocol):
+    """Counts what all processes do (rate limit, quota)."""
+
     async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:
         """Count up, and return the count; the counter ends `ttl` seconds after its first step."""
+
+
+class Lease(Protocol):
+    """Keeps all but one from doing something at a time (distributed lock), until its holder dies or is done."""
 
     async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:
         """Take a lease for `ttl` milliseconds, unless somebody holds it."""
@@ -85,14 +98,36 @@ class Store(Protocol):
     async def release_lease(self, key: str, holder: str) -> None:
         """Give a lease back, if it is still ours."""
 
+
+class Changes(Protocol):
+    """Tells every change of a session or a grant, by whomever it is made (publish/subscribe, cache invalidation)."""
+
+    @property
+    def following(self) -> bool:
+        """Whether every change is being told now."""
+
+    def follow(self, changed: Callable[[str | None], None]) -> None:
+        """Have `changed` called with the key of each change from now on; None: anything may have changed.
+
+        It is called with None, too, at the moment from which on changes are no longer told.
+        """
+
+    def start(self) -> None:
+        """Begin to have others' changes told, within the event loop; otherwise it begins with the first read."""
+
+
+class Health(Protocol):
+    """How the store is."""
+
     async def ping(self) -> None:
         """Return when the store answers."""
 
     async def inspect(self) -> list[Finding]:
         """Return what an operator should know of how the store is set up."""
 
-    async def close(self) -> None:
-        """Close all connections."""
+
+class Store(Records, CompareAndSwap, Asking, Walk, Index, Counter, Lease, Changes, Health, Protocol):
+    """All of it: for those who make flows. No flow asks for it."""
 
 
 class Provider(Protocol):
@@ -112,6 +147,3 @@ class Provider(Protocol):
 
     async def user_info(self, access_token: str, scopes: Sequence[str], *, open_id: str = "") -> Profile:
         """Read the person's profile, with the fields that the granted scopes permit."""
-
-    async def close(self) -> None:
-        """Close all connections."""

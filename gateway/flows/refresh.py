@@ -3,12 +3,12 @@
 The protocol:
 1. A grant is due once most of its token's lifetime is used. While the token still serves, requests go on with it and
    the refresh runs beside them; once it no longer serves, requests wait for the refresh.
-2. In one process there is at most one refresh per grant: everybody waits for the same task. The task belongs to
-   nobody, so a client that hangs up cancels nothing.
-3. Across processes a lease decides who refreshes. It is short, so that a holder that died is soon followed, and the
-   holder prolongs it while TikTok is slow. Whoever does not get it waits until the stored grant has changed, which the
-   store tells; a look now and then is for when it does not. Whoever gets it reads the grant again first: it may have
-   been refreshed just before.
+2. In one process there is at most one refresh per grant: everybody waits for the same task (single flight). The task
+   belongs to nobody, so a client that hangs up cancels nothing.
+3. Across processes a lease (distributed lock) decides who refreshes. It is short, so that a holder that died is soon
+   followed, and the holder prolongs it while TikTok is slow. Whoever does not get it waits until the stored grant has
+   changed, which the store tells; a look now and then is for when it does not. Whoever gets it reads the grant again
+   first: it may have been refreshed just before.
 4. The fence is the grant itself. New tokens are written in place of exactly the record they were made from, or of one
    that still has the same refresh token, before anybody uses them: a holder whose lease ran out cannot overwrite what
    a successor or a new sign-in wrote, and nobody can overwrite what it has got. Writing is retried while the store is
@@ -18,7 +18,8 @@ The protocol:
    one is lost. The next holder sees that note. It tries the same token all the same, as it may not have been rotated;
    if that is dead, the access token serves for as long as it lives, and only then are people asked to sign in.
 6. Without such a note, `invalid_grant` ends the grant, as does an answer about somebody else. Any other failure leaves
-   everything as it is, and is remembered for a few seconds by all processes, so that no crowd storms TikTok.
+   everything as it is, and is remembered for a few seconds by all processes, so that no crowd storms TikTok (thundering
+   herd).
 7. Who is signed in may have a token refreshed that is not due, once a minute for each grant, in all processes together:
    TikTok's limit is the whole app's. More often, they are told of the token that there is.
 
@@ -31,13 +32,13 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import GrantDead, ProviderError, ProviderUnavailable, StoreUnavailable
-from gateway.flows.ports import Provider, Store
-from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, RefreshAttempts
+from gateway.flows.ports import Changes, Lease, Provider
+from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, NoteStore, RefreshAttempts
 from gateway.flows.sessions import Sessions, StoredGrant
 from gateway.telemetry.logs import log
 
@@ -53,10 +54,16 @@ KEEP_TRYING: Final = timedelta(seconds=45)
 """How long new tokens are tried to be written to a store that is away."""
 
 
+class RefreshStore(NoteStore, Lease, Changes, Protocol):
+    """What processes agree through on who refreshes."""
+
+
 class Refresh:
     """Keeps grants fresh. One object a process."""
 
-    def __init__(self, store: Store, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: RefreshStore, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._provider = provider

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.errors import ProviderError, ProviderMisconfigured, ProviderUnavailable
-from gateway.flows.ports import Store
+from gateway.flows.ports import Counter, Records
 
 NOTE_LASTS: Final = timedelta(days=1)
 """How long it is known that a refresh token's fate is not."""
@@ -20,10 +20,14 @@ _MISCONFIGURED: Final = b"misconfigured"
 _UNAVAILABLE: Final = b"unavailable"
 
 
+class NoteStore(Records, Counter, Protocol):
+    """What the notes are kept in."""
+
+
 class RefreshAttempts:
     """Notes in the store, beside each grant. They hold no secret: a hash of the refresh token, a kind of failure."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: NoteStore) -> None:
         self._store = store
 
     async def begin(self, grant_key: str, refresh_token: str) -> bool:

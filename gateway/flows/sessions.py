@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,9 +19,13 @@ from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, open_record, read_record, seal_record
 from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
-from gateway.flows.ports import Store
+from gateway.flows.ports import Asking, CompareAndSwap, Index, Records, Walk
 
 MEMO_SIZE: Final = 20_000
+
+
+class SessionStore(Records, CompareAndSwap, Asking, Walk, Index, Protocol):
+    """What sessions, grants and their index are kept in."""
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -46,7 +50,13 @@ class Sessions:
     """Reads and writes the records that make a person signed in."""
 
     def __init__(
-        self, store: Store, keyring: Keyring, limits: SessionLimits, *, client_key: str, keep_grants: bool = False
+        self,
+        store: SessionStore,
+        keyring: Keyring,
+        limits: SessionLimits,
+        *,
+        client_key: str,
+        keep_grants: bool = False,
     ) -> None:
         """`keep_grants`: a grant outlives its last session, as long as it can be renewed."""
         self._keep_grants = keep_grants

@@ -50,7 +50,7 @@ from gateway.errors import (
 )
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.disconnect import Disconnect
-from gateway.flows.ports import Provider, Store
+from gateway.flows.ports import Provider, Records
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.telemetry.logs import log
@@ -96,7 +96,7 @@ class SignIn:
 
     def __init__(
         self,
-        store: Store,
+        store: Records,
         sessions: Sessions,
         provider: Provider,
         keyring: Keyring,

@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.core.grant import build_grant_key
 from gateway.errors import InsufficientScope, NoSuchGrant, TooManyTokens
-from gateway.flows.ports import Store
+from gateway.flows.ports import Counter
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
@@ -56,7 +56,7 @@ class TokenDesk:
 
     def __init__(
         self,
-        store: Store,
+        store: Counter,
         sessions: Sessions,
         refresh: Refresh,
         clients: Sequence[TokenClient],

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from gateway.core.grant import build_grant_key
 from gateway.core.webhook import AHEAD, REMOVED, WebhookEvent, read_event, verify_signature
-from gateway.flows.ports import Store
+from gateway.flows.ports import Records
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
 
@@ -36,7 +36,7 @@ class Webhook:
 
     def __init__(
         self,
-        store: Store,
+        store: Records,
         sessions: Sessions,
         *,
         client_key: str,

@@ -45,20 +45,20 @@ from gateway.settings import Settings
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
-from gateway.web.account_pages import AccountPages
-from gateway.web.admin_api import AdminApi
-from gateway.web.answers import Answers
-from gateway.web.check_listener import CheckListener
-from gateway.web.doors import Door, Doors, InProcessDoor
-from gateway.web.endpoints import Endpoints
-from gateway.web.forward_auth import ForwardAuth
-from gateway.web.kept_post_pages import KeptPostPages
+from gateway.web.admin.api import AdminApi
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import Pages
+from gateway.web.apps import App, Apps, InProcessApp
+from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
-from gateway.web.pages import Pages
+from gateway.web.own.account import AccountPages
+from gateway.web.own.endpoints import Endpoints
+from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.sign_in import SignInPages
+from gateway.web.own.webhook import WebhookPage
 from gateway.web.pipeline import Pipeline
-from gateway.web.proxy_door import ReverseProxyDoor
-from gateway.web.sign_in_pages import SignInPages
-from gateway.web.webhook_page import WebhookPage
+from gateway.web.proxied_app import ProxiedApp
 
 
 def _now() -> datetime:
@@ -178,13 +178,13 @@ def build(
         name: ReverseProxy(build_upstream(name, each, workers=boards.workers)) for name, each in settings.apps.items()
     }
     doors = _build_doors(settings, proxies, own_cookies)
-    everything: dict[str, Door] = {**doors}
+    everything: dict[str, App] = {**doors}
     if app is not None:
-        everything["default"] = InProcessDoor(app, own_cookies=own_cookies)
+        everything["default"] = InProcessApp(app, own_cookies=own_cookies)
     if settings.tiktok.webhook.forward_to is not None and "default" not in everything:
         raise SettingsError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
     middleware = GatewayMiddleware(
-        Doors(everything),
+        Apps(everything),
         pipeline=pipeline,
         reader=reader,
         own_pages=own_pages,
@@ -248,9 +248,9 @@ def _judge_anew(gate: Gate, watch: Watch) -> None:
 
 def _build_doors(
     settings: Settings, proxies: Mapping[str, ReverseProxy], own_cookies: frozenset[bytes]
-) -> dict[str, ReverseProxyDoor]:
+) -> dict[str, ProxiedApp]:
     return {
-        name: ReverseProxyDoor(
+        name: ProxiedApp(
             proxies[name],
             own_host=find_own_host(each),
             pass_host=each.pass_host,

@@ -10,21 +10,23 @@ from gateway.errors import StoreUnavailable
 from gateway.flows.live import Live, Watch
 from gateway.flows.outbox import Outbox
 from gateway.flows.oversight import Oversight
-from gateway.flows.ports import Provider, Store
+from gateway.flows.ports import Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
+from gateway.provider import TikTok
 from gateway.runtime.allow_file import AllowFileWatch
 from gateway.runtime.store_watch import StoreWatch
 from gateway.server.short.entry import ShortWay
 from gateway.settings import Settings
+from gateway.store.redis import RedisStore
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream import ReverseProxy
-from gateway.web.admin_api import AdminApi
-from gateway.web.check_listener import CheckListener
-from gateway.web.endpoints import Endpoints
+from gateway.web.admin.api import AdminApi
+from gateway.web.asgi_head import HeadReader
+from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
+from gateway.web.own.endpoints import Endpoints
 from gateway.web.pipeline import Pipeline
-from gateway.web.scope import HeadReader
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Generation:
     own_pages: Endpoints
     checks: CheckListener
     own_cookies: OwnCookies
-    store: Store
-    provider: Provider
+    store: RedisStore
+    provider: TikTok
     sessions: Sessions
     refresh: Refresh
     live: Live

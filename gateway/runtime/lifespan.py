@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.runtime.generation import Generation
-from gateway.web.exchange import Message, Receive, Send
+from gateway.web.asgi_head import Message, Receive, Send
 
 
 class Lifespan:

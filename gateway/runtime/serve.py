@@ -36,7 +36,7 @@ from gateway.server.short.entry import ShortWay
 from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Listen, Settings
 from gateway.telemetry.logs import configure_logs, log
-from gateway.web.admin import Admin
+from gateway.web.admin.listener import Admin
 
 DRAIN: Final = timedelta(seconds=20)
 """Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""

@@ -15,11 +15,11 @@ from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
-from gateway.provider import Endpoints as TikTokEndpoints
-from gateway.provider import TikTok
+from gateway.provider import TikTok, TikTokAddresses
 from gateway.settings import Settings
 from gateway.store import open_store
-from gateway.web.doors import Door
+from gateway.store.redis import RedisStore
+from gateway.web.apps import App
 from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
 
 Clock = Callable[[], datetime]
@@ -31,16 +31,16 @@ def build_keyring(settings: Settings) -> Keyring:
     return Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
 
 
-def build_store(settings: Settings) -> Store:
+def build_store(settings: Settings) -> RedisStore:
     """Return the store. Raises `SettingsError` when the embedded store is asked for but not installed."""
     return open_store(settings.redis, gateway=settings.public_url)
 
 
-def build_provider(settings: Settings, clock: Clock) -> Provider:
+def build_provider(settings: Settings, clock: Clock) -> TikTok:
     """Return TikTok, as the settings name it."""
     tiktok = settings.tiktok
     return TikTok(
-        TikTokEndpoints(
+        TikTokAddresses(
             client_key=tiktok.client_key,
             client_secret=tiktok.client_secret.get_secret_value(),
             redirect_uri=settings.redirect_uri,
@@ -53,7 +53,7 @@ def build_provider(settings: Settings, clock: Clock) -> Provider:
 
 
 def build_performers(
-    settings: Settings, provider: Provider, find_door: Callable[[], Door], gate: Gate, clock: Clock
+    settings: Settings, provider: Provider, find_door: Callable[[], App], gate: Gate, clock: Clock
 ) -> dict[str, Perform]:
     """Return who does the jobs of the outbox, by their kind."""
     performers: dict[str, Perform] = {REVOCATION: Revocation(provider, clock=clock)}

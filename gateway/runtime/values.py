@@ -12,7 +12,7 @@ from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
 from gateway.core.request import Limits
 from gateway.settings import Settings
-from gateway.web.scope import HeadReader
+from gateway.web.asgi_head import HeadReader
 
 
 def build_reader(settings: Settings) -> HeadReader:

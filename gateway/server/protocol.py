@@ -30,7 +30,7 @@ from gateway.server.client_connection import BODY, HEAD, REST, ClientConnection
 from gateway.server.cycle import Cycle, Outlet
 from gateway.server.refusal import Refused
 from gateway.server.strictness import asks_for_websocket, check_handshake, check_head
-from gateway.web.scope import TARGET_KEY
+from gateway.web.asgi_head import TARGET_KEY
 
 SLACK: Final = 16 * 1024
 """Request line and delimiters may come on top of the header limit."""

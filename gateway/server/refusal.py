@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.challenge import Viewer, find_viewer
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 
 _REFUSAL: Final = (
     b"HTTP/1.1 %s\r\ncontent-type: %s; charset=utf-8\r\ncontent-length: %d\r\n"

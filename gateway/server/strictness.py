@@ -10,7 +10,7 @@ import base64
 import binascii
 from typing import Final
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.message_end import read_body_length
 from gateway.errors import MalformedRequest
 from gateway.server.refusal import Refused

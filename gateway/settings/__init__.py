@@ -26,9 +26,9 @@ from gateway.settings.caution import warnings
 from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin_listen
 from gateway.settings.model import Settings
-from gateway.settings.parts import Listen
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.route import RouteSettings
+from gateway.settings.scalars import Listen
 from gateway.settings.schema import json_schema
 from gateway.settings.upstream import UpstreamSettings
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from gateway.settings.headers import METHOD_OVERRIDES
 from gateway.settings.model import Settings
-from gateway.settings.parts import is_loopback
 from gateway.settings.problem import Problem
+from gateway.settings.scalars import is_loopback
 
 
 def warnings(settings: Settings) -> tuple[Problem, ...]:

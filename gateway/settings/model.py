@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from gateway.settings.headers import DROPPED, check_dropped
-from gateway.settings.part import OneOrMore, Part, Strings
-from gateway.settings.parts import ListenOn, PublicUrl, Trusted, read_listen
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
+from gateway.settings.scalars import ListenOn, PublicUrl, Trusted, read_listen
 from gateway.settings.secret import Token
+from gateway.settings.section import OneOrMore, Section, Strings
 from gateway.settings.sections import (
     AdminSettings,
     CorsSettings,
@@ -34,7 +34,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
-class Settings(Part):
+class Settings(Section):
     """The whole file."""
 
     public_url: PublicUrl

@@ -8,11 +8,11 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.settings.part import OneOrMore, Part
-from gateway.settings.parts import Duration, ExistingFile
 from gateway.settings.problem import quote
 from gateway.settings.redis_url import NAME, check_redis_url
+from gateway.settings.scalars import Duration, ExistingFile
 from gateway.settings.secret import Password
+from gateway.settings.section import OneOrMore, Section
 
 _NODE: Final = re.compile(rf"({NAME}|\[[0-9A-Fa-f:.]+\]):([0-9]{{1,5}})")
 
@@ -34,7 +34,7 @@ def split_node(node: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-class SentinelSettings(Part):
+class SentinelSettings(Section):
     """A master that Sentinels watch."""
 
     nodes: Nodes
@@ -55,7 +55,7 @@ class SentinelSettings(Part):
     _nodes = field_validator("nodes")(_check_nodes)
 
 
-class ClusterSettings(Part):
+class ClusterSettings(Section):
     """A Redis Cluster."""
 
     nodes: Nodes
@@ -68,7 +68,7 @@ class ClusterSettings(Part):
     _nodes = field_validator("nodes")(_check_nodes)
 
 
-class RedisTlsSettings(Part):
+class RedisTlsSettings(Section):
     """TLS towards Redis, and towards Sentinels."""
 
     ca: ExistingFile | None = None
@@ -87,7 +87,7 @@ class RedisTlsSettings(Part):
         return self
 
 
-class RedisSettings(Part):
+class RedisSettings(Section):
     """Where sessions live: one of `url`, `sentinel` and `cluster`."""
 
     url: SecretStr | None = None

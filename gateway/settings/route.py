@@ -8,21 +8,21 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.headers import check_headers
-from gateway.settings.part import OneOrMore, Part, Strings
-from gateway.settings.parts import ExistingFile, OptionalSize, Origin
 from gateway.settings.problem import quote
+from gateway.settings.scalars import ExistingFile, OptionalSize, Origin
+from gateway.settings.section import OneOrMore, Section, Strings
 
 SCOPE: Final = re.compile(r"[a-z0-9._]+")
 
 
-class RouteLimitsSettings(Part):
+class RouteLimitsSettings(Section):
     """What is too much on one route."""
 
     body: OptionalSize = None
     """Largest request body; none for no limit."""
 
 
-class AllowSettings(Part):
+class AllowSettings(Section):
     """Who may in; whoever is on one of the lists may."""
 
     open_ids: Strings = ()
@@ -41,7 +41,7 @@ class AllowSettings(Part):
         return self
 
 
-class RangeSettings(Part):
+class RangeSettings(Section):
     """From one number to another, both included."""
 
     min: int | None = Field(default=None, ge=0)
@@ -58,7 +58,7 @@ class RangeSettings(Part):
         return self
 
 
-class CreatorSettings(Part):
+class CreatorSettings(Section):
     """What must be so of a person on TikTok, as TikTok last told."""
 
     is_verified: bool | None = None
@@ -73,7 +73,7 @@ class CreatorSettings(Part):
     """Public videos."""
 
 
-class RouteSettings(Part):
+class RouteSettings(Section):
     """One rule; the first that matches decides."""
 
     path: str

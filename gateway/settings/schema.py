@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gateway.settings import redis, route, sections, upstream
 from gateway.settings.model import Settings
-from gateway.settings.parts import Listen, write_duration
+from gateway.settings.scalars import Listen, write_duration
 
 _MODULES: Final = (sections, upstream, route, redis)
 

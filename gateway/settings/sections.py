@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from gateway.settings.headers import TOKEN, check_headers
-from gateway.settings.part import OneOrMore, Part, Strings
-from gateway.settings.parts import (
+from gateway.settings.problem import quote
+from gateway.settings.route import SCOPE
+from gateway.settings.scalars import (
     Duration,
     Endpoint,
     ListenOnMany,
@@ -29,14 +30,13 @@ from gateway.settings.parts import (
     Span,
     read_listen,
 )
-from gateway.settings.problem import quote
-from gateway.settings.route import SCOPE
 from gateway.settings.secret import StrongKey, Token, Word
+from gateway.settings.section import OneOrMore, Section, Strings
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
-class WebhookSettings(Part):
+class WebhookSettings(Section):
     """TikTok's webhooks: {public_url}{prefix}/webhook is the address to register."""
 
     enabled: bool = True
@@ -57,7 +57,7 @@ class WebhookSettings(Part):
 Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
 
 
-class TikTokSettings(Part):
+class TikTokSettings(Section):
     """The app at developers.tiktok.com, and what it asks of people."""
 
     client_key: Word = Field(min_length=1)
@@ -92,7 +92,7 @@ class TikTokSettings(Part):
         return tuple(dict.fromkeys(scopes))
 
 
-class SessionSettings(Part):
+class SessionSettings(Section):
     """Sessions and their cookie."""
 
     cookie_name: str = ""
@@ -128,7 +128,7 @@ class SessionSettings(Part):
         return self
 
 
-class AssertionSettings(Part):
+class AssertionSettings(Section):
     """A signed statement of who somebody is, for apps that do not trust their network."""
 
     header: str = "X-Gateway-Assertion"
@@ -158,7 +158,7 @@ def _read_assertion(value: Any) -> Any:
     return words.get(value, value) if isinstance(value, bool | str) else value
 
 
-class IdentitySettings(Part):
+class IdentitySettings(Section):
     """What the app is told of a person."""
 
     presets: Annotated[
@@ -177,7 +177,7 @@ class IdentitySettings(Part):
         return check_headers(headers)
 
 
-class ReturnToSettings(Part):
+class ReturnToSettings(Section):
     """Where a sign-in may lead."""
 
     allowed_hosts: Strings = ()
@@ -194,14 +194,14 @@ class ReturnToSettings(Part):
         return tuple(host.lower() for host in hosts)
 
 
-class CorsSettings(Part):
+class CorsSettings(Section):
     """Scripts of other origins. The app's own answers are its own affair."""
 
     allowed_origins: Annotated[tuple[PublicUrl, ...], OneOrMore()] = ()
     """Origins whose scripts may read the gateway's own JSON answers, with credentials."""
 
 
-class LimitsSettings(Part):
+class LimitsSettings(Section):
     """What is too much."""
 
     header_bytes: Size = 32 * 1024
@@ -234,7 +234,7 @@ class LimitsSettings(Part):
     """Most sign-ins begun by all together in a minute; 0 for no limit. It bounds what strangers can fill Redis with."""
 
 
-class ForwardAuthSettings(Part):
+class ForwardAuthSettings(Section):
     """Where and how fronts ask about requests that they serve themselves.
 
     A browser can send whatever a front sends, so a check is told an identity only if it comes over `listen`, or with
@@ -247,7 +247,7 @@ class ForwardAuthSettings(Part):
     """What a front sends as X-Gateway-Check with its checks, and with nothing else, on the public listener."""
 
 
-class AdminSettings(Part):
+class AdminSettings(Section):
     """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
     listen: OptionalListenOn = read_listen("127.0.0.1:9090")
@@ -273,7 +273,7 @@ class AdminSettings(Part):
         return tuple(host.lower() for host in hosts)
 
 
-class TokenClientSettings(Part):
+class TokenClientSettings(Section):
     """One of the app's own jobs, which asks the admin listener for access tokens."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -286,7 +286,7 @@ class TokenClientSettings(Part):
     """Most tokens in a minute; 0 for no limit."""
 
 
-class TokensSettings(Part):
+class TokensSettings(Section):
     """Access tokens outside a request."""
 
     keep_grants: bool = False
@@ -311,7 +311,7 @@ def _read_level(value: Any) -> Any:
     return {"warn": "warning"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
 
-class LogSettings(Part):
+class LogSettings(Section):
     """The log, on standard error."""
 
     format: Literal["json", "console"] = "json"

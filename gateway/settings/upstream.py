@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gateway.settings.part import Part
-from gateway.settings.parts import Duration, ExistingFile, Span, UpstreamUrls
+from gateway.settings.scalars import Duration, ExistingFile, Span, UpstreamUrls
+from gateway.settings.section import Section
 
 
-class TimeoutSettings(Part):
+class TimeoutSettings(Section):
     """How long an app may take."""
 
     connect: Duration = timedelta(seconds=5)
@@ -23,7 +23,7 @@ class TimeoutSettings(Part):
     """Longest pause within a body; 0s for no limit."""
 
 
-class UpstreamTlsSettings(Part):
+class UpstreamTlsSettings(Section):
     """How an https upstream is trusted, and how we show who we are."""
 
     ca: ExistingFile | None = None
@@ -46,7 +46,7 @@ class UpstreamTlsSettings(Part):
         return self
 
 
-class UpstreamSettings(Part):
+class UpstreamSettings(Section):
     """An app behind the gateway."""
 
     url: UpstreamUrls

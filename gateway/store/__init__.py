@@ -1,11 +1,23 @@
 """Where sessions live: Redis, or the embedded store for development. Bytes in, bytes out.
 
-redis       the store, over redis-py
-server      one server: redis://, rediss://, unix://
+redis       the store, over redis-py; what it promises is said in `flows.ports`
+scripts     what Redis does in one step
+faults      what goes wrong, in our words
+
+single      one server: redis://, rediss://, unix://
 sentinel    the master that Sentinels name
 cluster     every master of a cluster
-memory      the same store over fakeredis, within this process
+connection  what their connections have in common
+embedded    the same store over fakeredis, within this process
 company     whether that is the only process of its gateway
+
+batch       joins reads into few commands
+reader      the read that nearly every request needs, past redis-py's costs
+changes     Redis tells what changes, so that a memory of it can be trusted
+inspection  whether a Redis is set up as it should be
+
+All of them speak Redis' protocol. A store of another kind would be a class that obeys `flows.ports.Store`, and a line
+in `open_store`; nobody else would notice.
 """
 
 from __future__ import annotations
@@ -21,10 +33,10 @@ def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
     """
     # each is imported when it is asked for: redis-py is large
     if settings.embedded:
-        from gateway.store.memory import open_memory_store
+        from gateway.store.embedded import open_embedded_store
 
         timeout = settings.timeout.total_seconds()
-        return open_memory_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
+        return open_embedded_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
     if settings.sentinel is not None:
         from gateway.store.sentinel import open_sentinel_store
 
@@ -33,6 +45,6 @@ def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
         from gateway.store.cluster import open_cluster_store
 
         return open_cluster_store(settings, settings.cluster)
-    from gateway.store.server import open_server_store
+    from gateway.store.single import open_single_store
 
-    return open_server_store(settings)
+    return open_single_store(settings)

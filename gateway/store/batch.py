@@ -1,4 +1,4 @@
-"""Joins reads into few commands.
+"""Joins reads into few commands (batching, request coalescing).
 
 A command through redis-py costs far more than Redis needs to answer it, so under load many requests share one: those of
 one turn of the event loop, and those that come while others are under way. Alone, a read waits for nothing but the turn

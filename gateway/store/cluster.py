@@ -1,4 +1,4 @@
-"""A Redis Cluster: reads go to the masters of their slots, and the changes of every master are followed.
+"""A Redis Cluster (sharding): reads go to the masters of their slots, and the changes of every master are followed.
 
 A session and its grant are in different slots, mostly on different nodes: MGET cannot read both, so each node is sent
 its GETs at once. What a node answers with MOVED or ASK, or does not answer, is asked again through redis-py, which

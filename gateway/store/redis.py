@@ -1,8 +1,7 @@
 """The store over Redis.
 
 Every call is bounded by one timeout, waiting for a free connection included, and ends in a value or in
-`StoreUnavailable`: a Redis that is away must never read as "signed out". Scripts touch one key each, so that they run
-on a cluster. Every key is written with a time to live.
+`StoreUnavailable`: a Redis that is away must never read as "signed out". Every key is written with a time to live.
 """
 
 from __future__ import annotations
@@ -13,20 +12,12 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-)
-
 from gateway.core.finding import Finding
-from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.errors import StoreUnavailable
 from gateway.store.batch import ReadBatch
+from gateway.store.faults import FAULTS, translate
 from gateway.store.inspection import Nodes, ask_node, judge
+from gateway.store.scripts import Scripts
 
 
 class QuickReader(Protocol):
@@ -57,48 +48,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_CONNECTIONS: Final = 64
-_FAULTS: Final = (RedisError, RedisClusterException, OSError)
-"""What redis-py raises; the second is not among the first."""
 FOLLOWED: Final = ("session:", "grant:")
 """Kinds of keys whose changes are told."""
-
-_REPLACE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-  return 1
-end
-return 0"""
-
-# members past their time go; the index lives as long as its latest member
-_ADD_MEMBER: Final = """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-local latest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-redis.call('EXPIREAT', KEYS[1], latest[2])
-return 1"""
-
-_REMOVE_MEMBER: Final = """
-redis.call('ZREM', KEYS[1], ARGV[1])
-return redis.call('ZCARD', KEYS[1])"""
-
-_INCREMENT: Final = """
-local count = redis.call('INCRBY', KEYS[1], ARGV[2])
-if count == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
-return count"""
-
-_RENEW_LEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 0"""
-
-_RELEASE_LEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0"""
 
 
 def _bounded(
     method: Callable[Concatenate[RedisStore, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[RedisStore, P], Coroutine[Any, Any, T]]:
-    """Bound a call in time, and translate what goes wrong: the one border to redis-py's exceptions."""
+    """Bound a call in time, and translate what goes wrong."""
 
     @functools.wraps(method)
     async def call(self: RedisStore, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -108,14 +65,14 @@ def _bounded(
                 return await method(self, *args, **kwargs)
         except TimeoutError:
             raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
-        except _FAULTS as error:
-            raise _translate(self.address, error) from None
+        except FAULTS as error:
+            raise translate(self.address, error) from None
 
     return call  # type: ignore[return-value]  # `wraps` hides that it is a method
 
 
 class RedisStore:
-    """The store over a redis-py client; see `flows.ports.Store` for what each method promises."""
+    """The store over a redis-py client; see `flows.ports` for what each method promises."""
 
     def __init__(
         self,
@@ -143,12 +100,7 @@ class RedisStore:
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
         self._reads = ReadBatch(self._fetch)
-        self._replace = client.register_script(_REPLACE)
-        self._add_member = client.register_script(_ADD_MEMBER)
-        self._remove_member = client.register_script(_REMOVE_MEMBER)
-        self._increment = client.register_script(_INCREMENT)
-        self._renew_lease = client.register_script(_RENEW_LEASE)
-        self._release_lease = client.register_script(_RELEASE_LEASE)
+        self._scripts = Scripts(client)
 
     @property
     def following(self) -> bool:
@@ -203,7 +155,7 @@ class RedisStore:
     async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
         """Store `new` only if the key still holds exactly `old`."""
         try:
-            return bool(await self._replace(keys=[self._prefix + key], args=[old, new, ttl]))
+            return bool(await self._scripts.replace(keys=[self._prefix + key], args=[old, new, ttl]))
         finally:
             self._tell(key)
 
@@ -228,7 +180,7 @@ class RedisStore:
     async def remove(self, key: str, *, old: bytes) -> bool:
         """Delete only if the key still holds exactly `old`."""
         try:
-            return bool(await self._release_lease(keys=[self._prefix + key], args=[old]))
+            return bool(await self._scripts.remove(keys=[self._prefix + key], args=[old]))
         finally:
             self._tell(key)
 
@@ -239,13 +191,13 @@ class RedisStore:
             async for key in self._client.scan_iter(match=pattern, count=1000):
                 if key.isascii():  # all of ours are; somebody else's may be any bytes
                     yield key.decode("ascii").removeprefix(self._prefix)
-        except _FAULTS as error:
-            raise _translate(self.address, error) from None
+        except FAULTS as error:
+            raise translate(self.address, error) from None
 
     @_bounded
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
         """Add to an index until `expires_at` (Unix seconds)."""
-        await self._add_member(keys=[self._prefix + index], args=[expires_at, member, now])
+        await self._scripts.add_member(keys=[self._prefix + index], args=[expires_at, member, now])
 
     @_bounded
     async def members(self, index: str, *, now: int) -> list[str]:
@@ -256,12 +208,12 @@ class RedisStore:
     @_bounded
     async def remove_member(self, index: str, member: str) -> int:
         """Remove; returns how many members are left."""
-        return int(await self._remove_member(keys=[self._prefix + index], args=[member]))
+        return int(await self._scripts.remove_member(keys=[self._prefix + index], args=[member]))
 
     @_bounded
     async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:
         """Count up, and return the count."""
-        return int(await self._increment(keys=[self._prefix + key], args=[ttl, by]))
+        return int(await self._scripts.increment(keys=[self._prefix + key], args=[ttl, by]))
 
     @_bounded
     async def acquire_lease(self, key: str, holder: str, ttl: int) -> bool:
@@ -271,12 +223,12 @@ class RedisStore:
     @_bounded
     async def renew_lease(self, key: str, holder: str, ttl: int) -> bool:
         """Prolong a lease; False when it is no longer ours."""
-        return bool(await self._renew_lease(keys=[self._prefix + key], args=[holder, ttl]))
+        return bool(await self._scripts.prolong(keys=[self._prefix + key], args=[holder, ttl]))
 
     @_bounded
     async def release_lease(self, key: str, holder: str) -> None:
         """Give a lease back, if it is still ours."""
-        await self._release_lease(keys=[self._prefix + key], args=[holder])
+        await self._scripts.remove(keys=[self._prefix + key], args=[holder])
 
     @_bounded
     async def ping(self) -> None:
@@ -300,22 +252,3 @@ class RedisStore:
         await self._client.aclose()
         if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
             await pool.disconnect()
-
-
-def _translate(address: str, error: Exception) -> StoreUnavailable:
-    kind = StoreRefused if isinstance(error, AuthenticationError | NoPermissionError) else StoreUnavailable
-    return kind(_explain(address, error))
-
-
-def _explain(address: str, error: Exception) -> str:
-    match error:
-        case AuthenticationError() | NoPermissionError():
-            return f"{address} refuses the user, the password or a command: check the URL and Redis' ACL"
-        case ReadOnlyError():
-            return f"{address} is a read-only replica: point `redis` at the primary"
-        case OutOfMemoryError():
-            return f"{address} is full: raise `maxmemory`"
-        case BusyLoadingError():
-            return f"{address} is loading its data"
-        case _:
-            return f"{address} cannot be used ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""The master that Sentinels name, whichever server that is now.
+"""The master that Sentinels name, whichever server that is now (Redis Sentinel: automatic failover).
 
 Sentinel closes the connections of a master that it demotes, and every new connection is asked for its role. An
 ex-master that is cut off from the Sentinels can do neither: so the feed asks them every second, and when they name
@@ -22,7 +22,7 @@ from gateway.store.connection import connection_options, meet_master, tls_option
 from gateway.store.inspection import one_node
 from gateway.store.reader import Reader
 from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore
-from gateway.store.server import ONCE_MORE
+from gateway.store.single import ONCE_MORE
 
 # redis-py gives them no types
 SentinelConnectionPool: Any = redis_sentinel.SentinelConnectionPool

@@ -1,1 +1,6 @@
-"""What the gateway tells its operator: logs and metrics. Never a token, a code, a state, a cookie or a secret."""
+"""What the gateway tells its operator: logs and metrics. Never a token, a code, a state, a cookie or a secret.
+
+logs     events, one line each (structlog)
+metrics  counters and durations (Prometheus)
+board    the numbers behind them, in memory that the worker processes share
+"""

@@ -17,9 +17,9 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 from websockets.utils import accept_key
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
-from gateway.core.response import Field, build_field
+from gateway.core.response import AnswerField, build_field
 from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.http import EditResponse
@@ -42,7 +42,7 @@ OWN_FIELDS: Final = OUR_FRAMING | {
 }
 
 
-def check_accept(key: bytes | None, fields: list[Field]) -> None:
+def check_accept(key: bytes | None, fields: list[AnswerField]) -> None:
     """Check that the upstream has understood the handshake (RFC 6455 §4.1). Raises `UpstreamBroken`."""
     expected = accept_key((key or b"").decode("latin-1")).encode()
     if [field.value for field in fields if field.name == b"sec-websocket-accept"] != [expected]:

@@ -19,10 +19,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from gateway.core.fields import Fields
 from gateway.core.forwarded import find_network
-from gateway.core.headers import Fields, signs_in_connection
+from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import HOP, LENGTH, Field, Head, has_no_body
+from gateway.core.response import HOP, LENGTH, AnswerField, AnswerHead, has_no_body
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
@@ -34,7 +35,7 @@ HIGH_WATER: Final = 32 * 1024
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-EditResponse = Callable[[list[Field]], list[Field]]
+EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 
 # RFC 9110 §9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
@@ -67,14 +68,14 @@ class Transfer:
         self._waiter: asyncio.Future[None] | None = None
         self._task: OwnedTask | None = None
         self.status = 0
-        self.fields: list[Field] = []
+        self.fields: list[AnswerField] = []
         self.complete = False
         self.error: BaseException | None = None
         self.client_gone = False
 
     # What the connection calls
 
-    def on_whole(self, head: Head, body: bytes) -> None:
+    def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """Keep the whole answer."""
         self.status = head.status
         self.fields = head.fields
@@ -83,7 +84,7 @@ class Transfer:
         self.complete = True
         self.on_flush()
 
-    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+    def on_head(self, status: int, fields: list[AnswerField], length: int) -> None:
         """Keep the head."""
         self.status = status
         self.fields = fields
@@ -278,6 +279,6 @@ def _build_start(transfer: Transfer, edit_response: EditResponse | None) -> Mess
     }
 
 
-def _is_kept(field: Field, status: int) -> bool:
+def _is_kept(field: AnswerField, status: int) -> bool:
     """The framing of the answer is the server's; what counts the body stays where there is one (RFC 9110 §8.6)."""
     return field.kind < HOP or (field.kind == LENGTH and not has_no_body(status))

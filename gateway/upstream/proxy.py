@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
 from gateway.upstream.address import Upstream
 from gateway.upstream.http import EditResponse, Receive, Send, forward

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.core.headers import build_lines
+from gateway.core.fields import build_lines
 from gateway.core.path import CanonicalPath
 from gateway.core.request import EXPECTS_BODY, RequestHead
 from gateway.errors import MalformedRequest

@@ -17,7 +17,17 @@ from typing import Final, Protocol
 
 import httptools
 
-from gateway.core.response import BINDING, CODING, CONNECTION, LENGTH, Field, Head, has_no_body, read_field, read_head
+from gateway.core.response import (
+    BINDING,
+    CODING,
+    CONNECTION,
+    LENGTH,
+    AnswerField,
+    AnswerHead,
+    has_no_body,
+    read_answer_head,
+    read_field,
+)
 from gateway.errors import UpstreamBroken, UpstreamError
 
 HEAD_LIMIT: Final = 64 * 1024  # bytes of header block, all 1xx answers before it included
@@ -30,10 +40,10 @@ class ResponseSink(Protocol):
     def holder(self) -> str:
         """Whose request it is: a client address, or its network; "" for nobody's in particular."""
 
-    def on_whole(self, head: Head, body: bytes) -> None:
+    def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """The whole answer came at once: nothing else will. The connection is no longer ours."""
 
-    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+    def on_head(self, status: int, fields: list[AnswerField], length: int) -> None:
         """The final head. Hop-by-hop fields are still there. `length` of the body in bytes; -1: not counted."""
 
     def on_body(self, data: bytes) -> None:
@@ -88,7 +98,7 @@ class ResponseReader:
         self._spoilt = False  # the parser waits for something that will not come: take a new one
         self._interim = False
         self._head_bytes = 0
-        self._fields: list[Field] = []
+        self._fields: list[AnswerField] = []
         self.received = False
         self.surplus = False  # bytes after the end: the connection must not be used again
         self.until_close = False
@@ -124,7 +134,7 @@ class ResponseReader:
         Whatever is not plainly that is left to the parser, which has seen nothing of it yet.
         """
         end = data.find(b"\r\n\r\n")
-        head = read_head(data[:end]) if 0 < end <= HEAD_LIMIT else None
+        head = read_answer_head(data[:end]) if 0 < end <= HEAD_LIMIT else None
         if head is None:
             return False
         status, length = head.status, head.length
@@ -141,7 +151,7 @@ class ResponseReader:
         self._count(data[end + 4 :])
         return True
 
-    def _switch(self, fields: list[Field], rest: bytes) -> bool:
+    def _switch(self, fields: list[AnswerField], rest: bytes) -> bool:
         if not self._upgrade:
             raise UpstreamBroken("the answer switches protocols, which nobody asked for")
         self.head_done = True

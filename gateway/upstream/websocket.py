@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
 from gateway.errors import UpstreamBroken, UpstreamUnreachable
 from gateway.upstream.handshake import CLOSE_TIMEOUT, MOST_MESSAGE, dial, read_fields

@@ -1,11 +1,15 @@
-"""Request bodies that are too large: refused by their announced length, or as soon as they have grown beyond it."""
+"""Bodies of requests: the ones that are too large (413, RFC 9110 §15.5.14), and the reading of a whole one.
+
+Too large is refused by the announced length, or as soon as it has grown beyond it.
+"""
 
 from __future__ import annotations
 
-from gateway.core.headers import first
+from gateway.core.fields import first
 from gateway.core.request import RequestHead
-from gateway.errors import ContentTooLarge
-from gateway.web.exchange import Message, Receive
+from gateway.errors import ContentTooLarge, MalformedRequest
+from gateway.flows.kept_posts import ReadBody
+from gateway.web.asgi_head import Message, Receive
 
 
 def check_length(head: RequestHead, limit: int | None) -> None:
@@ -30,3 +34,21 @@ def limit_body(receive: Receive, limit: int | None) -> Receive:
         return message
 
     return receive_limited
+
+
+def read_from(receive: Receive) -> ReadBody:
+    """Return what reads the whole body of an ASGI request. Raises `MalformedRequest` when it breaks off."""
+
+    async def read_body(limit: int) -> bytes | None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedRequest("the client hung up within the form")
+            body += message.get("body", b"")
+            if len(body) > limit:
+                return None
+            more = message.get("more_body", False)
+        return body
+
+    return read_body

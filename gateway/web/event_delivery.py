@@ -1,4 +1,4 @@
-"""Webhooks passed on to the app: a POST like any other, through the same door, with an identity of its own.
+"""Webhooks passed on to the app: a POST like any other, to the same app, with an identity of its own.
 
 The app gets TikTok's body as it was sent, and knows it as the gateway's by `X-Gateway-Event`, which nobody else can
 send: the name is reserved on every request. Any 2xx is a receipt; without one it comes again, so an app should know
@@ -14,15 +14,16 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.core.headers import build_lines
+from gateway.core.fields import Headers, build_lines
 from gateway.core.identity import encode_opaque
 from gateway.core.path import canonicalise
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.core.webhook import WebhookEvent
 from gateway.errors import GatewayError, UpstreamBroken
 from gateway.flows.outbox import Outbox, Save
-from gateway.web.doors import AppRaised, Door
-from gateway.web.exchange import Message, new_request_id
+from gateway.web.apps import App, AppRaised
+from gateway.web.asgi_head import Message
+from gateway.web.exchange import new_request_id
 
 EVENT: Final = "event"
 """Kind of the jobs."""
@@ -53,12 +54,12 @@ class EventQueue:
 
 
 class EventDelivery:
-    """Does the jobs. `find_door` is asked when there is one to do, since doors and jobs are made in one place."""
+    """Does the jobs. `find_app` is asked when there is one to do, since apps and jobs are made in one place."""
 
     def __init__(
-        self, find_door: Callable[[], Door], *, path: str, host: str, scheme: str, reserved: frozenset[bytes]
+        self, find_app: Callable[[], App], *, path: str, host: str, scheme: str, reserved: frozenset[bytes]
     ) -> None:
-        self._find_door = find_door
+        self._find_app = find_app
         self._path = canonicalise(path.encode())
         self._host = host
         self._scheme = scheme
@@ -84,7 +85,7 @@ class EventDelivery:
 
         received: list[bool] = []
         try:
-            await self._find_door().open(head, allow, new_request_id(), self._build_scope(head), receive, send)
+            await self._find_app().answer(head, allow, new_request_id(), self._build_scope(head), receive, send)
         except GatewayError:
             raise
         except Exception as error:

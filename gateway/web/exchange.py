@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.decision import Challenge, Consent, Deny
 from gateway.core.policy import Match
@@ -15,10 +14,7 @@ from gateway.errors import Blame, GatewayError
 from gateway.flows.gate import Passage, Refusal
 from gateway.telemetry.logs import RequestLine, RequestLines, log, log_request
 from gateway.telemetry.metrics import Metrics
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from gateway.web.asgi_head import Message, Send
 
 _LEVEL_OF_BLAME = {
     Blame.CLIENT: "info",

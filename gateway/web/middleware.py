@@ -12,12 +12,12 @@ from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live, OpenSocket, seconds_of_grace, why
 from gateway.telemetry.metrics import Metrics
-from gateway.web.doors import AppRaised, Doors
-from gateway.web.exchange import Exchange, Receive, Send
+from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
+from gateway.web.apps import AppRaised, Apps
+from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Receive, Scope, Send
+from gateway.web.body_limit import read_from
+from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.reading import EXCHANGE_KEY, HEAD_KEY, read_from
-from gateway.web.responses import Answer, refuse_websocket, send_answer
-from gateway.web.scope import HeadReader, Scope
 
 
 class Abandoned(Exception):
@@ -25,11 +25,11 @@ class Abandoned(Exception):
 
 
 class GatewayMiddleware:
-    """Stands before whatever its doors lead to (ASGI 3, HTTP and WebSocket)."""
+    """Stands before its apps (ASGI 3, HTTP and WebSocket)."""
 
     def __init__(
         self,
-        doors: Doors,
+        apps: Apps,
         *,
         pipeline: Pipeline,
         reader: HeadReader,
@@ -40,7 +40,7 @@ class GatewayMiddleware:
     ) -> None:
         """`answer_ids`: every answer carries the id of its request."""
         self._answer_ids = answer_ids
-        self._doors = doors
+        self._apps = apps
         self._pipeline = pipeline
         self._reader = reader
         self._own_pages = own_pages
@@ -100,7 +100,7 @@ class GatewayMiddleware:
         request = _OpenRequest(passage, exchange)
         self._live.opened.add(request)
         try:
-            await self._doors.open(head, passage, exchange.request_id, scope, receive, send)
+            await self._apps.answer(head, passage, exchange.request_id, scope, receive, send)
         except asyncio.CancelledError:
             if request.code is None:
                 raise
@@ -114,7 +114,7 @@ class GatewayMiddleware:
         self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
-        task = asyncio.ensure_future(self._doors.open(head, passage, exchange.request_id, scope, receive, send))
+        task = asyncio.ensure_future(self._apps.answer(head, passage, exchange.request_id, scope, receive, send))
         socket = OpenSocket(passage, lambda _: _cancel(task))
         self._live.opened.add(socket)
         self._metrics.add_websockets(1)

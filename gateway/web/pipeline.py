@@ -14,17 +14,18 @@ import msgspec
 
 from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
+from gateway.core.fields import Headers
 from gateway.core.path import CanonicalPath
 from gateway.core.policy import Access, Match
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.errors import GatewayError, MalformedRequest, StoreUnavailable, forget_frames
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
-from gateway.flows.memory import Known
+from gateway.flows.memory import KnownCaller
 from gateway.telemetry.logs import log
-from gateway.web.answers import Answers
+from gateway.web.answers.answer import Answer
+from gateway.web.answers.answers import Answers
 from gateway.web.exchange import Exchange
-from gateway.web.responses import Answer
 
 
 class OwnPage(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ class Pipeline:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf
 
-    def confirm(self, caller: Known, told: Callable[[bool | StoreUnavailable], None]) -> None:
+    def confirm(self, caller: KnownCaller, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before; see `Gate.confirm`."""
         self._gate.confirm(caller, told)
 

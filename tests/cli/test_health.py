@@ -20,7 +20,7 @@ from gateway.cli.admin_address import find_admin_address, read_admin_listen
 from gateway.cli.health import health
 from gateway.errors import SettingsError
 from gateway.settings.load import PLACES, load_admin_listen
-from gateway.settings.parts import Listen
+from gateway.settings.scalars import Listen
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
 from tests.test_imports import HEAVY

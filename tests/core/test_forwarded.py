@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.fields import Headers
 from gateway.core.forwarded import (
     Origin,
     TrustedProxies,
@@ -11,7 +12,6 @@ from gateway.core.forwarded import (
     read_forwarded,
     without_default_port,
 )
-from gateway.core.request import Headers
 from gateway.errors import MalformedRequest
 
 PROXY = "10.0.0.1"

@@ -2,14 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.fields import Headers, normalised
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.headers import (
-    in_process_headers,
-    normalised,
-    strip,
-    upstream_headers,
-)
-from gateway.core.request import Headers, Limits, RequestHead, read_head
+from gateway.core.headers import in_process_headers, upstream_headers
+from gateway.core.request import Limits, RequestHead, read_head
 from gateway.core.response import client_headers
 
 OWN = frozenset({b"gateway"})
@@ -131,7 +127,7 @@ def test_reserved_names_go_in_every_spelling(cases: list[object], separators: li
     name = parts[0] + "".join(sep + part for sep, part in zip(separators, parts[1:], strict=True))
     spelled = "".join(case(char) for case, char in zip(cases, name, strict=True)).encode()  # type: ignore[operator]
     assert normalised(spelled) == b"x-tiktok-open-id"
-    assert strip(((spelled, b"evil"),), RESERVED) == ()
+    assert normalised(spelled) in RESERVED
     assert b"evil" not in handed((spelled, b"evil")).values()
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.headers import normalised, strip
+from gateway.core.fields import normalised
 from gateway.core.identity import FIELDS, MAX_NAME, MAX_URL, PRESETS, Identity, IdentityHeaders
 from gateway.errors import SettingsError
 
@@ -160,7 +160,7 @@ def test_an_unknown_preset_is_refused() -> None:
 @pytest.mark.parametrize("presets", [[], ["tiktok"], list(PRESETS)])
 def test_all_names_are_reserved_in_every_spelling(name: str, presets: list[str]) -> None:
     reserved = IdentityHeaders(presets, {"X.Who": "{open_id}"}).reserved
-    assert strip([(name.encode(), b"evil")], reserved) == ()
+    assert normalised(name.encode()) in reserved
 
 
 def test_authorization_is_the_app_s_own_unless_the_bearer_preset_is_on() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.binding import new_binding
-from gateway.core.kept_post import MOST_BYTES, Field, KeptPost, may_be_kept, read_post
+from gateway.core.kept_post import MOST_BYTES, FormField, KeptPost, may_be_kept, read_post
 from tests.core.test_challenge import HTML, NAVIGATE, OURS, head
 
 BINDING = new_binding()
@@ -37,14 +37,14 @@ def named(name: bytes, content: bytes, more: bytes = b"") -> bytes:
 def test_url_encoded_forms(body: bytes, fields: list[tuple[str, str]]) -> None:
     post = read(body)
     assert post is not None
-    assert post.fields == tuple(Field(*each) for each in fields)
+    assert post.fields == tuple(FormField(*each) for each in fields)
     assert post.encoding == URLENCODED
 
 
 def test_multipart_forms() -> None:
     post = read(parts(named(b"a%22", "é\r\n--x".encode()), named(b"f", b"", b'; filename=""')), MULTIPART)
     assert post is not None
-    assert post.fields == (Field("a%22", "é\r\n--x"), Field("f", None))
+    assert post.fields == (FormField("a%22", "é\r\n--x"), FormField("f", None))
     assert post.encoding == "multipart/form-data"
 
 

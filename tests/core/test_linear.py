@@ -17,13 +17,13 @@ from gateway.core import cookies, in_app
 from gateway.core.binding import new_binding, read_binding
 from gateway.core.challenge import is_navigation
 from gateway.core.cors import read_preflight
+from gateway.core.fields import Headers, build_lines, split_line
 from gateway.core.forwarded import TrustedProxies, is_host, read_forwarded
-from gateway.core.headers import build_lines, join_cookies, named_by_connection, split_line
+from gateway.core.headers import join_cookies, named_by_connection
 from gateway.core.kept_post import read_post
 from gateway.core.path import canonicalise
-from gateway.core.request import Headers, Limits, RequestHead, read_head
-from gateway.core.response import client_headers, read_field
-from gateway.core.response import read_head as read_answer_head
+from gateway.core.request import Limits, RequestHead, read_head
+from gateway.core.response import client_headers, read_answer_head, read_field
 from gateway.core.spelling import Readings, fold
 from gateway.core.urls import check_return_to
 from gateway.errors import GatewayError

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, admit
+from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, build_allow
+from gateway.core.fields import Headers
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import canonicalise
 from gateway.core.policy import Access, Match, Policy, Route, decide, needs_caller
-from gateway.core.request import UNKNOWN_METHOD, Headers, RequestHead
+from gateway.core.request import UNKNOWN_METHOD, RequestHead
 from gateway.core.spelling import PathPattern, fold
 from gateway.errors import MalformedRequest, SettingsError
 from tests.core.test_identity import person
@@ -337,8 +338,8 @@ class TestDecide:
 
     def decide(self, route: Route | None, *, caller: bool, request: RequestHead | None = None) -> object:
         match = Match(route=route, index=3) if route is not None else None
-        who = admit(self.headers, person()) if caller else None
-        return decide(match, request or head(), who, admit(self.headers, None))
+        who = build_allow(self.headers, person()) if caller else None
+        return decide(match, request or head(), who, build_allow(self.headers, None))
 
     def test_nothing_matched_and_deny(self) -> None:
         assert self.decide(None, caller=True) == Deny("no route matches")
@@ -353,7 +354,7 @@ class TestDecide:
 
     @pytest.mark.parametrize("access", [Access.OPTIONAL, Access.SIGNED_IN])
     def test_the_signed_in_are_named(self, access: Access) -> None:
-        assert self.decide(Route(path="/", access=access), caller=True) == admit(self.headers, person())
+        assert self.decide(Route(path="/", access=access), caller=True) == build_allow(self.headers, person())
 
     @pytest.mark.parametrize(
         ("request_head", "on_unauthenticated", "kind"),

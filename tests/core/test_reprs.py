@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core.authorization import USUAL, AuthorizationPlan, prepare
 from gateway.core.binding import Binding
-from gateway.core.decision import admit
+from gateway.core.decision import build_allow
 from gateway.core.identity import Identity, IdentityHeaders
-from gateway.core.kept_post import Field, KeptPost
+from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.sign_in import read_callback
 from gateway.flows.sign_in import Begun, Completed
 from tests.core.test_challenge import head
@@ -29,9 +29,9 @@ PREPARED = prepare(PLAN, USUAL, return_to="/", binding=SECRET, now=NOW)
         read_callback(f"code={SECRET}&state={SECRET}".encode()),
         Begun(f"https://tiktok.example/?state={SECRET}", Binding(SECRET)),
         Completed(SECRET, "-ada", f"https://tiktok.example/?state={SECRET}", Binding(SECRET)),
-        KeptPost(b"", "/", "multipart/form-data", (Field("password", SECRET),)),
+        KeptPost(b"", "/", "multipart/form-data", (FormField("password", SECRET),)),
         head({"cookie": f"gateway={SECRET}", "authorization": f"Bearer {SECRET}"}),
-        admit(IdentityHeaders(["tiktok", "bearer"], {}), ADA),
+        build_allow(IdentityHeaders(["tiktok", "bearer"], {}), ADA),
     ],
     ids=lambda holder: type(holder).__name__,
 )

@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.fields import Headers
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.names import ALL_NAMES
 from gateway.core.path import canonicalise
-from gateway.core.request import Headers, Limits, RequestHead, read_head
+from gateway.core.request import Limits, RequestHead, read_head
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, RequestRefused, TargetTooLong
 
 HOST = (b"Host", b"app.example")

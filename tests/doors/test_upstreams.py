@@ -23,7 +23,7 @@ from gateway.errors import ContentTooLarge, SettingsError
 from gateway.runtime.upstreams import build_upstream, find_own_host
 from gateway.settings import UpstreamSettings
 from gateway.simulator import RunningSimulator
-from gateway.web.wsgi_body import LimitedInput
+from gateway.web.wsgi.body import LimitedInput
 from gateway.wsgi import protect
 from tests.doors.conftest import wsgi
 from tests.harness import (

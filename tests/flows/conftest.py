@@ -15,7 +15,7 @@ from gateway.core.sign_in import SignInAttempt, VerifiedCode, hash_binding, read
 from gateway.core.tiktok import Profile
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
-from gateway.provider import Endpoints, TikTok
+from gateway.provider import TikTok, TikTokAddresses
 from gateway.settings.redis import RedisSettings
 from gateway.simulator import RunningSimulator, SimulatorSettings, consent
 from gateway.simulator import run_in_thread as run_simulator
@@ -69,7 +69,7 @@ class World:
         """Start another process."""
         settings = self.simulator.settings
         provider = TikTok(
-            Endpoints(
+            TikTokAddresses(
                 client_key=settings.client_key,
                 client_secret=settings.client_secret,
                 redirect_uri=REDIRECT_URI,

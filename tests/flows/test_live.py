@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import Forbidden, ProviderUnavailable, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
 from gateway.flows.live import FORBIDDEN, GOING_AWAY, SIGNED_OUT, Live, OpenSocket, Watch, why
-from gateway.flows.memory import Known
+from gateway.flows.memory import KnownCaller
 from tests.flows.conftest import Process, World
 from tests.flows.test_memory import build_gate, request_with
 
@@ -114,7 +114,7 @@ async def test_a_passing_fault_ends_nothing_and_is_asked_about_again(
     assert signed_in is not None
     await process.sessions.end(signed_in)
 
-    async def fail(session_key: str) -> Known | None:
+    async def fail(session_key: str) -> KnownCaller | None:
         raise fault
 
     with monkeypatch.context() as away:
@@ -155,7 +155,7 @@ async def test_a_bug_in_one_look_does_not_end_all_further_ones(
     stage, _ = await begin(world, process)
     failed = asyncio.Event()
 
-    async def fail_once(session_key: str) -> Known | None:
+    async def fail_once(session_key: str) -> KnownCaller | None:
         if not failed.is_set():
             failed.set()
             raise ZeroDivisionError

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import canonicalise
 from gateway.core.policy import Policy, Route

@@ -16,7 +16,7 @@ from gateway.errors import (
     ProviderUnavailable,
     ScopeMissing,
 )
-from gateway.provider import Endpoints, TikTok
+from gateway.provider import TikTok, TikTokAddresses
 from tests.flows.conftest import REDIRECT_URI, Process, World
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_user_info_errors(world: World, process: Process, error: str, kind
 async def test_a_tiktok_that_cannot_be_reached(world: World) -> None:
     nobody = "http://127.0.0.1:1/"
     provider = TikTok(
-        Endpoints(
+        TikTokAddresses(
             client_key="k",
             client_secret="hunter2",
             redirect_uri=REDIRECT_URI,
@@ -131,5 +131,5 @@ async def test_a_tiktok_that_cannot_be_reached(world: World) -> None:
     tokens = TokenSet("o", "act.x", "rft.x", (), world.clock(), world.clock(), world.clock())
     with pytest.raises(ProviderUnavailable) as caught:
         await provider.refresh(tokens)
-    assert "hunter2" not in str(caught.value) + repr(provider._endpoints)
+    assert "hunter2" not in str(caught.value) + repr(provider._addresses)
     await provider.close()

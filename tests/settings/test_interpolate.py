@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.settings.interpolate import has_reference, interpolate
-from gateway.settings.parts import read_duration, read_size, read_span, write_duration
+from gateway.settings.scalars import read_duration, read_size, read_span, write_duration
 
 
 @pytest.mark.parametrize(

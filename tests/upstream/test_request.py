@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.fields import Headers
 from gateway.core.path import canonicalise
-from gateway.core.request import Headers, RequestHead
+from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
 from gateway.upstream.request import BodyFraming, build_request, build_target, read_body_framing
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.response import Field, Head
+from gateway.core.response import AnswerField, AnswerHead
 from gateway.errors import UpstreamBroken, UpstreamError
 from gateway.upstream.response import ResponseReader
 
@@ -17,11 +17,11 @@ class Sink:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
 
-    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+    def on_head(self, status: int, fields: list[AnswerField], length: int) -> None:
         self.status, self.length = status, length
         self.headers = [(field.name, field.value) for field in fields]
 
-    def on_whole(self, head: Head, body: bytes) -> None: ...
+    def on_whole(self, head: AnswerHead, body: bytes) -> None: ...
 
     def on_body(self, data: bytes) -> None:
         self.body += data

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from gateway.asgi import protect
 from gateway.simulator import RunningSimulator
-from gateway.web.exchange import Message
+from gateway.web.asgi_head import Message
 from gateway.web.pipeline import Pipeline
 from tests.harness import read_settings
 

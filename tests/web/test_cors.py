@@ -14,8 +14,8 @@ from gateway.core.challenge import Viewer
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings.caution import warnings
 from gateway.simulator import RunningSimulator
-from gateway.web.error_pages import ErrorPages
-from gateway.web.pages import Pages
+from gateway.web.answers.error_pages import ErrorPages
+from gateway.web.answers.pages import Pages
 from tests.harness import NAVIGATION, WAYS, Running, listener, read_settings, serve_app
 
 ROUTES = """[

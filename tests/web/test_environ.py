@@ -10,8 +10,8 @@ from gateway.core.cookies import CookieSpec, OwnCookies
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.request import Limits, RequestHead
 from gateway.errors import MalformedRequest
-from gateway.web.environ import EnvironReader
-from gateway.web.scope import HeadReader
+from gateway.web.asgi_head import HeadReader
+from gateway.web.wsgi.environ import EnvironReader
 
 OWN = OwnCookies(session=CookieSpec("gateway", secure=False), binding=CookieSpec("gateway-sign-in", secure=False))
 SAID = {

@@ -113,14 +113,19 @@ def front(request: pytest.FixtureRequest, running: Running, cookie: str) -> Fron
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is told of requests in the log, as fields."""
     told: list[dict[str, Any]] = []
+    since = time.perf_counter()
+
+    def tell(fields: dict[str, Any]) -> None:
+        began_at = time.perf_counter() - fields.get("duration_ms", 0) / 1000
+        if began_at >= since:  # those of earlier requests may still be to come: each is written after its answer
+            told.append(fields)
 
     class Log:
         def __getattr__(self, level: str) -> Any:
-            return lambda event, **fields: told.append({"event": event, "level": level, **fields})
+            return lambda event, **fields: tell({"event": event, "level": level, **fields})
 
     def log_request(line: RequestLine) -> None:
-        if line.path != "/oauth2/callback":  # the sign-in's own may still be to come: it is written after its answer
-            told.append(line.fields())
+        tell(line.fields())
 
     monkeypatch.setattr("gateway.web.exchange.log", Log())
     monkeypatch.setattr("gateway.web.exchange.log_request", log_request)
@@ -499,7 +504,7 @@ def test_start_answers_the_original_request_in_full(running: Running, cookie: st
 def test_a_browser_that_a_front_keeps_out_all_the_same_does_not_go_round_and_round(
     running: Running, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.web.forward_auth.SHORTLY", 3600.0)
+    monkeypatch.setattr("gateway.web.forward_auth.endpoint.SHORTLY", 3600.0)
 
     def start(uri: str, cookie: str) -> int:
         fields = {"X-Forwarded-Uri": uri, "X-Forwarded-Method": "GET", "Cookie": cookie, **NAVIGATION}
@@ -532,7 +537,7 @@ def test_the_operator_hears_of_a_front_that_proves_nothing(
     heard: list[str] = []
     with unproven(simulator, "fast") as front:
         monkeypatch.setattr(
-            "gateway.web.forward_auth.log.warning", lambda event, **more: heard.append(event + str(more))
+            "gateway.web.forward_auth.endpoint.log.warning", lambda event, **more: heard.append(event + str(more))
         )
         front.ask(None)
         assert heard == []  # that may be anybody

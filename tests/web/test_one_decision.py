@@ -22,7 +22,7 @@ from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.server.short.learned import read_line
 from gateway.settings import Settings, load
-from gateway.web.environ import EnvironReader
+from gateway.web.wsgi.environ import EnvironReader
 
 UPSTREAM = "http://127.0.0.1:1"
 METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS", "post")

@@ -12,23 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gateway.web.pages
-from gateway.core.kept_post import Field, KeptPost
-from gateway.web.pages import (
+import gateway.web.answers.pages
+from gateway.core.kept_post import FormField, KeptPost
+from gateway.web.answers.pages import (
     MOST_SHOWN,
     AccountView,
-    Caller,
     Device,
     ErrorView,
     Link,
     Pages,
+    PersonName,
     describe_user_agent,
     shorten,
 )
 
 PAGES = Pages(prefix="/oauth2", site="app.example")
 NOW = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
-CSS = (Path(gateway.web.pages.__file__).parent / "static" / "gateway.css").read_text()
+CSS = (Path(gateway.web.answers.pages.__file__).parent / "static" / "gateway.css").read_text()
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -39,14 +39,14 @@ def account(name: str = "Ada", open_id: str = "-o") -> bytes:
 
 def error(text: str = "x") -> bytes:
     links = (Link("/", text), Link(f"/x?{text}", text))
-    caller = Caller(text, text)
-    view = ErrorView("c", "A title", "Advice", text, text, links, refused=(text,), caller=caller, words=text)
+    person = PersonName(text, text)
+    view = ErrorView("c", "A title", "Advice", text, text, links, refused=(text,), person=person, words=text)
     return PAGES.error(view)
 
 
-def kept(*fields: Field, caller: Caller | None = None) -> bytes:
+def kept(*fields: FormField, person: PersonName | None = None) -> bytes:
     post = KeptPost(binding=b"", target="/x", encoding="multipart/form-data", fields=fields)
-    return PAGES.kept_post("/x", post, caller or Caller("Ada", "ada"))
+    return PAGES.kept_post("/x", post, person or PersonName("Ada", "ada"))
 
 
 ALL = {
@@ -55,10 +55,10 @@ ALL = {
     "sign_out": PAGES.sign_out_question(),
     "signed_out": PAGES.signed_out("/oauth2/sign_in"),
     "disconnected": PAGES.disconnected("/oauth2/sign_in"),
-    "signed_in": PAGES.sign_in("/oauth2/start?switch=1&rd=/", None, Caller("Ada", "ada"), "/x"),
+    "signed_in": PAGES.sign_in("/oauth2/start?switch=1&rd=/", None, PersonName("Ada", "ada"), "/x"),
     "frame": PAGES.sign_in("/oauth2/start?rd=/", "frame"),
     "consent": PAGES.consent("/oauth2/start?rd=/", ["video.list"], "because"),
-    "kept_post": kept(Field("a", "1"), Field("file", None)),
+    "kept_post": kept(FormField("a", "1"), FormField("file", None)),
     "error": error(),
     "account": account(),
 }
@@ -118,7 +118,7 @@ def test_what_acts_is_a_form_that_posts(name: str) -> None:
 
 @given(st.text())
 def test_foreign_text_is_text(text: str) -> None:
-    for html in (account(text, text), error(text), kept(Field(text, text))):
+    for html in (account(text, text), error(text), kept(FormField(text, text))):
         page = Reader(html)
         plain = Reader(error())
         allowed = {"html", "head", "meta", "title", "link", "body", "main", "p", "h1", "h2", "ul", "li", "div", "span"}
@@ -191,8 +191,13 @@ def test_static_files_are_only_ours() -> None:
 
 
 def test_a_kept_form_is_shown_as_it_would_be_sent_but_for_secrets_and_length() -> None:
-    fields = [Field("name", "李 <b>"), Field("text", "x" * 500), Field("new_password", "hunter2"), Field("file", None)]
-    page = Reader(kept(*fields, caller=Caller("Ada Plain", "ada.plain")))
+    fields = [
+        FormField("name", "李 <b>"),
+        FormField("text", "x" * 500),
+        FormField("new_password", "hunter2"),
+        FormField("file", None),
+    ]
+    page = Reader(kept(*fields, person=PersonName("Ada Plain", "ada.plain")))
     assert "you send it as\nAda Plain (@ada.plain)" in page.text
     assert "李 <b>" in page.text
     assert "x" * 199 + "…" in page.text
@@ -203,7 +208,7 @@ def test_a_kept_form_is_shown_as_it_would_be_sent_but_for_secrets_and_length() -
 
 
 def test_of_many_fields_only_the_first_are_shown() -> None:
-    page = Reader(kept(*(Field(f"f{number}", "v") for number in range(MOST_SHOWN + 12))))
+    page = Reader(kept(*(FormField(f"f{number}", "v") for number in range(MOST_SHOWN + 12))))
     assert "and 12 more." in page.text
     assert len([tag for tag, _ in page.tags if tag == "dd"]) == MOST_SHOWN
     assert len([tag for tag, _ in page.tags if tag == "input"]) == MOST_SHOWN + 12

@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from gateway.core.cookies import CookieSpec
 from gateway.flows.authentication import MOST_NAMED
 from gateway.simulator import RunningSimulator
-from gateway.web.browser_cookies import BrowserCookies
+from gateway.web.answers.browser_cookies import BrowserCookies
 from tests.core.test_challenge import head
 from tests.doors.conftest import wsgi
 from tests.harness import NAVIGATION, WAYS, Browser, Running, asgi_form, serve_gateway

@@ -12,9 +12,9 @@ from gateway.server.short.exchange import ShortExchange
 from gateway.server.short.lane import Means
 from gateway.server.short.permit import Permit
 from gateway.upstream.request import encode_fields
+from gateway.web.answers.answer import Answer
 from gateway.web.body_limit import check_length
 from gateway.web.pipeline import OwnPage
-from gateway.web.responses import Answer
 
 
 class Admission:

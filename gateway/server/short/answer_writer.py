@@ -11,10 +11,10 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.core.request import Headers
-from gateway.core.response import LENGTH, Field, has_no_body
+from gateway.core.fields import Headers
+from gateway.core.response import LENGTH, AnswerField, has_no_body
 from gateway.server.short.websocket import SWITCH
-from gateway.web.responses import Answer
+from gateway.web.answers.answer import Answer
 
 SMALL: Final = 64 * 1024
 """Up to so many bytes, joining is cheaper than writing twice."""
@@ -30,7 +30,7 @@ class AnswerWriter:
         transport: asyncio.Transport,
         status: int,
         own: bytes,
-        fields: Sequence[Field],
+        fields: Sequence[AnswerField],
         length: int,
         *,
         to_head: bool,

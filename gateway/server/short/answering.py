@@ -16,9 +16,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.core.headers import first
+from gateway.core.fields import first
 from gateway.core.request import RequestHead
-from gateway.core.response import Field, Head
+from gateway.core.response import AnswerField, AnswerHead
 from gateway.errors import GatewayError, UpstreamError
 from gateway.flows.gate import Passage
 from gateway.flows.live import seconds_of_grace, why
@@ -31,8 +31,8 @@ from gateway.server.short.websocket import join
 from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
 from gateway.upstream.handshake import check_accept
+from gateway.web.answers.answer import Answer
 from gateway.web.exchange import Exchange, new_request_id
-from gateway.web.responses import Answer
 
 
 class AnsweringExchange(Exchange):
@@ -76,7 +76,7 @@ class AnsweringExchange(Exchange):
 
     # What the upstream connection calls
 
-    def on_whole(self, head: Head, body: bytes) -> None:
+    def on_whole(self, head: AnswerHead, body: bytes) -> None:
         """Answer at once: the usual way, so everything is written out here."""
         if self.done:
             return
@@ -96,7 +96,7 @@ class AnsweringExchange(Exchange):
         self.report()
         client.finish(self.block, whole=True)
 
-    def on_head(self, status: int, fields: list[Field], length: int) -> None:
+    def on_head(self, status: int, fields: list[AnswerField], length: int) -> None:
         """Begin the answer."""
         permit: Permit = self._permit  # type: ignore[assignment]  # nothing was sent without one
         kept = permit.lane.response_fields(fields, permit.passage.allow)

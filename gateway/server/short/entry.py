@@ -1,6 +1,6 @@
 """Where requests enter the short way, or are left to the ASGI app.
 
-Nothing is decided here: `HeadReader`, `Pipeline` and `ReverseProxyDoor` are those of the ASGI way, which still serves
+Nothing is decided here: `HeadReader`, `Pipeline` and `ProxiedApp` are those of the ASGI way, which still serves
 whatever this module leaves: the gateway's own pages, refusals, HTTP/1.0, `Expect` and `Destination`.
 
 Clients send the same lines, and often the same blocks, again and again, so what was found out about them is kept by
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.headers import Fields
+from gateway.core.fields import Fields
 from gateway.errors import GatewayError
 from gateway.flows.live import Live
 from gateway.server.short.admission import Admission
@@ -23,7 +23,7 @@ from gateway.server.short.lane import Means
 from gateway.server.short.learned import LearnedBlock, LearnedOrigin, LearnedSender, LearnedTarget, read_line
 from gateway.server.short.recurring import Recurring
 from gateway.upstream.request import read_body_framing
-from gateway.web.scope import HeadReader
+from gateway.web.asgi_head import HeadReader
 
 MOST_TARGETS: Final = 4096
 LONGEST_LINE: Final = 512

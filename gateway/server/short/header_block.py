@@ -12,13 +12,14 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.fields import split_line
 from gateway.core.forwarded import SAY_ORIGIN
-from gateway.core.headers import join_cookies, passing_name, signs_in_connection, split_line
+from gateway.core.headers import join_cookies, passing_name, signs_in_connection
 from gateway.errors import GatewayError
 from gateway.server.short.learned import LearnedBlock, LearnedOrigin, LearnedSender
 from gateway.server.short.recurring import Recurring, Shelf
+from gateway.web.asgi_head import HeadReader
 from gateway.web.pipeline import Pipeline
-from gateway.web.scope import HeadReader
 
 MOST_BLOCKS: Final = 1024
 MOST_SENDERS: Final = 4096

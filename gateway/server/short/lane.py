@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 
 from gateway.core.decision import Allow
-from gateway.core.response import Field, Head
+from gateway.core.response import AnswerField, AnswerHead
 from gateway.flows.live import Live
 from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
 from gateway.web.pipeline import Pipeline
-from gateway.web.proxy_door import Asked, ReverseProxyDoor
+from gateway.web.proxied_app import Asked, ProxiedApp
 
 MOST_HEADS: Final = 512
 """Most heads of answers whose lines are kept; as many as `core.response` knows again."""
@@ -24,23 +24,23 @@ class Lane:
 
     __slots__ = ("_anonymous", "_named", "_unnamed", "door", "pool", "title_case")
 
-    def __init__(self, door: ReverseProxyDoor, pool: Pool) -> None:
+    def __init__(self, door: ProxiedApp, pool: Pool) -> None:
         self.door = door
         self.pool = pool
         self.title_case = pool.upstream.title_case
-        self._anonymous: dict[Head, bytes] = {}
-        self._named: dict[Head, bytes] = {}
-        self._unnamed: dict[Head, bytes] = {}  # where somebody would be named
+        self._anonymous: dict[AnswerHead, bytes] = {}
+        self._named: dict[AnswerHead, bytes] = {}
+        self._unnamed: dict[AnswerHead, bytes] = {}  # where somebody would be named
 
     def towards(self, asked: Asked) -> Lane:
         """Return the way for those who asked for the same host: this one, unless the app's addresses are translated."""
         return TranslatingLane(self.door, self.pool, asked) if self.door.translates else self
 
-    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+    def response_fields(self, fields: list[AnswerField], allow: Allow) -> list[AnswerField]:
         """Return the fields of an answer as the client may see them."""
         return self.door.response_fields(fields, allow)
 
-    def answer_lines(self, head: Head, allow: Allow) -> bytes:
+    def answer_lines(self, head: AnswerHead, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
         known = self._named
         if allow.identity is None:
@@ -59,15 +59,15 @@ class TranslatingLane(Lane):
 
     __slots__ = ("_asked",)
 
-    def __init__(self, door: ReverseProxyDoor, pool: Pool, asked: Asked) -> None:
+    def __init__(self, door: ProxiedApp, pool: Pool, asked: Asked) -> None:
         super().__init__(door, pool)
         self._asked = asked
 
-    def response_fields(self, fields: list[Field], allow: Allow) -> list[Field]:
+    def response_fields(self, fields: list[AnswerField], allow: Allow) -> list[AnswerField]:
         """Return the fields of an answer as the client may see them, translated."""
         return self.door.translate(self.door.response_fields(fields, allow), self._asked)
 
-    def answer_lines(self, head: Head, allow: Allow) -> bytes:
+    def answer_lines(self, head: AnswerHead, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
         return b"".join([field.line for field in self.response_fields(head.fields, allow)]) + b"\r\n"
 

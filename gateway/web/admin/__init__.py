@@ -1,0 +1,5 @@
+"""The operator's listener.
+
+listener   health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
+api        sessions, grants and tokens, for programs with a key
+"""

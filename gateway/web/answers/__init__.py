@@ -1,0 +1,9 @@
+"""The gateway's own answers: a page for a person, a problem (RFC 9457) for a program.
+
+answer           an answer as a value, its security headers (CSP and the like), and how it is sent
+answers          challenges, refusals, redirects (checked: no open redirect), CORS
+error_pages      what went wrong, as a page or a problem
+pages            the templates (`templates/`), filled; the files beside them (`static/`)
+browser_cookies  the session cookie and those that bind a sign-in to its browser
+address_bar      takes TikTok's answer out of the browser's history where a sign-in fails
+"""

@@ -1,0 +1,316 @@
+"""The gateway's own answers: challenges, refusals and errors, as a page for a person or a problem for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.core.authorization import USUAL, Wish
+from gateway.core.binding import find_cause
+from gateway.core.challenge import Viewer, find_viewer, is_navigation
+from gateway.core.cookies import CookieSpec
+from gateway.core.cors import permit_reading, permit_request, read_preflight
+from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
+from gateway.core.fields import Headers, first
+from gateway.core.htmx import is_htmx, read_current_url
+from gateway.core.in_app import find_app
+from gateway.core.kept_post import may_be_kept
+from gateway.core.path import CanonicalPath
+from gateway.core.request import RequestHead
+from gateway.core.urls import ReturnTo, check_return_to
+from gateway.errors import CrossSite, Forbidden, GatewayError, InsufficientScope, SessionsDiffer, SignInRefused
+from gateway.flows.kept_posts import KeptPosts, ReadBody
+from gateway.flows.sign_in import SignIn
+from gateway.web.answers.address_bar import forget_query
+from gateway.web.answers.answer import NO_STORE, Answer, page, problem, redirect
+from gateway.web.answers.browser_cookies import BrowserCookies
+from gateway.web.answers.error_pages import ErrorPages
+from gateway.web.answers.pages import Pages, PersonName
+
+_MOVED: Final = b"moved=1"
+"""Parameter of our own pages: the visitor was sent here from another address of the same page."""
+
+
+class Answers:
+    """Builds answers; knows the public address, the prefix and the gateway's cookies."""
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        prefix: str,
+        allowed_hosts: frozenset[str],
+        session_cookie: CookieSpec,
+        binding_cookie: CookieSpec,
+        sign_in: SignIn,
+        kept_posts: KeptPosts,
+        pages: Pages,
+        ask_first: bool,
+        cors_origins: frozenset[str],
+    ) -> None:
+        self.public_url = public_url
+        self.prefix = prefix
+        self._host = public_url.partition("://")[2]
+        self.public_origins = frozenset({public_url})
+        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=self._host)
+        self.pages = pages
+        self._errors = ErrorPages(pages, prefix)
+        self._allowed_hosts = allowed_hosts
+        self._sign_in = sign_in
+        self._kept_posts = kept_posts
+        self._ask_first = ask_first
+        self._cors_origins = cors_origins
+
+    def is_own_path(self, path: CanonicalPath) -> bool:
+        """Whether the path is one of the gateway's own; nothing outside the prefix ever is."""
+        return path.is_under(self.prefix)
+
+    def check_return_to(self, rd: str | None) -> ReturnTo:
+        """Return the checked address, or the site's front page when it is missing or leads elsewhere."""
+        checked = self._check(rd) if rd else None
+        home = checked or self._check("/")
+        assert home is not None  # noqa: S101 -- "/" is always ours
+        return home
+
+    def start_url(self, return_to: str, *, switch: bool = False) -> str:
+        """Return the absolute address that begins a sign-in for `return_to`; to `switch`, with a choice of account."""
+        leading = "switch=1&" if switch else ""
+        return f"{self.public_url}{self.prefix}/start?{leading}rd={quote(return_to, safe='/')}"
+
+    async def challenge(self, challenge: Challenge, head: RequestHead, request_id: str) -> Answer:
+        """Answer somebody who is not signed in."""
+        here = head.raw_target.decode("ascii", "replace")
+        match challenge.kind:
+            case ChallengeKind.REDIRECT if self._is_abroad(head) and not self._ask_first:
+                return redirect(302, self.start_url(self._address_of(head, here)))
+            case ChallengeKind.REDIRECT if self._ask_first:
+                rd = quote(self._address_of(head, here), safe="/")
+                return redirect(302, f"{self.public_url}{self.prefix}/sign_in?rd={rd}")
+            case ChallengeKind.REDIRECT:
+                return await self.begin(here, head)
+            case ChallengeKind.PAGE:
+                return self.sign_in_page(401, here, "session_ended")
+            case ChallengeKind.FRAME:
+                return self.sign_in_page(401, here if head.method == "GET" else "/", "frame")
+            case ChallengeKind.UNAUTHORIZED:
+                return self.unauthenticated(head, request_id, here if head.method in {"GET", "HEAD"} else "/")
+            case _ as never:
+                assert_never(never)
+
+    async def keep_post(self, head: RequestHead, read_body: ReadBody) -> Answer | None:
+        """Keep the form that somebody sent who is not signed in, and show the button; None where there is no form.
+
+        Raises `TooManyAttempts` or `StoreUnavailable`.
+        """
+        if not may_be_kept(head, self.public_origins) or self._is_abroad(head):
+            return None
+        binding = self.cookies.choose_binding(head)
+        post_id = await self._kept_posts.keep(head, read_body, binding)
+        if post_id is None:
+            return self.sign_in_page(401, head.raw_target.decode("ascii", "replace"), "not_kept")
+        answer = self.sign_in_page(401, f"{self.prefix}/kept_post?id={post_id}", "kept")
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *self.cookies.bind(head, binding)))
+
+    def sign_in_page(self, status: int, return_to: str, reason: str | None, person: PersonName | None = None) -> Answer:
+        """Show the button that begins a sign-in for `return_to`; to a `person`, the way on, or to another account."""
+        start_url = self.start_url(return_to, switch=person is not None)
+        html = self.pages.sign_in(start_url, reason, person, return_to)
+        return page(status, html, script=self.pages.script_source, framed=reason == "frame")
+
+    async def begin_with(self, rd: str | None, head: RequestHead, wish: Wish) -> Answer:
+        """Send somebody to TikTok who has pressed a button for more than a sign-in: that is never a turn of a loop."""
+        binding = self.cookies.choose_binding(head).forget()
+        begun = await self._sign_in.begin(
+            self.check_return_to(rd), binding=binding, client_address=head.client_address, wish=wish
+        )
+        return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
+
+    async def begin(self, rd: str | None, head: RequestHead, *, signed_in: bool = False) -> Answer:
+        """Begin a sign-in and send the visitor to TikTok; `signed_in` tells of the session that is there already.
+
+        Raises a `SignInLoop` when one was completed a moment ago, several times in a row.
+        """
+        return_to = self.check_return_to(rd)
+        binding = self._sign_in.next_turn(self.cookies.read_bindings(head))
+        if binding.loops:
+            cause = find_cause(
+                signed_in=signed_in,
+                has_cookie=self.cookies.brings_session(head),
+                other_host=not self._is_ours(return_to),
+            )
+            cause.return_to = return_to.url
+            raise cause
+        begun = await self._sign_in.begin(return_to, binding=binding, client_address=head.client_address, wish=USUAL)
+        return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
+
+    def send_home(self, head: RequestHead) -> Answer | None:
+        """Send a person who opens a page of ours by another host, or without TLS, to the public address; at most once.
+
+        Behind some chains of proxies every visit seems to come by another: whoever was sent once is not sent again.
+        """
+        if not is_navigation(head) or not self._is_abroad(head) or _MOVED in head.query.split(b"&"):
+            return None
+        path, _, query = head.raw_target.partition(b"?")
+        target = path + b"?" + b"&".join(part for part in (_MOVED, query) if part)
+        return redirect(302, self.public_url + target.decode("ascii"))
+
+    def unauthenticated(self, head: RequestHead, request_id: str, return_to: str = "/") -> Answer:
+        """401 for a program (RFC 9110 §11.6.1, RFC 9457)."""
+        return problem(
+            401,
+            "unauthenticated",
+            "Sign in first",
+            "There is no live session with this request.",
+            request_id,
+            extra=self._lead_htmx(head, ""),
+            sign_in_url=self.start_url(return_to),
+        )
+
+    def ask_to_sign_in(self, head: RequestHead, request_id: str) -> Answer:
+        """Answer somebody who is not signed in, at a page of ours that begins no sign-in for them."""
+        match find_viewer(head.headers, websocket=head.websocket):
+            case Viewer.PROGRAM:
+                return self.unauthenticated(head, request_id)
+            case Viewer.FRAME:
+                return self.sign_in_page(401, "/", "frame")
+            case Viewer.WINDOW:
+                sent = head.method not in {"GET", "HEAD"}  # the button of a page that was left open
+                return self.sign_in_page(401, "/", "session_ended" if sent else None)
+            case _ as never:
+                assert_never(never)
+
+    def _lead_htmx(self, head: RequestHead, more: str) -> Headers:
+        """Have htmx open the sign-in in the whole window; it does so for any status."""
+        if not is_htmx(head):
+            return ()
+        here = read_current_url(head) or "/"
+        checked = self._check(here)
+        path = checked.url.removeprefix(self.public_url) if checked is not None and self._is_at_home(checked) else "/"
+        return ((b"hx-redirect", f"{self.prefix}/start?rd={quote(path or '/', safe='/')}{more}".encode()),)
+
+    def share(self, answer: Answer, head: RequestHead | None) -> Answer:
+        """Let scripts of allowed origins read an answer for programs; pages and redirects are not for them."""
+        if head is None or not any(name == b"content-type" and b"json" in value for name, value in answer.headers):
+            return answer
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *permit_reading(head, self._cors_origins)))
+
+    def answer_preflight(self, head: RequestHead) -> Answer | None:
+        """Say yes to a preflight of an allowed origin; None where there is nothing to say yes to."""
+        preflight = read_preflight(head)
+        fields = permit_request(preflight, self._cors_origins) if preflight is not None else None
+        return Answer(204, (NO_STORE, *fields), b"") if fields is not None else None
+
+    def ask_for_scopes(self, consent: Consent, head: RequestHead, request_id: str) -> Answer:
+        """Say which scopes are missing: to a person on a page with a button, to a program in a problem (RFC 6750 §3.1).
+
+        It is never a redirect: who has refused would be sent round and round.
+        """
+        here = head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
+        more = f"&scopes={','.join(consent.missing)}"
+        start_url = self.start_url(here) + more
+        viewer = find_viewer(head.headers, websocket=head.websocket)
+        if viewer is not Viewer.PROGRAM:
+            framed = viewer is Viewer.FRAME
+            html = self.pages.consent(start_url, consent.missing, consent.reason, framed=framed)
+            return page(403, html, framed=framed)
+        bearer = f'Bearer error="insufficient_scope", scope="{" ".join(consent.missing)}"'
+        return problem(
+            403,
+            InsufficientScope.code,
+            InsufficientScope.title,
+            InsufficientScope.advice,
+            request_id,
+            extra=((b"www-authenticate", bearer.encode()), *self._lead_htmx(head, more)),
+            missing_scopes=consent.missing,
+            sign_in_url=start_url,
+        )
+
+    def deny(self, deny: Deny, head: RequestHead, request_id: str) -> Answer:
+        """Answer what is denied; the reason stays in the log."""
+        if deny.cross_site:
+            return self.error(CrossSite(deny.reason), head, request_id)
+        person = PersonName.of(deny.who) if deny.who is not None else None
+        return self._answer_error(Forbidden(deny.reason), head, request_id, person=person, words=deny.words)
+
+    def error(
+        self,
+        error: GatewayError,
+        head: RequestHead | None,
+        request_id: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> Answer:
+        """Answer an error with a page or a problem.
+
+        Of a request that could not be read there is no head, but perhaps `headers`, which are then only asked who sees
+        the answer.
+        """
+        return self._answer_error(error, head, request_id, headers)
+
+    def _answer_error(
+        self,
+        error: GatewayError,
+        head: RequestHead | None,
+        request_id: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        person: PersonName | None = None,
+        words: str = "",
+    ) -> Answer:
+        if head is None:
+            return self._errors.answer(error, find_viewer(headers), request_id)
+        answer = self._errors.answer(
+            error,
+            find_viewer(head.headers, websocket=head.websocket),
+            request_id,
+            here=self._find_here(head),
+            person=person,
+            words=words,
+            brings_session=self.cookies.brings_session(head),
+            within=_find_app(head) if isinstance(error, SignInRefused) else None,
+            extra=self.cookies.forget_others(head) if isinstance(error, SessionsDiffer) else (),
+        )
+        at_callback = head.path.raw == f"{self.prefix}/callback".encode()
+        return forget_query(answer, self._host, self.prefix) if at_callback else answer
+
+    def _find_here(self, head: RequestHead) -> str | None:
+        """Return the address that was asked for, if it may be asked for again; never a callback, which works once."""
+        target = head.raw_target.decode("ascii", "replace")
+        if head.method != "GET" or head.path.text == f"{self.prefix}/callback":
+            return None
+        if self.is_own_path(head.path):
+            return self.public_url + target
+        checked = self._check(self._address_of(head, target))
+        return checked.url if checked is not None else None
+
+    def _is_abroad(self, head: RequestHead) -> bool:
+        """Whether the browser is at another address than the callback: a cookie set there would not be seen again.
+
+        That is another host; and plain http, if a trusted proxy says so. Otherwise, with another scheme, a front stands
+        between that is not in `trusted_proxies`, and nothing is known.
+        """
+        if self.public_url.startswith(f"{head.scheme}:"):
+            return head.host.lower() != self._host
+        return head.scheme == "http" and head.scheme_told
+
+    def _address_of(self, head: RequestHead, target: str) -> str:
+        """Return where a sign-in from here leads back: to the host it came from, if the session will hold there."""
+        if self.cookies.session.domain is None or head.host.lower() not in self._allowed_hosts:
+            return target
+        return f"{self.public_url.partition(':')[0]}://{head.host}{target}"
+
+    def _is_ours(self, return_to: ReturnTo) -> bool:
+        """Whether the session cookie is for the address: it is on our own host, or the cookie is shared."""
+        return self.cookies.session.domain is not None or self._is_at_home(return_to)
+
+    def _is_at_home(self, return_to: ReturnTo) -> bool:
+        own = return_to.url.lower().partition("?")[0]
+        return own == self.public_url or own.startswith(self.public_url + "/")
+
+    def _check(self, rd: str) -> ReturnTo | None:
+        return check_return_to(rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix)
+
+
+def _find_app(head: RequestHead) -> str | None:
+    return find_app((first(head.headers, b"user-agent") or b"").decode("latin-1"))

@@ -1,0 +1,201 @@
+"""Forward-auth: a front asks whether a request that it serves itself may pass. Read the original, say it in its codes.
+
+202 with identity headers and the visitor's cookies without ours, 401 unauthenticated, 403 forbidden or not to be
+understood, 503 the store is down. What is decided is the pipeline's affair, as for every request.
+
+A check and a browser's request look alike, since fronts copy what browsers send. So identity is told only where it is
+proven that a front asks: over a listener of its own (`check_listener`), or by a secret. Anybody else hears a bare
+status, peers in `trusted_proxies` too: what they pass on may come from a page's script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from time import monotonic
+from typing import Final
+
+from starlette.requests import Request
+
+from gateway.core.decision import Challenge
+from gateway.core.fields import NAMES_A_MOUNT, every, normalised
+from gateway.core.forwarded import TrustedProxies
+from gateway.core.headers import join_cookies
+from gateway.core.original import PROOF, not_told, read_original
+from gateway.core.request import RequestHead
+from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
+from gateway.flows.authentication import Authentication
+from gateway.flows.gate import Gate, Passage, Refusal
+from gateway.telemetry.logs import log
+from gateway.web.answers.answer import NO_STORE, Answer, redirect
+from gateway.web.answers.answers import Answers
+from gateway.web.exchange import Exchange
+from gateway.web.own.reading import exchange_of, head_of
+from gateway.web.pipeline import Pipeline
+
+SILENCE: Final = 60.0
+"""Seconds between two warnings."""
+MOST_SENT_BACK: Final = 8
+"""Times that a session is sent back to a page within `SHORTLY`; browsers follow twenty redirects."""
+SHORTLY: Final = 10.0  # seconds
+MOST_COUNTED: Final = 10_000  # sessions
+
+
+class ForwardAuth:
+    """Answers checks: `GET {prefix}/auth`."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        pipeline: Pipeline,
+        authentication: Authentication,
+        trusted: TrustedProxies,
+        encoded_slashes: bool,
+        answers: Answers,
+        own_cookies: frozenset[bytes],
+        secret: str | None,
+    ) -> None:
+        """`secret` proves a check on the public listener; without one, none there is proven.
+
+        `encoded_slashes`: some route takes them in paths.
+        """
+        self._gate = gate
+        self._pipeline = pipeline
+        self._authentication = authentication
+        self._trusted = trusted
+        self._encoded_slashes = encoded_slashes
+        self._answers = answers
+        self._own_cookies = own_cookies
+        self._secret = _digest(secret.encode()) if secret is not None else None
+        self._warned_at = -SILENCE
+        self._sent_back: dict[str, int] = {}  # how often, by session
+        self._counted_since = 0.0
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer on the public listener, where anybody may ask."""
+        head, exchange = head_of(request), exchange_of(request)
+        try:
+            if self._is_proven(head):
+                return await self._check(head, exchange)
+            original = self._of_an_app(self._read_original(head)) if self._trusts_peer_of(request) else None
+            return await self._answer_by_status(head, original)
+        except RequestRefused as refused:
+            return self.refuse(refused, exchange)
+
+    async def check(self, head: RequestHead, exchange: Exchange) -> Answer:
+        """Answer a check that came where only fronts ask."""
+        try:
+            return await self._check(head, exchange)
+        except RequestRefused as refused:
+            return self.refuse(refused, exchange)
+
+    def refuse(self, refused: RequestRefused, exchange: Exchange) -> Answer:
+        """Answer no to what cannot be understood. nginx makes a 500 of anything but 401 and 403."""
+        exchange.decision = "refused"
+        exchange.error = refused
+        return _answer(403)
+
+    async def challenge(self, original: RequestHead, request_id: str) -> Answer:
+        """Answer the browser whose request was not let in, and which the front now hands to `start`."""
+        verdict = await self._pipeline.decide(original)
+        if isinstance(verdict, Passage):
+            # signed in meanwhile, perhaps in another tab; or the store is back
+            self._count(verdict)
+            return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
+        return await self._pipeline.answer_refusal(verdict, original, request_id)
+
+    def find_original(self, request: Request) -> RequestHead | None:
+        """Return the request that a front hands to `start`; None for a visitor's own, and for paths of ours.
+
+        Fronts may name the address of every request, that of `start` as well. Raises `RequestRefused`.
+        """
+        head = head_of(request)
+        if not (self._trusts_peer_of(request) or self._is_proven(head)):
+            return None
+        return self._of_an_app(self._read_original(head))
+
+    def _count(self, passage: Passage) -> None:
+        """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
+        now = monotonic()
+        if now - self._counted_since > SHORTLY or len(self._sent_back) >= MOST_COUNTED:
+            self._sent_back.clear()
+            self._counted_since = now
+        times = self._sent_back[passage.session_key] = self._sent_back.get(passage.session_key, 0) + 1
+        if not passage.session_key or times > MOST_SENT_BACK:
+            raise CheckMisconfigured(
+                "the front keeps out what the gateway lets in: have it ask where `forward_auth` says, and see its log"
+            )
+
+    async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
+        original = self._read_original(head)
+        if original is None:
+            raise not_told()
+        if self._of_an_app(original) is None:
+            raise CheckRefused("the path is the gateway's own: no app is to have it")
+        exchange.note_original(original)
+        verdict = await self._pipeline.decide(original)
+        exchange.note(verdict)
+        if isinstance(verdict, Refusal):
+            return _say_no(verdict)
+        cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
+        kept = ((b"cookie", cookies),) if cookies else ()
+        return _answer(202, *self._gate.build_forward_auth(verdict), *kept)
+
+    async def _answer_by_status(self, head: RequestHead, original: RequestHead | None) -> Answer:
+        """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""
+        if await self._authentication.read(head) is None:
+            return _answer(401)
+        if original is None:
+            return _answer(202)
+        self._warn()
+        verdict = await self._pipeline.decide(original)
+        return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(202)
+
+    def _read_original(self, head: RequestHead) -> RequestHead | None:
+        """Return what is asked about; None where that is not said."""
+        for name, _ in head.headers:
+            if self._gate.identity_headers.is_look_alike(name):
+                raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
+            if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
+                raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
+        return read_original(head, encoded_slashes=self._encoded_slashes)
+
+    def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
+        """Return what is asked about, unless it is for the gateway itself."""
+        return None if original is None or self._answers.is_own_path(original.path) else original
+
+    def _is_proven(self, head: RequestHead) -> bool:
+        """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
+        shown = every(head.headers, PROOF)
+        if not shown:
+            return False
+        if self._secret is not None and hmac.compare_digest(_digest(b",".join(shown)), self._secret):
+            return True
+        raise CheckRefused("X-Gateway-Check is not what `forward_auth.secret` says: make them the same")
+
+    def _trusts_peer_of(self, request: Request) -> bool:
+        client = request.scope.get("client")
+        return self._trusted.trusts(client[0] if client else None)
+
+    def _warn(self) -> None:
+        now = monotonic()
+        if now - self._warned_at >= SILENCE:
+            self._warned_at = now
+            log.warning(
+                "check_unproven",
+                advice="a front asks without proof, and is told no identity: set forward_auth.listen, or a secret",
+            )
+
+
+def _digest(secret: bytes) -> bytes:
+    """Make secrets one length, which would be told by the time that comparing takes."""
+    return hashlib.sha256(secret).digest()
+
+
+def _say_no(refusal: Refusal) -> Answer:
+    return _answer(401 if isinstance(refusal.decision, Challenge) else 403)
+
+
+def _answer(status: int, *headers: tuple[bytes, bytes]) -> Answer:
+    return Answer(status, (*headers, NO_STORE), b"")

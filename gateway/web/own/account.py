@@ -1,0 +1,161 @@
+"""What a person can see and do about their own sign-in: `account`, `userinfo`, `sign_out`, `refresh`, `disconnect`.
+
+State changes are POST only, and refused when another site made the browser send them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import Request
+
+from gateway.core.challenge import is_cross_site_post, is_navigation, shows_page
+from gateway.core.request import RequestHead
+from gateway.core.session import SessionLimits, public_id
+from gateway.errors import CrossSite
+from gateway.flows.authentication import Authentication
+from gateway.flows.disconnect import Disconnect
+from gateway.flows.refresh import Refresh
+from gateway.flows.sessions import Sessions, SignedIn
+from gateway.web.answers.answer import Answer, json_answer, page, redirect
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import AccountView, Device, describe_user_agent
+from gateway.web.own.reading import head_of, read_form, request_id_of, rfc3339
+
+CLEAR_CACHE: Final = (b"clear-site-data", b'"cache"')
+"""After sign-out, Back must show nothing protected; `no-store` and `private` do not reach the back-forward cache."""
+
+
+class AccountPages:
+    """Handlers of what concerns somebody who is signed in."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        authentication: Authentication,
+        sessions: Sessions,
+        refresh: Refresh,
+        disconnect: Disconnect,
+        session_limits: SessionLimits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._answers = answers
+        self._authentication = authentication
+        self._sessions = sessions
+        self._refresh = refresh
+        self._disconnect = disconnect
+        self._limits = session_limits
+        self._clock = clock
+
+    async def sign_out_page(self, request: Request) -> Answer:
+        """Ask, or say that nobody is signed in any more."""
+        pages = self._answers.pages
+        if not await self._authentication.find_live(head_of(request)):
+            return page(200, pages.signed_out(f"{self._answers.prefix}/sign_in"))
+        return page(200, pages.sign_out_question())
+
+    async def sign_out(self, request: Request) -> Answer:
+        """End this session, or with `everywhere=1` all of the person's."""
+        self._refuse_cross_site(request)
+        form = await read_form(request)
+        for signed_in in await self._authentication.find_live(head_of(request)):
+            await self._end(signed_in, everywhere=form.get("everywhere") == "1")
+        return self._ended(request, f"{self._answers.public_url}{self._answers.prefix}/sign_out")
+
+    async def disconnect(self, request: Request) -> Answer:
+        """Revoke the grant at TikTok, and end every session of the person."""
+        self._refuse_cross_site(request)
+        signed_in = await self._authentication.peek(head_of(request))
+        if signed_in is None:
+            return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
+        await self._disconnect.disconnect(signed_in.grant)
+        if not shows_page(head_of(request)):
+            return self._ended(request, "")
+        html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")
+        return page(200, html, extra=(*self._answers.cookies.forget_session(head_of(request)), CLEAR_CACHE))
+
+    async def userinfo(self, request: Request) -> Answer:
+        """Tell the caller about itself; never a token."""
+        signed_in = await self._authentication.read(head_of(request))
+        if signed_in is None:
+            return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
+        tokens, profile = signed_in.grant.tokens, signed_in.grant.profile
+        return json_answer(
+            200,
+            {
+                "open_id": tokens.open_id,
+                "union_id": profile.union_id,
+                "username": profile.username,
+                "display_name": profile.display_name,
+                "avatar_url": profile.avatar_url,
+                "scopes": list(tokens.scopes),
+                "token_expires_at": rfc3339(tokens.access_expires_at),
+                "session_id": public_id(signed_in.session_key),
+                "signed_in_at": rfc3339(signed_in.session.signed_in_at),
+                "session_expires_at": rfc3339(signed_in.session.expires_at(self._limits)),
+            },
+        )
+
+    async def refresh(self, request: Request) -> Answer:
+        """Refresh the access token now, for a script of the app; answers with the expiry of the token there is then.
+
+        Asked again within a minute, it leaves that token as it is.
+        """
+        self._refuse_cross_site(request)
+        signed_in = await self._authentication.peek(head_of(request))
+        if signed_in is not None:
+            grant = await self._refresh.renew(signed_in.session.grant_key, force=True)
+            if grant is not None:
+                return json_answer(200, {"token_expires_at": rfc3339(grant.tokens.access_expires_at)})
+        return self._answers.ask_to_sign_in(head_of(request), request_id_of(request))
+
+    async def account(self, request: Request) -> Answer:
+        """Show who is signed in, and where."""
+        head = head_of(request)
+        signed_in = await self._authentication.peek(head)
+        if signed_in is None:
+            return await self._account_signed_out(request, head)
+        tokens, profile = signed_in.grant.tokens, signed_in.grant.profile
+        devices = [
+            Device(
+                name=describe_user_agent(session.user_agent),
+                signed_in_at=session.signed_in_at,
+                last_seen_at=session.last_seen_at,
+                current=key == signed_in.session_key,
+            )
+            for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock())
+        ]
+        view = AccountView(
+            display_name=profile.display_name,
+            username=profile.username,
+            open_id=tokens.open_id,
+            scopes=tokens.scopes,
+            session_ends_at=signed_in.session.expires_at(self._limits),
+            devices=tuple(devices),
+        )
+        return page(200, self._answers.pages.account(view))
+
+    async def _account_signed_out(self, request: Request, head: RequestHead) -> Answer:
+        if is_navigation(head):
+            return await self._answers.begin(head.raw_target.decode("ascii"), head)
+        return self._answers.ask_to_sign_in(head, request_id_of(request))
+
+    async def _end(self, signed_in: SignedIn, *, everywhere: bool) -> None:
+        if everywhere:
+            await self._sessions.sign_out_all(signed_in.session.subject, self._clock())
+        else:
+            await self._sessions.end(signed_in)
+
+    def _ended(self, request: Request, location: str) -> Answer:
+        head, cookies = head_of(request), self._answers.cookies
+        extra = (*cookies.forget_session(head), *cookies.forget_turns(head), CLEAR_CACHE)
+        if shows_page(head):
+            return redirect(303, location, extra=extra)
+        return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")
+
+    def _refuse_cross_site(self, request: Request) -> None:
+        if is_cross_site_post(head_of(request), self._answers.public_origins):
+            raise CrossSite("Sec-Fetch-Site and Origin do not prove that this came from our own pages")

@@ -1,0 +1,131 @@
+"""The pages that lead to TikTok and back: `sign_in`, `start`, `callback`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+
+from gateway.core.authorization import Wish
+from gateway.core.binding import Binding
+from gateway.core.challenge import is_navigation, is_prefetch
+from gateway.core.session import SessionLimits
+from gateway.core.sign_in import Callback, read_callback
+from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRefused, StoreUnavailable
+from gateway.flows.authentication import Authentication
+from gateway.flows.sign_in import SignIn, Unchanged
+from gateway.telemetry.metrics import Metrics
+from gateway.web.answers.answer import Answer, redirect
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import PersonName
+from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.own.reading import head_of, read_rd, request_id_of
+
+
+class SignInPages:
+    """Handlers of the sign-in."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        authentication: Authentication,
+        sign_in: SignIn,
+        forward_auth: ForwardAuth,
+        session_limits: SessionLimits,
+        metrics: Metrics,
+        usual_scopes: tuple[str, ...],
+        scopes: frozenset[str],
+    ) -> None:
+        """`usual_scopes` are asked for at every sign-in, `scopes` are all that the settings name."""
+        self._usual_scopes = usual_scopes
+        self._scopes = scopes
+        self._answers = answers
+        self._authentication = authentication
+        self._sign_in = sign_in
+        self._forward_auth = forward_auth
+        self._limits = session_limits
+        self._metrics = metrics
+
+    async def sign_in_page(self, request: Request) -> Answer:
+        """Show the button; to somebody who is signed in already, the way on, or to another account."""
+        return_to = self._answers.check_return_to(read_rd(request))
+        return self._answers.sign_in_page(200, return_to.url, None, await self._find_person(request))
+
+    async def _find_person(self, request: Request) -> PersonName | None:
+        try:
+            live = await self._authentication.find_live(head_of(request))
+        except StoreUnavailable:
+            return None  # the button works all the same, once the store does
+        return PersonName.of(live[0].grant.profile) if len(live) == 1 else None
+
+    async def start(self, request: Request) -> Answer:
+        """Begin a sign-in; only for a person's own navigation."""
+        head = head_of(request)
+        original = self._forward_auth.find_original(request)
+        if original is not None:
+            return await self._forward_auth.challenge(original, request_id_of(request))
+        moved = self._answers.send_home(head)
+        if moved is not None:
+            return moved
+        if not is_navigation(head):
+            return self._answers.ask_to_sign_in(head, request_id_of(request))
+        live = await self._authentication.find_live(head)
+        wanted = self._read_scopes(request)
+        if wanted:
+            granted = live[0].grant.all_scopes if len(live) == 1 else self._usual_scopes
+            extra = wanted.difference(granted)
+            wish = Wish(scopes=tuple({*granted, *wanted}), extra=tuple(sorted(extra)), ask=True)
+            answer = await self._answers.begin_with(read_rd(request), head, wish)
+        elif request.query_params.getlist("switch") == ["1"]:
+            answer = await self._answers.begin_with(read_rd(request), head, Wish(ask=True))
+        else:
+            answer = await self._answers.begin(read_rd(request), head, signed_in=bool(live))
+        self._metrics.count_sign_in("begun")
+        return answer
+
+    def _read_scopes(self, request: Request) -> set[str]:
+        """Return the scopes that are asked for besides; only such as the settings name anywhere."""
+        values = request.query_params.getlist("scopes")
+        return {scope for value in values for scope in value.split(",")} & self._scopes
+
+    async def callback(self, request: Request) -> Answer:
+        """Complete a sign-in, and return to where it began."""
+        head = head_of(request)
+        if head.method == "HEAD":
+            raise MethodRefused("a HEAD must not use up the authorization code")
+        if is_prefetch(head):
+            raise SignInRefused("a prefetch must not use up the authorization code")
+        callback = read_callback(head.query)
+        bindings = self._answers.cookies.read_bindings(head)
+        presented = await self._authentication.find_live(head)
+        try:
+            completed = await self._sign_in.complete(
+                callback,
+                bindings=bindings,
+                presented=presented,
+                user_agent=request.headers.get("user-agent", ""),
+                client_address=head.client_address,
+            )
+        except AttemptUnknown as error:
+            return await self._reloaded(callback, bindings, error, signed_in=bool(presented))
+        except GatewayError as error:
+            self._metrics.count_sign_in(error.code)
+            raise
+        if isinstance(completed, Unchanged):
+            return redirect(302, completed.return_to)
+        self._metrics.count_sign_in("completed")
+        cookies, seconds = self._answers.cookies, int(self._limits.absolute.total_seconds())
+        extra = (*cookies.keep_session(head, completed.session_id, seconds), *cookies.bind(head, completed.binding))
+        return redirect(302, completed.location, extra=extra)
+
+    async def _reloaded(
+        self, callback: Callback, bindings: Sequence[Binding], error: AttemptUnknown, *, signed_in: bool
+    ) -> Answer:
+        """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
+        return_to = await self._sign_in.read_finished(callback, bindings=bindings)
+        if return_to is None or not signed_in:
+            self._metrics.count_sign_in(error.code)
+            error.return_to = error.return_to or return_to
+            raise error
+        return redirect(302, return_to)

@@ -1,0 +1,34 @@
+"""`POST {prefix}/webhook`: TikTok's own way in. It has no session, no cookie and no page."""
+
+from __future__ import annotations
+
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.core.fields import every
+from gateway.errors import ContentTooLarge, MalformedRequest, NoSuchPage
+from gateway.flows.webhook import Webhook
+from gateway.web.answers.answer import Answer, text_answer
+from gateway.web.own.reading import MAX_OWN_BODY, head_of
+
+
+class WebhookPage:
+    """The handler; without a flow there is no such page."""
+
+    def __init__(self, webhook: Webhook | None) -> None:
+        self._webhook = webhook
+
+    async def __call__(self, request: Request) -> Answer:
+        """Take one delivery."""
+        if self._webhook is None:
+            raise NoSuchPage("webhooks are off: see `tiktok.webhook`")
+        body = b""
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_OWN_BODY:
+                    raise ContentTooLarge(f"a webhook of more than {MAX_OWN_BODY} bytes")
+        except ClientDisconnect:
+            raise MalformedRequest("the client hung up within the webhook") from None
+        signatures = every(head_of(request).headers, b"tiktok-signature")
+        await self._webhook.take(signatures[0].decode("latin-1") if len(signatures) == 1 else "", body)
+        return text_answer(200, "ok\n")

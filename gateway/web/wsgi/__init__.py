@@ -1,0 +1,7 @@
+"""The door of WSGI (PEP 3333): the same gate, asked from the server's thread.
+
+middleware   the WSGI app around the app
+environ      from an environ to a `RequestHead`
+body         bodies, in and out
+loop         the event loop in a thread of its own, where the gate lives
+"""

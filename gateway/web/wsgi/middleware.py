@@ -1,0 +1,227 @@
+"""The gateway around a WSGI app (PEP 3333): the same pipeline, asked from the server's threads.
+
+The gate is asynchronous and lives in one event loop, in a thread of this process. Each request asks it and waits; the
+app itself then runs in the server's thread as ever, with its own streaming of bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from gateway.core.headers import in_process_headers
+from gateway.core.request import RequestHead
+from gateway.core.response import client_headers
+from gateway.errors import GatewayError, MalformedRequest
+from gateway.flows.gate import Passage
+from gateway.flows.live import Live
+from gateway.telemetry.metrics import Metrics
+from gateway.web.answers.answer import Answer
+from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
+from gateway.web.body_limit import check_length, read_from
+from gateway.web.exchange import Exchange
+from gateway.web.own.reading import MAX_OWN_BODY
+from gateway.web.pipeline import OwnPage, Pipeline
+from gateway.web.wsgi.body import LimitedInput, LiveBody
+from gateway.web.wsgi.environ import Environ, EnvironReader
+from gateway.web.wsgi.loop import Here, LoopThread
+
+StartResponse = Callable[..., Any]
+
+
+class WsgiGateway:
+    """Stands before a WSGI app."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        pipeline: Pipeline,
+        reader: EnvironReader,
+        own_pages: Any,
+        own_cookies: frozenset[bytes],
+        live: Live,
+        metrics: Metrics,
+        start: Callable[[], None],
+        close: Callable[[], Coroutine[Any, Any, None]],
+        answer_ids: bool = False,
+    ) -> None:
+        """`start` is called on the loop with every request: it begins what runs by itself, once.
+
+        `answer_ids`: every answer carries the id of its request.
+        """
+        self._answer_ids = answer_ids
+        self._app = app
+        self._start = start
+        self._close = close
+        self._pipeline = pipeline
+        self._reader = reader
+        self._own_pages = own_pages
+        self._own_cookies = own_cookies
+        self._live = live
+        self._metrics = metrics
+        self.loop = LoopThread()
+
+    def close(self) -> None:
+        """Close the gateway's connections and end its thread; the server must have stopped."""
+        self.loop.run(lambda _: self._close())
+        self.loop.stop()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        exchange = Exchange()
+        head: RequestHead | None = None
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        try:
+            head = self._reader.read(environ)
+            outcome = self._judge(head, exchange, environ)
+            if isinstance(outcome, Passage):
+                check_length(head, outcome.match.route.body_limit)
+        except Exception as error:  # noqa: BLE001 -- the one border: everything becomes an answer here
+            outcome = self._pipeline.answer_error(error, head, exchange, self._reader.read_fields(environ))
+        if isinstance(outcome, Answer):
+            exchange.status = outcome.status
+            exchange.tell(method, path, self._metrics)
+            start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
+            return [b"" if method == "HEAD" else outcome.body]
+        assert head is not None  # noqa: S101 -- a passage was judged from it
+        if head.path.merged:
+            head = msgspec.structs.replace(head, path=outcome.match.route.form_of(head.path))
+        return self._call_app(head, outcome, exchange, environ, start_response)
+
+    def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
+        async def judge(here: Here) -> Passage | Answer:
+            self._start()
+            receive = _receive_from(environ, here)
+            outcome = await self._pipeline.judge(head, exchange, read_from(receive))
+            if isinstance(outcome, OwnPage):
+                return await self._own_page(head, exchange, environ, receive)
+            return outcome
+
+        return self.loop.run(judge)
+
+    async def _own_page(self, head: RequestHead, exchange: Exchange, environ: Environ, receive: Receive) -> Answer:
+        """Run a page of the gateway's own, whose requests and answers are small and whole."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": head.method,
+            "scheme": head.scheme,
+            "path": head.path.text,
+            "raw_path": head.path.raw,
+            "query_string": head.query,
+            "headers": list(head.headers),
+            "client": (environ["REMOTE_ADDR"], 0) if environ.get("REMOTE_ADDR") else None,
+            HEAD_KEY: head,
+            EXCHANGE_KEY: exchange,
+        }
+        await self._own_pages(scope, receive, send)
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return Answer(sent[0]["status"], tuple(sent[0]["headers"]), body)
+
+    def _call_app(
+        self,
+        head: RequestHead,
+        passage: Passage,
+        exchange: Exchange,
+        environ: Environ,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        allow = passage.allow
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            exchange.status = int(status[:3])
+            edited = client_headers(
+                [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
+                own_cookies=self._own_cookies,
+                remove_headers=allow.remove_headers,
+                identity_bearing=allow.identity is not None,
+                varies=allow.varies,
+            )
+            return start_response(status, self._to_wsgi(edited, exchange), *rest)
+
+        try:
+            body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
+            return body if passage.caller is None else LiveBody(body, passage, self._live)
+        except GatewayError as error:
+            answer = self._pipeline.answer_error(error, head, exchange)
+            if exchange.status:
+                raise
+            exchange.status = answer.status
+            start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
+            return [answer.body]
+        finally:
+            exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+
+    def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
+        told = [*headers, exchange.id_field()] if self._answer_ids else headers
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in told]
+
+    def _edit_environ(self, head: RequestHead, passage: Passage, exchange: Exchange, environ: Environ) -> Environ:
+        """Return the app's environ, with the judged and injected headers in place of the client's."""
+        allow = passage.allow
+        headers = in_process_headers(
+            head,
+            set_headers=allow.set_headers,
+            remove_headers=allow.remove_headers,
+            own_cookies=self._own_cookies,
+            request_id=exchange.request_id,
+        )
+        inner = {name: value for name, value in environ.items() if not name.startswith("HTTP_")}
+        for name, value in headers:
+            if name not in {b"content-type", b"content-length"}:
+                variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+                text = value.decode("latin-1")
+                joiner = "; " if variable == "HTTP_COOKIE" else ","
+                inner[variable] = inner[variable] + joiner + text if variable in inner else text
+        limit = passage.match.route.body_limit
+        if limit is not None:
+            inner["wsgi.input"] = LimitedInput(environ["wsgi.input"], limit)
+        inner["SCRIPT_NAME"] = head.mount.encode().decode("latin-1")
+        inner["PATH_INFO"] = head.path.decoded[len(head.mount) :].encode().decode("latin-1")
+        inner.pop("REMOTE_USER", None)
+        if allow.identity is not None:
+            inner["REMOTE_USER"] = allow.identity.open_id
+            inner["gateway.identity"] = allow.identity
+        return inner
+
+
+def _receive_from(environ: Environ, here: Here) -> Receive:
+    """Return what reads the body as one ASGI message, when it is asked for and not before.
+
+    Of a body that is larger than any that is wanted, so much comes that this is seen.
+    """
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": await here(lambda: _read_body(environ)), "more_body": False}
+
+    return receive
+
+
+def _read_body(environ: Environ) -> bytes:
+    """Read a request's body, in the server's own thread. Raises `MalformedRequest` when it breaks off."""
+    announced = environ.get("CONTENT_LENGTH")
+    ends = bool(environ.get("wsgi.input_terminated"))  # so that even a body without a length may be read to its end
+    if not announced and not ends:
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            raise MalformedRequest("the server does not tell where a chunked body ends")
+        return b""
+    wanted = min(int(announced), MAX_OWN_BODY + 1) if announced else MAX_OWN_BODY + 1
+    try:
+        body: bytes = environ["wsgi.input"].read(wanted)
+    except Exception as error:  # noqa: BLE001 -- every server has exceptions of its own for this
+        raise MalformedRequest(f"the body could not be read ({type(error).__name__})") from None
+    if announced and len(body) < wanted:
+        raise MalformedRequest("the client hung up within the body")
+    return body
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
