@@ -7,14 +7,16 @@ import secrets
 from time import perf_counter
 from typing import Final
 
+from starlette.requests import Request
+
 from gateway.core.decision import Challenge, Consent, Deny
-from gateway.core.policy import Match
 from gateway.core.request import RequestHead
+from gateway.core.route import Match
 from gateway.errors import Blame, GatewayError
 from gateway.flows.gate import Passage, Refusal
 from gateway.telemetry.logs import RequestLine, RequestLines, log, log_request
 from gateway.telemetry.metrics import Metrics
-from gateway.web.asgi_head import Message, Send
+from gateway.web.asgi_head import EXCHANGE_KEY, Message, Send
 
 _LEVEL_OF_BLAME = {
     Blame.CLIENT: "info",
@@ -132,3 +134,14 @@ class Exchange:
             return
         metrics.count_error(error)
         getattr(log, _LEVEL_OF_BLAME[error.blame])("request", **line.fields(), error=error.code, reason=str(error))
+
+
+def exchange_of(request: Request) -> Exchange:
+    """Return what is known of a request to the gateway's own pages, and of its answer so far."""
+    exchange: Exchange = request.scope[EXCHANGE_KEY]
+    return exchange
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that log, page and problem carry."""
+    return exchange_of(request).request_id

@@ -16,8 +16,8 @@ from gateway.core.fields import Headers, build_lines, split_line
 from gateway.core.forwarded import find_network
 from gateway.core.headers import forwarded_headers
 from gateway.core.path import CanonicalPath, canonicalise
-from gateway.core.policy import Match
 from gateway.core.request import RequestHead, split_plain_line
+from gateway.core.route import Match
 from gateway.errors import GatewayError
 from gateway.server.short.lane import Lane
 from gateway.server.short.permit import Permit
