@@ -9,18 +9,18 @@ request is told in one line, and the connection waits for the next one. What is 
 parser, what the parser's head cannot be let in for to the ASGI app; so whatever is refused is refused there, in one
 place.
 
-    protocol       the strict protocol, with the short way: hands requests to `entry`, or to the parser or the app
-    entry          takes requests for it, or leaves them
-    header_block   reads header blocks of the plain kind, line by line
-    recurring      keeps what comes again, in bounds
-    learned        what was found out before about header blocks and request lines
-    permit         what lets a sender's requests through on a route, for a while
-    admission      lets a request in: by a permit, from memory, or when the store has been asked
-    exchange       one request, as it is sent: body, connection, second try
-    request_body   its body, framed and counted as it comes
-    answering      the same request, as it is answered, ends and is told
-    answer_writer  how an answer is framed and written
-    websocket      from a request to a WebSocket
-    client         what they need of the client's connection; `protocol` obeys
-    lane           the way to one upstream, and what else all requests share
+protocol       the strict protocol, with the short way: hands requests to `entry`, or to the parser or the app
+entry          takes requests for it, or leaves them
+header_block   reads header blocks of the plain kind, line by line
+recurring      keeps what comes again, in bounds
+learned        what was found out before about header blocks and request lines
+permit         what lets a sender's requests through on a route, for a while
+admission      lets a request in: by a permit, from memory, or when the store has been asked
+exchange       one request, as it is sent: body, connection, second try
+request_body   its body, framed and counted as it comes
+answering      the same request, as it is answered, ends and is told
+answer_writer  how an answer is framed and written
+websocket      from a request to a WebSocket
+client         what they need of the client's connection; `protocol` obeys
+lane           the way to one upstream, and what else all requests share
 """
