@@ -1,4 +1,4 @@
-"""What every request on the short way needs, made once."""
+"""The way to one upstream, and what else every request on the short way needs, made once."""
 
 from __future__ import annotations
 
