@@ -48,6 +48,11 @@ class Route(msgspec.Struct, frozen=True):
         """Whether the route lets the anonymous in."""
         return self.access in {Access.PUBLIC, Access.OPTIONAL}
 
+    @property
+    def needs_body_to_answer(self) -> bool:
+        """Whether a refusal by this route may read the request's body. Of other routes nobody gets to read it."""
+        return self.keep_post
+
     def form_of(self, path: CanonicalPath) -> CanonicalPath:
         """Return a path of the route's as the app is asked for it."""
         return path if self.merge_slashes or not path.unmerged else path.keep_slashes()

@@ -88,12 +88,9 @@ class Pipeline:
     ) -> Answer:
         """Answer a request that may not pass: a preflight, a form to be kept, or whoever has to do something first."""
         match, decision = refusal.match, refusal.decision
-        keeps = match is not None and match.route.keep_post and _is_page(decision)
-        return (
-            (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
-            or self._answer_preflight(head)
-            or await self._say_no(decision, head, request_id)
-        )
+        body = read_body if match is not None and match.route.needs_body_to_answer else None
+        kept = await self._answers.keep_post(head, body) if body is not None and _is_page(decision) else None
+        return kept or self._answer_preflight(head) or await self._say_no(decision, head, request_id)
 
     async def _say_no(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:
