@@ -7,7 +7,6 @@ events by `X-Gateway-Event-Id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -53,12 +52,10 @@ class EventQueue:
 
 
 class EventDelivery:
-    """Does the jobs. `find_door` is asked when there is one to do, since doors and jobs are made in one place."""
+    """Does the jobs: the app is behind `door`."""
 
-    def __init__(
-        self, find_door: Callable[[], Door], *, path: str, host: str, scheme: str, reserved: frozenset[bytes]
-    ) -> None:
-        self._find_door = find_door
+    def __init__(self, door: Door, *, path: str, host: str, scheme: str, reserved: frozenset[bytes]) -> None:
+        self._door = door
         self._path = canonicalise(path.encode())
         self._host = host
         self._scheme = scheme
@@ -84,7 +81,7 @@ class EventDelivery:
 
         received: list[bool] = []
         try:
-            await self._find_door().open(head, allow, new_request_id(), self._build_scope(head), receive, send)
+            await self._door.open(head, allow, new_request_id(), self._build_scope(head), receive, send)
         except GatewayError:
             raise
         except Exception as error:
