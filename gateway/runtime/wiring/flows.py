@@ -42,7 +42,7 @@ def build_flows(
     performers = _build_performers(settings, behind, records, judging, clock)
     outbox = life.running(Outbox(store, keyring, performers, clock=clock))
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
-    disconnect = Disconnect(store, sessions, outbox, clock=clock)
+    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock))
     limits = settings.limits
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
