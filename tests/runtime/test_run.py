@@ -188,10 +188,12 @@ def test_sigterm_drains(running: RunningProcess) -> None:
 def test_sigterm_lets_a_request_finish(tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer) -> None:
     arrived, release = threading.Event(), threading.Event()
 
-    async def slow(scope: object, receive: object, send: object) -> None:
+    async def slow(scope: dict[str, object], receive: object, send: object) -> None:
         import anyio
 
         assert callable(send)
+        if scope["type"] != "http":
+            return
         arrived.set()
         await anyio.to_thread.run_sync(release.wait, 20)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})

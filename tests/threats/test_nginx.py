@@ -120,7 +120,7 @@ def test_a_store_that_is_down_is_told_as_by_the_gateway_itself(front: Running, m
     assert front.generation is not None
     with Browser(front.url) as browser:
         browser.sign_in()
-        gate = front.generation.pipeline._gate
+        gate = front.generation.pages.pipeline._gate
         monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
         monkeypatch.setattr(gate, "_confirm_or_read", fail)
         page, problem = browser.navigate("/private/x"), browser.fetch("/private/x")
