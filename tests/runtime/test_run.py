@@ -19,8 +19,9 @@ from websockets.sync.client import connect
 from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser, headers_of, serve_app
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import RunningProcess, free_port, gateway_environ, run_gateway
+from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
 
 
 def test_a_dump_of_redis_opens_nothing_and_every_key_ends(running: RunningProcess) -> None:

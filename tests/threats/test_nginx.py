@@ -17,7 +17,8 @@ from gateway.errors import StoreUnavailable
 from gateway.settings.headers import DROPPED
 from gateway.simulator import RunningSimulator
 from tests.harness import NAVIGATION, SAME_ORIGIN, Browser, Running, echo, serve_app, serve_gateway
-from tests.nginx import free_port, run_nginx, serve_behind_nginx
+from tests.nginx import run_nginx, serve_behind_nginx
+from tests.ports import free_port
 from tests.talk import HOST, Talk, compose
 from tests.threats.guarded import Guarded
 from tests.threats.test_identity_headers import HANDSHAKE
