@@ -1,13 +1,20 @@
 """The operator's settings: from a YAML file and the environment to one frozen value.
 
 model         the whole, and the rules between sections
-sections      the other keys, with their defaults, meanings and rules
-upstream      those of the apps behind the gateway
-route         those of the routes
+tiktok        one section of it: keys, defaults, meanings, rules; a key is there only if the program acts on it
+session       sessions and their cookie, return_to, cors
+identity      what the app is told of a person
+redis         the store
+upstream      the apps behind the gateway
+route         who may go where
+limits        what is too much
+forward_auth  where and how fronts ask
+operator      admin, tokens, log
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
-part          what sections have in common
-parts         the small types the model is made of: durations, sizes, addresses
+section       what sections have in common
+scalars       the small types that they are made of: durations, sizes, addresses
+problem       what is wrong with a file, and where
 secret        the types of what must never be shown
 redis_url     what a Redis URL may be
 keys          which keys there are, and which are secrets

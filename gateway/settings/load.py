@@ -16,10 +16,10 @@ from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
+from gateway.settings.operator import AdminSettings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.scalars import Listen
-from gateway.settings.sections import AdminSettings
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
@@ -64,7 +64,8 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
         reader.add(("upstream",), f"is missing; add {EXAMPLES['upstream']}")
     try:
-        settings = Settings.model_validate(resolved, context={"beside": path.parent} if path is not None else {})
+        context = {"needs_upstream": needs_upstream} | ({"beside": path.parent} if path is not None else {})
+        settings = Settings.model_validate(resolved, context=context)
     except ValidationError as error:
         reader.add_invalid(error)
         raise SettingsProblems(reader.sorted_problems()) from None
