@@ -1,4 +1,4 @@
-"""The cookies that bind sign-in attempts to a browser, and the count of a loop of sign-ins.
+"""The cookies that bind sign-in attempts to a browser (login CSRF), and the count of a loop of sign-ins.
 
 A value is 43 characters that only this browser knows, and after a completed sign-in also the turns of a loop and the
 moment of completion: `binding.turns.completed_at`. Who begins again so soon has not got in: his session cookie did not

@@ -4,8 +4,8 @@ Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts can neithe
 https and loopback addresses only, so `Accept` and `Origin` stand in where it is missing.
 
 A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else is told
-401, in a frame by a page with a link out of it. A state-changing call must prove that it comes from our own pages; what
-cannot is taken for cross-site.
+401, in a frame by a page with a link out of it. A state-changing call must prove that it comes from our own pages
+(CSRF); one that cannot is taken for cross-site.
 """
 
 from __future__ import annotations

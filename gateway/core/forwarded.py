@@ -1,9 +1,10 @@
 """Who asks, and what their browser asked for, when there are other proxies in front.
 
-Nobody is believed by default. When the peer is a trusted proxy, the client address is the right-most hop that is not
-trusted itself. The scheme is what the proxy says that saw this hop: lists are aligned from the right, where the nearest
-has written. So is the host in `Forwarded`, whose elements keep all together; in X-Forwarded-Host the last word counts.
-Malformed words of a trusted proxy are refused: a front that is set up wrongly must not decide who somebody is.
+Nobody is believed by default. When the peer is a trusted proxy, the client address (client IP) is the right-most hop
+that is not trusted itself. The scheme is what the proxy says that saw this hop: lists are aligned from the right, where
+the nearest has written. So is the host in `Forwarded`, whose elements keep all together; in X-Forwarded-Host the last
+word counts. Malformed words of a trusted proxy are refused: a front that is set up wrongly must not decide who somebody
+is.
 
 What a front says besides is kept only if the operator asks for it: many fronts pass on what a client has invented.
 """

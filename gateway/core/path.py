@@ -1,6 +1,6 @@
 """The one form of a path, which policy decides on and which is forwarded byte for byte.
 
-A path that can be read in two ways is refused, not guessed at:
+A path that can be read in two ways is refused, not guessed at (path traversal):
 
 1. Refused: `%2f`, `%5c`, `%00` and other encoded control characters, a backslash, `#`, white space, bytes beyond
    ASCII, broken percent-encoding, percent-encoded bytes that are not UTF-8 (overlong forms are not), dot segments with

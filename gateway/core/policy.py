@@ -1,4 +1,4 @@
-"""Who may go where: routes, first match wins, and what matches nothing is denied.
+"""Who may go where (access control): routes, first match wins, and what matches nothing is denied.
 
 Rules see the method, the host and the canonical path; never the query, a fragment or another header.
 

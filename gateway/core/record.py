@@ -1,4 +1,4 @@
-"""Sealed records: the one way in which anything of ours is written to the store.
+"""Sealed records (encryption at rest): the one way in which anything of ours is written to the store.
 
 A record is encoded (MessagePack), then sealed with its purpose and with the key it is stored under as associated
 data: a dump of the store opens nothing, and a value copied under another key, or read as another kind of record,

@@ -1,7 +1,8 @@
 """What comes back: the fields of an app's answer, and what of them the client may see.
 
 Out is ours: hop-by-hop fields end here, with whatever `Connection` names; identity headers and the gateway's own
-cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches.
+cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches (web cache
+deception). A field that would begin another line is refused (header injection, response splitting).
 
 Apps send the same lines, and often the same heads, again and again, so what there is to know of one is kept by its
 exact bytes.

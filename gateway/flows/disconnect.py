@@ -1,4 +1,4 @@
-"""Disconnect: end the app's grant at TikTok, and every session that leans on it.
+"""Disconnect: end the app's grant at TikTok (token revocation), and every session that leans on it.
 
 Not the same as sign-out, which ends one session and leaves TikTok alone.
 

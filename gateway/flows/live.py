@@ -1,4 +1,4 @@
-"""What is under way for people who are signed in, and its end when they no longer are.
+"""What is under way for people who are signed in, and its end when they no longer are (session revocation).
 
 Rules
 1. Whoever lets a request or a WebSocket in keeps it in `Live` until it is over.

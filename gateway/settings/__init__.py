@@ -4,17 +4,20 @@ model         the whole, and the rules between sections
 sections      the other keys, with their defaults, meanings and rules
 upstream      those of the apps behind the gateway
 route         those of the routes
+redis         where Redis is
+redis_url     what a Redis URL may be
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
-part          what sections have in common
-parts         the small types the model is made of: durations, sizes, addresses
+section       what sections have in common
+scalars       the small types the model is made of: durations, sizes, addresses
 secret        the types of what must never be shown
-redis_url     what a Redis URL may be
 keys          which keys there are, and which are secrets
+
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 load          file + environment → Settings, or every problem at once
+problem       what is wrong, and where
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file

@@ -6,6 +6,7 @@
     response     the head and the body framing that come back (sans-IO)
     connection   one HTTP/1.1 connection, one exchange at a time
     pool         the connections kept for reuse
+    share        what one client may hold of them
     http         requests: the ASGI side
     handshake    opens a WebSocket
     websocket    WebSockets: the ASGI side

@@ -1,10 +1,10 @@
-"""The places where an app listens, and which of them gets the next connection.
+"""The places where an app listens, and which of them gets the next connection (load balancing).
 
 Rules
 - A host name may stand for several places. It is looked up again while it is in use, since containers move: what is no
   longer named gets no more requests.
-- The place with the fewest connections in use is next (WebSockets count). One that took no connection is left out for
-  `DOWN_FOR` seconds, unless there is no other.
+- The place with the fewest connections in use is next (least connections; WebSockets count). One that took no
+  connection is left out for `DOWN_FOR` seconds, unless there is no other (failover, passive health check).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The connections to one upstream.
+"""The connections to one upstream (connection pool).
 
 Rules
 - The connection used last is used first: the others grow old and are closed after `keep_alive` seconds.
