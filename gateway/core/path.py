@@ -49,8 +49,8 @@ class CanonicalPath(msgspec.Struct, frozen=True, eq=False):
 
     raw: bytes  # percent-encoded, as it is forwarded
     text: str  # percent-decoded, as policy reads it; an encoded slash stands there as `%2F`
-    encoded_slash: bool = False  # whether there is one; see `Route.encoded_slashes`
-    merged: bool = False  # whether slashes were merged; see `Route.merge_slashes`
+    encoded_slash: bool = False  # whether there is one; see `policy.Route.encoded_slashes`
+    merged: bool = False  # whether slashes were merged; see `policy.Route.merge_slashes`
     unmerged: bytes = b""  # `raw` without that; b"" where none were, or where dot segments make it ambiguous
     fixed: bool = False  # handed on as it came, by somebody who merges no slashes for us
 
