@@ -5,7 +5,7 @@ data: a dump of the store opens nothing, and a value copied under another key, o
 does not open either.
 
 A record says whose it is: gateways that share a store, and maybe the keys, do not take each other's records for their
-own. Records of before that was so say nothing, and are everybody's until they have ended or are written anew.
+own. Older records do not say it, and are everybody's until they end or are written anew.
 """
 
 from __future__ import annotations

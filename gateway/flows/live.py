@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final, Protocol
 
+from gateway.core.frames import GOING_AWAY
 from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
 from gateway.tasks import stop
@@ -28,7 +29,6 @@ from gateway.telemetry.logs import log
 
 SIGNED_OUT: Final = 4401
 FORBIDDEN: Final = 4403
-GOING_AWAY: Final = 1001
 
 TICK: Final = 1.0
 """Seconds between two looks for what is due."""
