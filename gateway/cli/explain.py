@@ -15,9 +15,10 @@ import msgspec
 
 from gateway.core.decision import Allow, Challenge, ChallengeKind, Consent, Deny, build_allow
 from gateway.core.identity import Facts, Identity
-from gateway.core.policy import Match, decide, needs_caller
+from gateway.core.policy import decide, needs_caller
 from gateway.core.request import RequestHead, read_head
 from gateway.core.requirement import SCOPE_OF_FACT
+from gateway.core.route import Match
 from gateway.core.webdav import JUDGED_AS
 from gateway.errors import MalformedRequest, RequestRefused, SettingsError
 from gateway.printable import escape_controls

@@ -14,7 +14,8 @@ A request, read
     in_app         browsers inside other apps
 
 Who may go where
-    policy         routes: the first that matches decides
+    route          a rule of access, as a value
+    policy         the first route that matches decides
     spelling       their patterns, and what an app may take a path for
     requirement    scopes, lists, facts about a creator
     decision       what comes of it

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from gateway.core.policy import Access, Route
+from gateway.core.route import Access, Route
 from gateway.core.scopes import is_known
 from gateway.core.spelling import PathPattern
 

@@ -30,8 +30,17 @@ from gateway.core.spelling import leads_up
 from gateway.errors import HeadersTooLarge, MalformedRequest, MethodRefused, TargetTooLong
 
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5: no CR, LF, NUL or other control
-_QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUERY_BYTES: Final = rb"[\x21\x22\x24-\x7e]*"  # visible ASCII without "#"
+_PATH_BYTES: Final = rb"[\x21\x22\x24-\x3e\x40-\x7e]*"  # nor "?"
+_QUERY: Final = re.compile(_QUERY_BYTES)
+EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests say "no content" aloud, with Content-Length: 0 (RFC 9110 §8.6)."""
+_BODILESS: Final = ("GET", "HEAD", "DELETE", "OPTIONS")
+_METHODS: Final = EXPECTS_BODY | set(_BODILESS)
+_PLAIN_LINE: Final = re.compile(
+    rb"(%b) ((/%b)(?:\?(%b))?) HTTP/1\.1" % ("|".join(_BODILESS).encode(), _PATH_BYTES, _QUERY_BYTES)
+)
+"""A request line of the plainest form (RFC 9112 §3), of a method that needs no body."""
 ROOM: Final = 1024
 """Bytes for what our own targets say besides the one that they name."""
 UNKNOWN_METHOD: Final = ""
@@ -169,6 +178,18 @@ def split_target(target: bytes, *, encoded_slashes: bool = False, fixed: bool = 
     if not _QUERY.fullmatch(query):
         raise MalformedRequest("the query has a character that does not belong there")
     return canonicalise(path, encoded_slashes=encoded_slashes, fixed=fixed), query
+
+
+def split_plain_line(line: bytes) -> tuple[str, bytes, bytes, bytes] | None:
+    """Return method, target, path and query of a request line of the plainest kind, given without its end.
+
+    None for any other: that it is refused is for whoever reads it as a whole to say.
+    """
+    found = _PLAIN_LINE.fullmatch(line)
+    if found is None:
+        return None
+    method, target, path, query = found.groups()
+    return method.decode("ascii"), target, path, query or b""
 
 
 def check_method(method: str) -> None:

@@ -15,8 +15,9 @@ from gateway.core.decision import Allow, Challenge, Consent, Deny, build_allow
 from gateway.core.fields import Headers
 from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.path import CanonicalPath
-from gateway.core.policy import Access, Match, Policy, admits, needs_caller, refuse
+from gateway.core.policy import Policy, admits, needs_caller, refuse
 from gateway.core.request import RequestHead
+from gateway.core.route import Access, Match
 from gateway.core.webdav import JUDGED_AS, read_destination
 from gateway.errors import DestinationElsewhere, SessionsDiffer, StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity

@@ -54,6 +54,7 @@ from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
+from gateway.web.own.for_programs import ForPrograms
 from gateway.web.own.kept_post import KeptPostPages
 from gateway.web.own.sign_in import SignInPages
 from gateway.web.own.webhook import WebhookPage
@@ -147,32 +148,36 @@ def build(
         secret=secret.get_secret_value() if secret is not None else None,
     )
     own_pages = Endpoints(
-        prefix=settings.prefix,
-        sign_in=SignInPages(
-            answers=answers,
-            authentication=authentication,
-            sign_in=sign_in,
-            forward_auth=forward_auth,
-            session_limits=limits,
-            metrics=metrics,
-            usual_scopes=tuple(settings.tiktok.scopes),
-            scopes=compiled.scopes,
+        (
+            SignInPages(
+                answers=answers,
+                authentication=authentication,
+                sign_in=sign_in,
+                forward_auth=forward_auth,
+                session_limits=limits,
+                metrics=metrics,
+                usual_scopes=tuple(settings.tiktok.scopes),
+                scopes=compiled.scopes,
+            ),
+            AccountPages(
+                answers=answers,
+                authentication=authentication,
+                sessions=sessions,
+                refresh=refresh,
+                disconnect=disconnect,
+                session_limits=limits,
+                clock=clock,
+            ),
+            KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
+            WebhookPage(build_webhook(settings, store, sessions, outbox, keyring, clock)),
+            ForPrograms(
+                pages=answers.pages,
+                keys=assertions.keys.public_set() if assertions is not None else None,
+                readiness=readiness,
+            ),
         ),
-        account=AccountPages(
-            answers=answers,
-            authentication=authentication,
-            sessions=sessions,
-            refresh=refresh,
-            disconnect=disconnect,
-            session_limits=limits,
-            clock=clock,
-        ),
-        kept_posts=KeptPostPages(answers=answers, authentication=authentication, kept_posts=kept_posts),
         forward_auth=forward_auth,
-        keys=assertions.keys.public_set() if assertions is not None else None,
-        webhook=WebhookPage(build_webhook(settings, store, sessions, outbox, keyring, clock)),
         answers=answers,
-        readiness=readiness,
     )
     proxies = {
         name: ReverseProxy(build_upstream(name, each, workers=boards.workers)) for name, each in settings.apps.items()

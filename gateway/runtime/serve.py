@@ -29,8 +29,9 @@ from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.workers import run_workers
+from gateway.server.client_connection import Timeouts
 from gateway.server.connections import ConnectionGuard
-from gateway.server.protocol import StrictHttpProtocol, Timeouts
+from gateway.server.protocol import StrictHttpProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Listen, Settings

@@ -1,9 +1,11 @@
 """Our own server: uvicorn's HTTP protocol made strict, and a short way for the common request.
 
-protocol     one client connection: limits, timers, refusals
-strictness   what is refused of a request head before anybody judges it
-cycle        a request that the ASGI app answers
-connections  how many an address may have, and who looks at the clock for them
-memory       gives back what a flood has left
-short/       the short way, from the parser to the upstream and back
+protocol           reads requests, refuses what two programs could read in two ways, hands the rest to the app
+strictness         what that is, in a head (request smuggling, desync)
+refusal            how it is refused
+client_connection  the life of one client connection: timers (slowloris), what waits, a gentle end
+connections        all of them: how many an address may have, and who looks at the clock for them
+cycle              a request that the ASGI app answers
+memory             gives back what a flood has left
+short/             the short way of a request, from the parser to the upstream and back
 """

@@ -1,7 +1,7 @@
 """What is refused of a request head before anybody judges it: whatever two programs could read in two ways.
 
-Refused here, a connection ends with the refusal: what follows on it is not read as a request, since nobody can know
-where this one ends (RFC 9112 §6.3).
+A front or an app that takes another end of a request than we do takes part of it for the next one: HTTP request
+smuggling, or desync.
 """
 
 from __future__ import annotations
@@ -13,21 +13,13 @@ from typing import Final
 from gateway.core.fields import Fields
 from gateway.core.message_end import read_body_length
 from gateway.errors import MalformedRequest
+from gateway.server.refusal import Refused
 
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _WEBSOCKET: Final = b"websocket"
 _UPGRADE_REQUIRED: Final = (
     b"426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13"
 )
-
-
-class Refused(Exception):
-    """Raised within the parser: the request is refused with this status line and text."""
-
-    def __init__(self, status: bytes, text: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.text = text
 
 
 def check_head(line: bytes, method: bytes, version: str, headers: Fields, *, upgrade: bool) -> int:

@@ -1,15 +1,21 @@
 """The operator's settings: from a YAML file and the environment to one frozen value.
 
 model         the whole, and the rules between sections
-sections      the other keys, with their defaults, meanings and rules
-upstream      those of the apps behind the gateway
-route         those of the routes
-redis         where Redis is
-redis_url     what a Redis URL may be
+tiktok        one section of it: keys, defaults, meanings, rules; a key is there only if the program acts on it
+session       sessions and their cookie, return_to, cors
+identity      what the app is told of a person
+redis         the store
+redis_url     what its URL may be
+upstream      the apps behind the gateway
+route         who may go where
+limits        what is too much
+forward_auth  where and how fronts ask
+operator      admin, tokens, log
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
 section       what sections have in common
-scalars       the small types the model is made of: durations, sizes, addresses
+scalars       the small types that they are made of: durations, sizes, addresses
+problem       what is wrong with a file, and where
 secret        the types of what must never be shown
 keys          which keys there are, and which are secrets
 
@@ -17,7 +23,6 @@ yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 load          file + environment → Settings, or every problem at once
-problem       what is wrong, and where
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file

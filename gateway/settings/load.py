@@ -16,10 +16,10 @@ from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
+from gateway.settings.operator import AdminSettings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.scalars import Listen
-from gateway.settings.sections import AdminSettings
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"

@@ -9,25 +9,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
+from gateway.settings.identity import IdentitySettings
+from gateway.settings.limits import LimitsSettings
+from gateway.settings.operator import AdminSettings, LogSettings, TokensSettings
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
 from gateway.settings.scalars import ListenOn, PublicUrl, Trusted, read_listen
 from gateway.settings.secret import Token
 from gateway.settings.section import OneOrMore, Section, Strings
-from gateway.settings.sections import (
-    AdminSettings,
-    CorsSettings,
-    ForwardAuthSettings,
-    IdentitySettings,
-    LimitsSettings,
-    LogSettings,
-    ReturnToSettings,
-    SessionSettings,
-    TikTokSettings,
-    TokensSettings,
-)
+from gateway.settings.session import CorsSettings, ReturnToSettings, SessionSettings
+from gateway.settings.tiktok import TikTokSettings
 from gateway.settings.upstream import NamedUpstream, UpstreamSettings, read_upstream
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")

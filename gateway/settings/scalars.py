@@ -24,7 +24,7 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1035 §2.3.4: Python's resolver raises for longer
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]")
 
-_HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
+HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def read_origin(value: Any) -> str:
     scheme, separator, host = value.partition("://") if isinstance(value, str) else ("", "", "")
     if scheme.lower() in {"http", "https"}:
         return read_public_url(value)
-    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not _HOST_AND_PORT.fullmatch(host):
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not HOST_AND_PORT.fullmatch(host):
         raise ValueError("is no origin: write it like https://www.example.com or capacitor://localhost")
     return f"{scheme}://{host}".lower()
 

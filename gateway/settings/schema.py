@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.settings import redis, route, sections, upstream
 from gateway.settings.model import Settings
 from gateway.settings.scalars import Listen, write_duration
-
-_MODULES: Final = (sections, upstream, route, redis)
+from gateway.settings.section import Section
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12)."""
     schema = Settings.model_json_schema()
     _describe(schema, Settings)
+    sections = {section.__name__: section for section in Section.__subclasses__()}
     for name, part in schema["$defs"].items():
-        _describe(part, next(getattr(module, name) for module in _MODULES if hasattr(module, name)))
+        _describe(part, sections[name])
     properties = schema["properties"]
     properties["redis"] = _with_short_form(properties["redis"], "RedisSettings")
     properties["upstream"] = _with_short_form(properties["upstream"], "UpstreamSettings")

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to the upstream: one exchange at a time.
+"""One HTTP/1.1 connection to the upstream, kept alive from one exchange to the next: one at a time, no pipelining.
 
 Theory of operation: the owner (a pool) hands out an idle connection; `start` writes a request and names the
 sink that takes the answer. When the answer is whole and the request was sent in full, the connection gives

@@ -15,10 +15,11 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
+from websockets.utils import accept_key
 
 from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
-from gateway.core.response import EditResponse, build_field
+from gateway.core.response import AnswerField, EditResponse, build_field
 from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
 from gateway.upstream.place import Place
@@ -38,6 +39,13 @@ OWN_FIELDS: Final = OUR_FRAMING | {
     b"sec-websocket-protocol",
     b"sec-websocket-accept",
 }
+
+
+def check_accept(key: bytes | None, fields: list[AnswerField]) -> None:
+    """Check that the upstream has understood the handshake (RFC 6455 §4.1). Raises `UpstreamBroken`."""
+    expected = accept_key((key or b"").decode("latin-1")).encode()
+    if [field.value for field in fields if field.name == b"sec-websocket-accept"] != [expected]:
+        raise UpstreamBroken("the upstream switches protocols without having understood the WebSocket handshake")
 
 
 async def dial(upstream: Upstream, place: Place, head: RequestHead, headers: Fields) -> ClientConnection:

@@ -4,7 +4,7 @@ Rules
 - Bodies flow both ways as they come, and the slower side sets the pace (backpressure): above `HIGH_WATER` bytes that
   the client has not taken, the upstream is read no further.
 - No upstream connection is held for a body of which nothing has come; for a small one, not before all has.
-- A request is sent a second time (retry) only where the first sending cannot have had an effect twice: the connection
+- A request is sent a second time (a retry) only where it cannot have had an effect twice: the connection
   was a kept one, nothing of an answer came, the method is idempotent and there was no body (RFC 9110 §9.2.2).
 - A body cut short is never ended as if it were whole: we raise, and the server breaks the connection to the
   client.

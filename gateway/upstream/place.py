@@ -1,10 +1,11 @@
-"""The places where an app listens, and which of them gets the next connection (load balancing).
+"""The places where an app listens, and which of them gets the next connection: load balancing, and failover.
 
 Rules
 - A host name may stand for several places. It is looked up again while it is in use, since containers move: what is no
   longer named gets no more requests.
-- The place with the fewest connections in use is next (least connections; WebSockets count). One that took no
-  connection is left out for `DOWN_FOR` seconds, unless there is no other (failover, passive health check).
+- The place with the fewest connections in use is next (WebSockets count). One that took no connection is left out for
+  `DOWN_FOR` seconds, unless there is no other. So requests are what finds out (a passive health check), and nothing
+  breaks a circuit: the best of the places is always tried.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The connections to one upstream (connection pool).
+"""The connections to one upstream: a connection pool, with keep-alive.
 
 Rules
 - The connection used last is used first: the others grow old and are closed after `keep_alive` seconds.
@@ -6,7 +6,7 @@ Rules
   queue. An open WebSocket does not count: it may stay for days.
 - The last of them are not for a client that holds its share (see `share`): it waits until there are more, and
   nobody waits behind it.
-- A place that takes no connection is passed over for the next one (see `place`).
+- A place that takes no connection is passed over for the next one (failover, see `place`).
 - One timer for all connections, which stops when there are none.
 """
 
@@ -15,11 +15,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from ssl import SSLError
 from typing import Final, TypeVar
 
 from gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
+from gateway.upstream.connecting import connect
 from gateway.upstream.connection import Connection
 from gateway.upstream.place import Place, Places
 from gateway.upstream.share import Shares
@@ -39,7 +39,7 @@ class Pool:
         self.upstream = upstream
         self.places = Places(upstream)
         self._open: set[Connection] = set()
-        self._permits = upstream.max_connections  # connections that may still be opened
+        self._openings = upstream.max_connections  # how many more may be opened
         self._waiting: deque[_Turn] = deque()
         self._waiting_for_more: deque[_Turn] = deque()  # of clients that hold their share
         self._shares = Shares(upstream.max_connections, self._count_holders)
@@ -54,7 +54,7 @@ class Pool:
     @property
     def free(self) -> int:
         """How many connections are idle, or may still be opened."""
-        return self._permits + self.idle
+        return self._openings + self.idle
 
     @property
     def idle(self) -> int:
@@ -68,7 +68,7 @@ class Pool:
         if place is None:
             return None
         idle = place.idle
-        if idle and self._permits + len(idle) <= self._shares.reserve and not self._may_take(client):
+        if idle and self._openings + len(idle) <= self._shares.reserve and not self._may_take(client):
             return None
         while idle:
             connection = idle.pop()
@@ -86,18 +86,18 @@ class Pool:
         while True:
             connection = None if fresh else self.take_idle(client)
             if connection is None:
-                connection = await self._wait_for_permit(client, fresh)
+                connection = await self._wait_for_opening(client, fresh)
             if connection is None:
-                return await self._open_with_permit()
+                return await self._open_one()
             if connection.alive and not fresh:
                 return connection
             connection.close()
 
-    async def _wait_for_permit(self, client: str, fresh: bool) -> Connection | None:
-        """A connection that came free, or None: the permit to open one."""
+    async def _wait_for_opening(self, client: str, fresh: bool) -> Connection | None:
+        """A connection that came free, or None: an opening, to be used for one or returned."""
         may_take = self.free > self._shares.reserve or self._may_take(client)
-        if self._permits > 0 and not self._waiting and may_take:
-            self._permits -= 1
+        if self._openings > 0 and not self._waiting and may_take:
+            self._openings -= 1
             return None
         if may_take:
             self._make_room(fresh)
@@ -124,7 +124,7 @@ class Pool:
         best = self.places.choose(asyncio.get_running_loop().time())
         for place in self.places.known:
             if place.idle and (fresh or place is not best):
-                place.idle.pop().close()  # its permit comes free when it is gone
+                place.idle.pop().close()  # its opening is returned when it is gone
                 return
 
     def _leave_queue(self, queue: deque[_Turn], turn: _Turn) -> None:
@@ -135,15 +135,15 @@ class Pool:
             return
         connection = turn.result()
         if connection is None:
-            self._return_permit()
+            self._return_opening()
         else:
             self.take_back(connection)
 
-    async def _open_with_permit(self) -> Connection:
+    async def _open_one(self) -> Connection:
         try:
             connection = await self._connect()
         except BaseException:
-            self._return_permit()
+            self._return_opening()
             raise
         self._open.add(connection)
         if not connection.alive:  # lost before we came to note it: `let_go` did not know it
@@ -153,50 +153,21 @@ class Pool:
         return connection
 
     async def _connect(self) -> Connection:
-        return await self.try_places(self._connect_to, UpstreamError)
+        return await self.try_places(lambda place: connect(self.upstream, self, place), UpstreamError)
 
-    async def try_places(self, connect: Callable[[Place], Awaitable[T]], goes_on_after: type[UpstreamError]) -> T:
-        """Call `connect` with the best place, and with the next ones after such errors; raises the first of them."""
+    async def try_places(self, reach: Callable[[Place], Awaitable[T]], goes_on_after: type[UpstreamError]) -> T:
+        """Call `reach` with the best place, and with the next ones after such errors; raises the first of them."""
         loop = asyncio.get_running_loop()
         if self.places.are_due(loop.time()):
             await self.places.look_up()
         failed: UpstreamError | None = None
         for place in self.places.order(loop.time())[:_TRIES]:
             try:
-                return await connect(place)
+                return await reach(place)
             except goes_on_after as error:
                 self.places.leave_out(place, loop.time())
                 failed = failed or error
         raise failed or UpstreamUnreachable(f"the upstream {self.upstream} has no address")
-
-    async def _connect_to(self, place: Place) -> Connection:
-        place.open += 1
-        try:
-            async with asyncio.timeout(self.upstream.connect_timeout):
-                return await self._dial(place)
-        except (OSError, TimeoutError) as error:
-            place.open -= 1
-            raise _explain(self.upstream, place, error) from error
-        except BaseException:
-            place.open -= 1
-            raise
-
-    async def _dial(self, place: Place) -> Connection:
-        loop, upstream, address = asyncio.get_running_loop(), self.upstream, place.address
-        context, name = upstream.ssl_context, place.server_name(upstream)
-
-        def make() -> Connection:
-            return Connection(upstream, self, loop, place)
-
-        if address.unix_path:
-            _, connection = await loop.create_unix_connection(
-                make, address.unix_path, ssl=context, server_hostname=name
-            )
-        else:
-            _, connection = await loop.create_connection(
-                make, address.host, address.port, ssl=context, server_hostname=name
-            )
-        return connection
 
     async def reach(self) -> None:
         """Make a connection and close it; raises as `acquire` does. Not counted in `max_connections`."""
@@ -225,13 +196,13 @@ class Pool:
         connection.place.idle.append(connection)
 
     def let_go(self, connection: Connection) -> None:
-        """The connection carries no more requests: it is gone, or a WebSocket. Its permit is free."""
+        """The connection carries no more requests: it is gone, or a WebSocket. Its opening is returned."""
         if connection not in self._open:
             return
         self._open.discard(connection)
         if connection in connection.place.idle:
             connection.place.idle.remove(connection)
-        self._return_permit()
+        self._return_opening()
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -242,12 +213,12 @@ class Pool:
         """The place took a connection and dropped it without a word."""
         self.places.leave_out(connection.place, asyncio.get_running_loop().time())
 
-    def _return_permit(self) -> None:
+    def _return_opening(self) -> None:
         turn = self._next_turn(1)
         if turn is not None:
             turn.set_result(None)
         else:
-            self._permits += 1
+            self._openings += 1
 
     def _next_turn(self, more: int) -> _Turn | None:
         """Whose turn it is, now that so many more are free."""
@@ -283,18 +254,6 @@ class Pool:
             self._start_timer()
             if self.places.are_due(now):
                 self.places.look_up_soon()
-
-
-def _explain(upstream: Upstream, place: Place, error: Exception) -> UpstreamError:
-    match error:
-        case TimeoutError():
-            return UpstreamTimeout(f"the upstream {upstream} did not accept a connection at {place.address} in time")
-        case SSLError():
-            return UpstreamUnreachable(f"no TLS with the upstream {upstream} at {place.address}: {error}")
-        case _:
-            return UpstreamUnreachable(
-                f"cannot connect to the upstream {upstream} at {place.address}: {error}; is the app running there?"
-            )
 
 
 def _choose_tick(upstream: Upstream) -> float:

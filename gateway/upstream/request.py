@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.core.fields import build_lines
 from gateway.core.path import CanonicalPath
-from gateway.core.request import RequestHead
+from gateway.core.request import EXPECTS_BODY, RequestHead
 from gateway.errors import MalformedRequest
 
 # `expect`: our server has already answered 100 (RFC 9110 §10.1.1), so nothing waits for the upstream's.
@@ -26,9 +26,6 @@ OUR_FRAMING: Final = frozenset(
 
 SMALL_BODY: Final = 16 * 1024
 """Bytes of a counted body up to which the upstream is only sent it whole."""
-
-# RFC 9110 §8.6: these say "no content" aloud, with Content-Length: 0.
-_EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 _NAME: Final = re.compile(rb"(?<=\r\n)[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=:)")  # never the request line
 _SPELLED: Final = {
@@ -131,7 +128,7 @@ def title_case_name(name: bytes) -> bytes:
 def build_end(method: str, framing: BodyFraming | None) -> bytes:
     """The field that frames the body, and the end of the block."""
     if framing is None:
-        return b"content-length: 0\r\n\r\n" if method in _EXPECTS_BODY else b"\r\n"
+        return b"content-length: 0\r\n\r\n" if method in EXPECTS_BODY else b"\r\n"
     if framing.left is None:
         return b"transfer-encoding: chunked\r\n\r\n"
     return b"content-length: %d\r\n\r\n" % framing.left

@@ -3,9 +3,9 @@
 Rules
 - 1xx answers are passed over (RFC 9110 §15.2); 101 is refused where no WebSocket was asked for.
 - An answer to HEAD, a 204 and a 304 have no body, whatever their headers say (RFC 9112 §6.3).
-- Ambiguous framing is refused (desync): Content-Length with Transfer-Encoding, two lengths, any coding but exactly
-  "chunked", a coding on HTTP/1.0 (RFC 9112 §6.1). Trailers are dropped: nobody looked at them when the head
-  was judged.
+- Ambiguous framing (desync, the smuggling of responses) is refused: Content-Length with Transfer-Encoding, two
+  lengths, any coding but exactly "chunked", a coding on HTTP/1.0 (RFC 9112 §6.1). Trailers are dropped: nobody looked
+  at them when the head was judged.
 - A body without a length or a coding ends where the connection ends (RFC 9112 §6.3).
 
 Sans-IO: bytes go in through `feed`, events come out at the sink, which is called in the same call stack.

@@ -12,6 +12,7 @@ proxied_app     what is behind the gate: an upstream
 user            a person, as Starlette knows them
 event_delivery  webhooks on their way to the app
 answers/        the gateway's own answers, and the pages that people see
+table           path → method → handler: how the following two lead to their answers
 own/            the gateway's own paths, under its prefix
 admin/          the operator's listener
 """

@@ -14,9 +14,9 @@ import msgspec
 
 from gateway.core.decision import Allow
 from gateway.core.headers import in_process_headers
-from gateway.core.policy import Route
 from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
+from gateway.core.route import Route
 from gateway.errors import GatewayError, NothingHere
 from gateway.flows.gate import Passage
 from gateway.web.asgi_head import Receive, Scope, Send

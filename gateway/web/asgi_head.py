@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+from starlette.requests import Request
+
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
@@ -102,6 +104,12 @@ class HeadReader:
             mount=mount,
             encoded_slashes=self.encoded_slashes,
         )
+
+
+def head_of(request: Request) -> RequestHead:
+    """Return the judged head of a request to the gateway's own pages."""
+    head: RequestHead = request.scope[HEAD_KEY]
+    return head
 
 
 def _read_target(scope: Scope, mount: CanonicalPath | None) -> bytes:

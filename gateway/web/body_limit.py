@@ -5,11 +5,19 @@ Too large is refused by the announced length, or as soon as it has grown beyond 
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.core.fields import first
 from gateway.core.request import RequestHead
 from gateway.errors import ContentTooLarge, MalformedRequest
 from gateway.flows.kept_posts import ReadBody
 from gateway.web.asgi_head import Message, Receive
+
+MAX_OWN_BODY: Final = 64 * 1024
+"""Largest body of any request to the gateway itself, in bytes: a webhook."""
+
+MAX_FORM: Final = 4096
+"""Largest form taken by the gateway's own pages, in bytes."""
 
 
 def check_length(head: RequestHead, limit: int | None) -> None:

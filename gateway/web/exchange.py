@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
+from time import perf_counter
 from typing import Final
 
+from starlette.requests import Request
+
 from gateway.core.decision import Challenge, Consent, Deny
-from gateway.core.policy import Match
 from gateway.core.request import RequestHead
+from gateway.core.route import Match
 from gateway.errors import Blame, GatewayError
 from gateway.flows.gate import Passage, Refusal
-from gateway.telemetry.logs import RequestLine, log, log_request
+from gateway.telemetry.logs import RequestLine, RequestLines, log, log_request
 from gateway.telemetry.metrics import Metrics
-from gateway.web.asgi_head import Message, Send
+from gateway.web.asgi_head import EXCHANGE_KEY, Message, Send
 
 _LEVEL_OF_BLAME = {
     Blame.CLIENT: "info",
@@ -56,7 +58,7 @@ class Exchange:
     client_left = False  # it hung up before it was answered in full
 
     def __init__(self) -> None:
-        self.began_at = time.perf_counter()
+        self.began_at = perf_counter()
         self.request_id = new_request_id()
 
     def note(self, verdict: Passage | Refusal) -> None:
@@ -110,12 +112,18 @@ class Exchange:
 
         return watched
 
+    def tell_allowed(self, asked: str, caller: str, lines: RequestLines, metrics: Metrics) -> None:
+        """Do what `tell` does for a request that was let in and went well, with parts that were described before."""
+        duration = perf_counter() - self.began_at
+        metrics.count_request("allow", self.status, duration)
+        lines.write(self.request_id, asked, caller, self.status, duration)
+
     def tell(self, method: str, path: str, metrics: Metrics) -> None:
         """Write the request's one log line, and count it. The query is left out: it may carry codes."""
         status, decision = self.status, self.decision
         if self.original is not None:
             method, path = self.original
-        duration = time.perf_counter() - self.began_at
+        duration = perf_counter() - self.began_at
         metrics.count_request(decision, status, duration)
         line = RequestLine(
             self.request_id, method, path, status, decision, self.route, duration, self.client_address, self.session
@@ -126,3 +134,14 @@ class Exchange:
             return
         metrics.count_error(error)
         getattr(log, _LEVEL_OF_BLAME[error.blame])("request", **line.fields(), error=error.code, reason=str(error))
+
+
+def exchange_of(request: Request) -> Exchange:
+    """Return what is known of a request to the gateway's own pages, and of its answer so far."""
+    exchange: Exchange = request.scope[EXCHANGE_KEY]
+    return exchange
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that log, page and problem carry."""
+    return exchange_of(request).request_id

@@ -16,8 +16,8 @@ from gateway.core.challenge import is_cross_site_websocket
 from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
 from gateway.core.fields import Headers
 from gateway.core.path import CanonicalPath
-from gateway.core.policy import Access, Match
 from gateway.core.request import RequestHead
+from gateway.core.route import Access, Match
 from gateway.errors import GatewayError, MalformedRequest, StoreUnavailable, forget_frames
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
@@ -52,7 +52,7 @@ class Pipeline:
         exchange.request_id = head.front.request_id or exchange.request_id
         if head.mount and self._mounts_watched:
             self._watch_mount(head.mount)
-        if self._answers.is_own_path(head.path):
+        if self._answers.site.is_own_path(head.path):
             if head.path.encoded_slash:
                 raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
             exchange.decision = "own"
@@ -65,11 +65,11 @@ class Pipeline:
 
     def _watch_mount(self, mount: str) -> None:
         """Tell the operator, once, of pages that no request to this app can reach."""
-        if not self._answers.prefix.startswith(mount + "/"):
+        if not self._answers.site.prefix.startswith(mount + "/"):
             self._mounts_watched = False
             log.warning(
                 "prefix_outside_of_mount",
-                prefix=self._answers.prefix,
+                prefix=self._answers.site.prefix,
                 mount=mount,
                 advice=f"nobody can sign in, unless another gateway serves the prefix: set `prefix: {mount}/oauth2`",
             )
@@ -79,7 +79,7 @@ class Pipeline:
         verdict = await self._gate.check(head)
         if isinstance(verdict, Refusal) or not head.websocket:
             return verdict
-        if not is_cross_site_websocket(head, self._answers.public_origins, verdict.match.route.allowed_origins):
+        if not is_cross_site_websocket(head, self._answers.site.origins, verdict.match.route.allowed_origins):
             return verdict
         return Refusal(Deny("a WebSocket that another site's page opens", cross_site=True), verdict.match)
 
@@ -88,12 +88,9 @@ class Pipeline:
     ) -> Answer:
         """Answer a request that may not pass: a preflight, a form to be kept, or whoever has to do something first."""
         match, decision = refusal.match, refusal.decision
-        keeps = match is not None and match.route.keep_post and _is_page(decision)
-        return (
-            (await self._answers.keep_post(head, read_body) if keeps and read_body is not None else None)
-            or self._answer_preflight(head)
-            or await self._say_no(decision, head, request_id)
-        )
+        body = read_body if match is not None and match.route.needs_body_to_answer else None
+        kept = await self._answers.keep_post(head, body) if body is not None and _is_page(decision) else None
+        return kept or self._answer_preflight(head) or await self._say_no(decision, head, request_id)
 
     async def _say_no(self, decision: Challenge | Consent | Deny, head: RequestHead, request_id: str) -> Answer:
         match decision:
@@ -122,7 +119,7 @@ class Pipeline:
         None also for the gateway's own paths, and for what `judge` refuses.
         """
         try:
-            return None if self._answers.is_own_path(path) else self._gate.match(method, host, path)
+            return None if self._answers.site.is_own_path(path) else self._gate.match(method, host, path)
         except MalformedRequest:
             return None
 

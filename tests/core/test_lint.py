@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.lint import find_faults
-from gateway.core.policy import Access, Route
 from gateway.core.requirement import AllowList, Names, Requirement
+from gateway.core.route import Access, Route
 
 BASIC = ("user.info.basic",)
 

@@ -9,8 +9,9 @@ from gateway.core.decision import Allow, Challenge, ChallengeKind, Deny, build_a
 from gateway.core.fields import Headers
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import canonicalise
-from gateway.core.policy import Access, Match, Policy, Route, decide, needs_caller
+from gateway.core.policy import Policy, decide, needs_caller
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
+from gateway.core.route import Access, Match, Route
 from gateway.core.spelling import PathPattern, fold
 from gateway.errors import MalformedRequest, SettingsError
 from tests.core.test_identity import person

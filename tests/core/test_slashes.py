@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.core.path import canonicalise
-from gateway.core.policy import Access, Match, Policy, Route
+from gateway.core.policy import Policy
+from gateway.core.route import Access, Match, Route
 from gateway.errors import MalformedRequest
 
 HOST = "app.example"

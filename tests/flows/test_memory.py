@@ -9,8 +9,9 @@ import pytest
 from gateway.core.fields import Fields
 from gateway.core.identity import IdentityHeaders
 from gateway.core.path import canonicalise
-from gateway.core.policy import Policy, Route
+from gateway.core.policy import Policy
 from gateway.core.request import RequestHead
+from gateway.core.route import Route
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.memory import Memory

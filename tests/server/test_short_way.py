@@ -71,7 +71,7 @@ async def test_what_has_grown_old_is_asked_for_again(dry: Dry, monkeypatch: pyte
 
     monkeypatch.setattr(dry.generation.store, "ask", count)
     for moment in (0.0, 1.0, 1e9, 1e9 + 1):
-        monkeypatch.setattr("gateway.server.short.learned.monotonic", lambda moment=moment: moment)
+        monkeypatch.setattr("gateway.server.short.permit.monotonic", lambda moment=moment: moment)
         client.data_received(signed_in(dry))
         assert b"x-tiktok-open-id: -000me\r\n" in await until_written(towards_upstream)
         upstream.data_received(OK)
@@ -86,7 +86,7 @@ async def test_a_store_that_is_away_is_a_503_and_signs_nobody_out(dry: Dry, monk
     await until_written(towards_upstream)
     upstream.data_received(OK)
     towards_client.take()
-    monkeypatch.setattr("gateway.server.short.learned.monotonic", lambda: 1e9)
+    monkeypatch.setattr("gateway.server.short.permit.monotonic", lambda: 1e9)
     monkeypatch.setattr(dry.generation.store, "ask", lambda _, told: told(StoreUnavailable("away")))
     client.data_received(signed_in(dry))
     answer = await until_written(towards_client)

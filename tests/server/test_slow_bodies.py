@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.protocol import LINGER_BYTES, Timeouts
+from gateway.server.client_connection import LINGER_BYTES, Timeouts
 from gateway.server.short.protocol import ShortWayProtocol
 from tests.server.conftest import Dry, DryTransport
 from tests.server.test_one_at_a_time import settle

@@ -30,7 +30,7 @@ class Client(Protocol):
     def release(self) -> None:
         """Take more of it."""
 
-    def finish(self, known: LearnedBlock, *, whole: bool) -> None:
+    def finish(self, block: LearnedBlock, *, whole: bool) -> None:
         """The answer has ended; if not `whole`, the connection must end too, and visibly so."""
 
     def leave_to(self, tunnel: Tunnel) -> bytes:

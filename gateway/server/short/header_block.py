@@ -73,20 +73,20 @@ class BlockReader:
         self._senders: Shelf[tuple[bytes, LearnedOrigin], LearnedSender] = Shelf(MOST_SENDERS, HEAVIEST)
         self._blocks: Recurring[tuple[bytes, str | None, str], LearnedBlock] = Recurring(MOST_BLOCKS)
 
-    def read(self, block: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
+    def read(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
         """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
-        key = block, peer, scheme
-        known = self._blocks.kept.get(key)
-        if known is None and len(block) <= LONGEST_BLOCK:
-            known = self._read(block, peer, scheme)
-            if known is not None:
-                self._blocks.note(key, known)
-        return known
+        key = raw, peer, scheme
+        block = self._blocks.kept.get(key)
+        if block is None and len(raw) <= LONGEST_BLOCK:
+            block = self._read(raw, peer, scheme)
+            if block is not None:
+                self._blocks.note(key, block)
+        return block
 
-    def _read(self, block: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
-        lines = block[2:-4].split(b"\r\n")
+    def _read(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
+        lines = raw[2:-4].split(b"\r\n")
         limits = self._reader.limits
-        if len(lines) > limits.header_count or len(block) > limits.header_bytes:
+        if len(lines) > limits.header_count or len(raw) > limits.header_bytes:
             return None
         passing: list[bytes] = []
         cookies: list[bytes] = []
@@ -109,7 +109,7 @@ class BlockReader:
         sender = self._find_sender(b"\n".join(cookies), origin)
         if sender is None:
             return None
-        return LearnedBlock(sender, block=block, passing=b"".join(passing), lines=lines)
+        return LearnedBlock(sender, raw=raw, passing=b"".join(passing), lines=lines)
 
     def _find_sender(self, cookies: bytes, origin: LearnedOrigin) -> LearnedSender | None:
         sender = self._senders.kept.get((cookies, origin))

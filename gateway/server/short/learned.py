@@ -1,60 +1,28 @@
 """What was found out before, kept so that it need not be found out again: most requests are like others.
 
     LearnedOrigin  where requests come from and what they are sent to: a host and what proxies say, from one peer
-    LearnedSender  who asks from there: a set of cookies
+    LearnedSender  who asks from there: a set of cookies, and what lets them through
     LearnedBlock   a header block of theirs, and what of it is passed on
     LearnedTarget  a request line on one host: where it leads to
-    Permit         what lets a sender's requests through on the route of a target, for a while
 
-Nothing is decided here. A permit is the gate's own `Passage`, and holds as long as the gate remembers its caller.
+Nothing is decided here: see `permit`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from time import monotonic
-from typing import Final
 
 from gateway.core.fields import Headers, build_lines, split_line
 from gateway.core.forwarded import find_network
 from gateway.core.headers import forwarded_headers
 from gateway.core.path import CanonicalPath, canonicalise
-from gateway.core.policy import Match
-from gateway.core.request import RequestHead
+from gateway.core.request import RequestHead, split_plain_line
+from gateway.core.route import Match
 from gateway.errors import GatewayError
-from gateway.flows.gate import Passage
 from gateway.server.short.lane import Lane
-from gateway.telemetry.logs import describe_asked, describe_caller
-from gateway.upstream.request import build_end, build_line, encode_fields
-
-_REQUEST_LINE: Final = re.compile(
-    rb"(GET|HEAD|DELETE|OPTIONS) ((/[\x21\x22\x24-\x3e\x40-\x7e]*)(?:\?([\x21\x22\x24-\x7e]*))?) HTTP/1\.1"
-)
-"""A request line of the plainest form (RFC 9112 §3), of a method that needs no body."""
-
-
-class Permit:
-    """Lets a sender's requests pass on one route."""
-
-    __slots__ = ("_caller", "_until", "described", "lane", "passage")
-
-    def __init__(self, passage: Passage, lane: Lane, seconds_left: float, client_address: str) -> None:
-        self.passage = passage
-        self.lane = lane
-        self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
-        self._caller = passage.caller
-        self._until = 0.0
-        self.renew(seconds_left)
-
-    def holds(self) -> bool:
-        """Whether it still does."""
-        caller = self._caller
-        return caller is None or (caller.remembered and monotonic() < self._until)
-
-    def renew(self, seconds_left: float) -> None:
-        """Have it hold for so long from now on."""
-        self._until = monotonic() + seconds_left
+from gateway.server.short.permit import Permit
+from gateway.telemetry.logs import describe_asked
+from gateway.upstream.request import build_end, build_line, encode_fields, title_case
 
 
 class LearnedOrigin:
@@ -87,13 +55,13 @@ class LearnedSender:
 class LearnedBlock:
     """A header block that was judged."""
 
-    __slots__ = ("block", "lines", "passing", "sender")
+    __slots__ = ("lines", "passing", "raw", "sender")
 
     def __init__(
-        self, sender: LearnedSender, *, block: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
+        self, sender: LearnedSender, *, raw: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
     ) -> None:
         self.sender = sender
-        self.block = block  # its bytes, from the end of the request line on, if it is to be recognised by them
+        self.raw = raw  # its bytes, from the end of the request line on; b"": it was read by the parser
         self.passing = passing  # lines for the upstream, besides the sender's
         self.lines = lines  # all that there were
 
@@ -106,20 +74,20 @@ class LearnedBlock:
 class LearnedTarget:
     """Where a request line leads to on a host."""
 
-    __slots__ = ("described", "end", "front_prefix", "lead", "match", "method", "path", "query", "raw_target")
+    __slots__ = ("_end", "_front_prefix", "_lead", "described", "match", "method", "path", "query", "raw_target")
 
     def __init__(
         self, method: str, path: CanonicalPath, query: bytes, raw_target: bytes, front_prefix: str = ""
     ) -> None:
-        self.front_prefix = front_prefix
         self.method = method
         self.path = path
         self.query = query
         self.raw_target = raw_target
         self.match: Match | None = None  # the route that decides, once it is known
-        self.lead = b""  # what the upstream is sent first; b"" until `aim`
-        self.end = build_end(method, None)  # and last, when there is no body
         self.described = describe_asked(method, path.text)  # for the log
+        self._front_prefix = front_prefix
+        self._lead = b""  # what the upstream is sent first; b"" until `_aim`
+        self._end = build_end(method, None)  # and last, when there is no body
 
     def decide(self, match: Match | None) -> None:
         """Note the route that decides, and ask the app for the path in the form that this route has."""
@@ -127,16 +95,25 @@ class LearnedTarget:
         if match is not None and self.path.merged:
             self.path = match.route.form_of(self.path)
 
-    def aim(self, lane: Lane, host: str) -> bytes:
-        """Make and return `lead`: the request line, the fields that depend on the target alone, and a name."""
+    def build_request(self, permit: Permit, block: LearnedBlock, request_id: str, end: bytes = b"") -> bytes:
+        """Return the request head as the upstream is sent it; `end` is its last lines, where they are not the usual."""
+        sender = block.sender
+        lead = self._lead or self._aim(permit.lane, sender.origin.host)
+        own = permit.passage.allow.set_lines
+        head = b"".join((lead, request_id.encode(), b"\r\n", block.passing, sender.passing, own, end or self._end))
+        return title_case(head) if permit.lane.title_case else head
+
+    def _aim(self, lane: Lane, host: str) -> bytes:
+        """Make and return `_lead`: the request line, the fields that depend on the target alone, and a name."""
         door = lane.door
         line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
-        self.lead = line + encode_fields(door.address_fields(host, self.path, self.front_prefix)) + b"x-request-id: "
-        return self.lead
+        fields = encode_fields(door.address_fields(host, self.path, self._front_prefix))
+        self._lead = line + fields + b"x-request-id: "
+        return self._lead
 
-    def build_head(self, known: LearnedBlock) -> RequestHead:
+    def build_head(self, block: LearnedBlock) -> RequestHead:
         """Return the whole head, where one is needed after all."""
-        origin = known.sender.origin
+        origin = block.sender.origin
         return RequestHead(
             method=self.method,
             scheme=origin.scheme,
@@ -144,7 +121,7 @@ class LearnedTarget:
             path=self.path,
             query=self.query,
             raw_target=self.raw_target,
-            headers=known.read_headers(),
+            headers=block.read_headers(),
             client_address=origin.client_address,
             scheme_told=origin.scheme_told,
         )
@@ -152,13 +129,13 @@ class LearnedTarget:
 
 def read_line(line: bytes, target_limit: int) -> LearnedTarget | None:
     """Return where a request line leads; None for one that is not plain, which others judge."""
-    found = _REQUEST_LINE.fullmatch(line)
-    if found is None:
+    parts = split_plain_line(line)
+    if parts is None:
         return None
-    method, target, path, query = found.groups()
+    method, target, path, query = parts
     if len(target) > target_limit:
         return None
     try:
-        return LearnedTarget(method.decode("ascii"), canonicalise(path), query or b"", target)
+        return LearnedTarget(method, canonicalise(path), query, target)
     except GatewayError:
         return None

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from gateway.server.protocol import REST, SLACK, StrictHttpProtocol
+from gateway.server.client_connection import REST
+from gateway.server.protocol import SLACK, StrictHttpProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.exchange import ShortExchange
 from gateway.server.short.learned import LearnedBlock
@@ -31,16 +32,16 @@ class ShortWayProtocol(StrictHttpProtocol):
         self._exchange: ShortExchange | None = None  # the request in hand, if it is on the short way
         self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
         self._keep_alive = True
-        self._known: LearnedBlock | None = None  # of the last request; only while the connection is at rest
+        self._block: LearnedBlock | None = None  # of the last request; only while the connection is at rest
         self._straight = False  # the body of the request in hand goes past the parser
         self._early = b""  # what came after a request for a WebSocket
 
     # The event loop's side
 
     def data_received(self, data: bytes) -> None:
-        """Take a request of a known kind at once; feed the parser with anything else."""
-        known, self._known = self._known, None
-        if known is not None and data.endswith(known.block) and self._take_known(known, data):
+        """Take a request with a learned header block at once; feed the parser with anything else."""
+        block, self._block = self._block, None
+        if block is not None and data.endswith(block.raw) and self._take_learned(block, data):
             return
         if self._ending or self._waiting or self._dropping:
             super().data_received(data)
@@ -55,10 +56,11 @@ class ShortWayProtocol(StrictHttpProtocol):
         super()._parse(data, at)
         if self._exchange is not None:
             self._exchange.flush()
-            self._straight = self._body_taker is not None and self._exchange.body_left >= LARGE
+            body = self._exchange.body
+            self._straight = self._body_taker is not None and body is not None and body.left >= LARGE
 
-    def _take_known(self, known: LearnedBlock, data: bytes) -> bool:
-        exchange = self.short_way.take_known(self, known, data[: -len(known.block)])
+    def _take_learned(self, block: LearnedBlock, data: bytes) -> bool:
+        exchange = self.short_way.take_learned(self, block, data[: -len(block.raw)])
         if exchange is None:
             return False
         if not exchange.done:
@@ -71,16 +73,16 @@ class ShortWayProtocol(StrictHttpProtocol):
         end = data.find(b"\r\n")
         if data.find(b"\r\n\r\n", end) != len(data) - 4 or not self._may_begin():
             return False
-        known = self.short_way.read_block(data[end:], self._peer(), self.scheme or "http")
-        return known is not None and self._take_known(known, data)
+        block = self.short_way.read_block(data[end:], self._peer(), self.scheme or "http")
+        return block is not None and self._take_learned(block, data)
 
     def _take_straight(self, data: bytes) -> None:
         """Pass on some of a large counted body, past the parser, which would only copy it."""
         exchange = self._exchange
-        if exchange is None or exchange.done:  # the connection is about to end
+        if exchange is None or exchange.body is None or exchange.done:  # the connection is about to end
             return
         self._note_body(len(data))
-        left = exchange.body_left
+        left = exchange.body.left
         if len(data) < left:
             exchange.take_body(data, last=False)
             exchange.flush()
@@ -213,7 +215,7 @@ class ShortWayProtocol(StrictHttpProtocol):
         if self._exchange is not None or not self.flow.write_paused:
             self.flow.resume_reading()
 
-    def finish(self, known: LearnedBlock, *, whole: bool) -> None:
+    def finish(self, block: LearnedBlock, *, whole: bool) -> None:
         """Go on with what was pipelined, wait for the next request, or close."""
         self._exchange = None
         if self.transport.is_closing():
@@ -231,8 +233,8 @@ class ShortWayProtocol(StrictHttpProtocol):
                 self.release()
             if self._waiting:
                 self._go_on_soon()
-            elif known.block and self._phase == REST:
-                self._known = known
+            elif block.raw and self._phase == REST:
+                self._block = block
 
     def leave_to(self, tunnel: Tunnel) -> bytes:
         """Hand the connection over for good; returns what has been received since the request."""
@@ -258,8 +260,8 @@ class ShortWayProtocol(StrictHttpProtocol):
 
     def _forget_input(self) -> None:
         super()._forget_input()
-        if self._exchange is not None:
-            self._exchange.forget_body()
+        if self._exchange is not None and self._exchange.body is not None:
+            self._exchange.body.take()
 
     def _last_of_connection(self) -> None:
         self._keep_alive = False

@@ -14,12 +14,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import Route, Router
 
 from gateway.errors import (
     CrossSite,
@@ -28,7 +27,6 @@ from gateway.errors import (
     MalformedRequest,
     MethodRefused,
     NoSuchGrant,
-    NoSuchPage,
     NoSuchSession,
     Unauthenticated,
 )
@@ -36,14 +34,13 @@ from gateway.flows.oversight import Oversight
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.telemetry.logs import log
 from gateway.web.answers.answer import Answer, json_answer, problem, send_answer
+from gateway.web.body_limit import MAX_FORM
 from gateway.web.exchange import new_request_id
-from gateway.web.own.reading import MAX_FORM
+from gateway.web.table import Table, build_router
 
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="admin"')  # RFC 6750 §3
 MOST: Final = 1000
 """Most items of a list; `limit` asks for fewer."""
-
-Handler = Callable[[Request], Awaitable[Answer]]
 
 
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,18 +57,14 @@ class AdminApi:
         self._oversight = oversight
         self._desk = desk
         self._digests = tuple(_digest(key) for key in keys)
-        table: dict[str, dict[str, Handler]] = {
+        table: Table = {
             "/sessions": {"GET": self.list_sessions, "DELETE": self.end_sessions},
             "/sessions/{session_id}": {"GET": self.show_session, "DELETE": self.end_session},
             "/grants": {"GET": self.list_grants},
             "/grants/{open_id}": {"GET": self.show_grant, "DELETE": self.end_grant},
             "/tokens": {"POST": self.issue_token},
         }
-        self._router = Router(
-            [Route(path, _Methods(handlers)) for path, handlers in table.items()],
-            redirect_slashes=False,
-            default=_no_such_page,
-        )
+        self._router = build_router(table)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3); what goes wrong is a problem (RFC 9457)."""
@@ -158,19 +151,6 @@ class AdminApi:
         return client
 
 
-class _Methods:
-    """An ASGI app that picks the handler by method."""
-
-    def __init__(self, handlers: dict[str, Handler]) -> None:
-        self._handlers = handlers
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        handler = self._handlers.get(scope["method"])
-        if handler is None:
-            raise MethodRefused(f"{scope['method']} is not for this address", allowed=tuple(self._handlers))
-        await send_answer(await handler(Request(scope, receive)), send)
-
-
 def _read_key(request: Request) -> str:
     if "origin" in request.headers or "sec-fetch-site" in request.headers:
         raise CrossSite("a browser must not use the admin listener")
@@ -226,7 +206,3 @@ def _build_problem(error: GatewayError) -> Answer:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
-
-
-async def _no_such_page(scope: Any, receive: Any, send: Any) -> None:
-    raise NoSuchPage("the admin listener has no such address")

@@ -1,7 +1,8 @@
 """The gateway's own answers: a page for a person, a problem (RFC 9457) for a program.
 
 answer           an answer as a value, its security headers (CSP and the like), and how it is sent
-answers          challenges, refusals, redirects (checked: no open redirect), CORS
+site             the public address; where a sign-in may lead (no open redirect)
+answers          challenges, refusals, redirects, CORS
 error_pages      what went wrong, as a page or a problem
 pages            the templates (`templates/`), filled; the files beside them (`static/`)
 browser_cookies  the session cookie and those that bind a sign-in to its browser

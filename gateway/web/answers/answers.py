@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, assert_never
+from typing import assert_never
 from urllib.parse import quote
 
 import msgspec
 
 from gateway.core.authorization import USUAL, Wish
 from gateway.core.binding import find_cause
-from gateway.core.challenge import Viewer, find_viewer, is_navigation
+from gateway.core.challenge import Viewer, find_viewer
 from gateway.core.cookies import CookieSpec
 from gateway.core.cors import permit_reading, permit_request, read_preflight
 from gateway.core.decision import Challenge, ChallengeKind, Consent, Deny
@@ -18,9 +18,7 @@ from gateway.core.fields import Headers, first
 from gateway.core.htmx import is_htmx, read_current_url
 from gateway.core.in_app import find_app
 from gateway.core.kept_post import may_be_kept
-from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
-from gateway.core.urls import ReturnTo, check_return_to
 from gateway.errors import CrossSite, Forbidden, GatewayError, InsufficientScope, SessionsDiffer, SignInRefused
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
@@ -29,13 +27,11 @@ from gateway.web.answers.answer import NO_STORE, Answer, page, problem, redirect
 from gateway.web.answers.browser_cookies import BrowserCookies
 from gateway.web.answers.error_pages import ErrorPages
 from gateway.web.answers.pages import Pages, PersonName
-
-_MOVED: Final = b"moved=1"
-"""Parameter of our own pages: the visitor was sent here from another address of the same page."""
+from gateway.web.answers.site import Site
 
 
 class Answers:
-    """Builds answers; knows the public address, the prefix and the gateway's cookies."""
+    """Builds answers; knows the site and the gateway's cookies."""
 
     def __init__(
         self,
@@ -51,44 +47,29 @@ class Answers:
         ask_first: bool,
         cors_origins: frozenset[str],
     ) -> None:
-        self.public_url = public_url
-        self.prefix = prefix
-        self._host = public_url.partition("://")[2]
-        self.public_origins = frozenset({public_url})
-        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=self._host)
+        self.site = Site(
+            public_url=public_url,
+            prefix=prefix,
+            allowed_hosts=allowed_hosts,
+            shared=session_cookie.domain is not None,
+        )
+        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=self.site.host)
         self.pages = pages
         self._errors = ErrorPages(pages, prefix)
-        self._allowed_hosts = allowed_hosts
         self._sign_in = sign_in
         self._kept_posts = kept_posts
         self._ask_first = ask_first
         self._cors_origins = cors_origins
 
-    def is_own_path(self, path: CanonicalPath) -> bool:
-        """Whether the path is one of the gateway's own; nothing outside the prefix ever is."""
-        return path.is_under(self.prefix)
-
-    def check_return_to(self, rd: str | None) -> ReturnTo:
-        """Return the checked address, or the site's front page when it is missing or leads elsewhere."""
-        checked = self._check(rd) if rd else None
-        home = checked or self._check("/")
-        assert home is not None  # noqa: S101 -- "/" is always ours
-        return home
-
-    def start_url(self, return_to: str, *, switch: bool = False) -> str:
-        """Return the absolute address that begins a sign-in for `return_to`; to `switch`, with a choice of account."""
-        leading = "switch=1&" if switch else ""
-        return f"{self.public_url}{self.prefix}/start?{leading}rd={quote(return_to, safe='/')}"
-
     async def challenge(self, challenge: Challenge, head: RequestHead, request_id: str) -> Answer:
         """Answer somebody who is not signed in."""
         here = head.raw_target.decode("ascii", "replace")
         match challenge.kind:
-            case ChallengeKind.REDIRECT if self._is_abroad(head) and not self._ask_first:
-                return redirect(302, self.start_url(self._address_of(head, here)))
+            case ChallengeKind.REDIRECT if self.site.is_abroad(head) and not self._ask_first:
+                return redirect(302, self.site.start_url(self.site.address_of(head, here)))
             case ChallengeKind.REDIRECT if self._ask_first:
-                rd = quote(self._address_of(head, here), safe="/")
-                return redirect(302, f"{self.public_url}{self.prefix}/sign_in?rd={rd}")
+                rd = quote(self.site.address_of(head, here), safe="/")
+                return redirect(302, f"{self.site.own_page('sign_in')}?rd={rd}")
             case ChallengeKind.REDIRECT:
                 return await self.begin(here, head)
             case ChallengeKind.PAGE:
@@ -105,18 +86,18 @@ class Answers:
 
         Raises `TooManyAttempts` or `StoreUnavailable`.
         """
-        if not may_be_kept(head, self.public_origins) or self._is_abroad(head):
+        if not may_be_kept(head, self.site.origins) or self.site.is_abroad(head):
             return None
         binding = self.cookies.choose_binding(head)
         post_id = await self._kept_posts.keep(head, read_body, binding)
         if post_id is None:
             return self.sign_in_page(401, head.raw_target.decode("ascii", "replace"), "not_kept")
-        answer = self.sign_in_page(401, f"{self.prefix}/kept_post?id={post_id}", "kept")
+        answer = self.sign_in_page(401, f"{self.site.prefix}/kept_post?id={post_id}", "kept")
         return msgspec.structs.replace(answer, headers=(*answer.headers, *self.cookies.bind(head, binding)))
 
     def sign_in_page(self, status: int, return_to: str, reason: str | None, person: PersonName | None = None) -> Answer:
         """Show the button that begins a sign-in for `return_to`; to a `person`, the way on, or to another account."""
-        start_url = self.start_url(return_to, switch=person is not None)
+        start_url = self.site.start_url(return_to, switch=person is not None)
         html = self.pages.sign_in(start_url, reason, person, return_to)
         return page(status, html, script=self.pages.script_source, framed=reason == "frame")
 
@@ -124,7 +105,7 @@ class Answers:
         """Send somebody to TikTok who has pressed a button for more than a sign-in: that is never a turn of a loop."""
         binding = self.cookies.choose_binding(head).forget()
         begun = await self._sign_in.begin(
-            self.check_return_to(rd), binding=binding, client_address=head.client_address, wish=wish
+            self.site.check_return_to(rd), binding=binding, client_address=head.client_address, wish=wish
         )
         return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
 
@@ -133,13 +114,13 @@ class Answers:
 
         Raises a `SignInLoop` when one was completed a moment ago, several times in a row.
         """
-        return_to = self.check_return_to(rd)
+        return_to = self.site.check_return_to(rd)
         binding = self._sign_in.next_turn(self.cookies.read_bindings(head))
         if binding.loops:
             cause = find_cause(
                 signed_in=signed_in,
                 has_cookie=self.cookies.brings_session(head),
-                other_host=not self._is_ours(return_to),
+                other_host=not self.site.keeps_session_at(return_to),
             )
             cause.return_to = return_to.url
             raise cause
@@ -147,15 +128,9 @@ class Answers:
         return redirect(302, begun.location, extra=self.cookies.bind(head, begun.binding))
 
     def send_home(self, head: RequestHead) -> Answer | None:
-        """Send a person who opens a page of ours by another host, or without TLS, to the public address; at most once.
-
-        Behind some chains of proxies every visit seems to come by another: whoever was sent once is not sent again.
-        """
-        if not is_navigation(head) or not self._is_abroad(head) or _MOVED in head.query.split(b"&"):
-            return None
-        path, _, query = head.raw_target.partition(b"?")
-        target = path + b"?" + b"&".join(part for part in (_MOVED, query) if part)
-        return redirect(302, self.public_url + target.decode("ascii"))
+        """Send a person who opens a page of ours elsewhere to the public address; at most once."""
+        home = self.site.find_home(head)
+        return redirect(302, home) if home is not None else None
 
     def unauthenticated(self, head: RequestHead, request_id: str, return_to: str = "/") -> Answer:
         """401 for a program (RFC 9110 §11.6.1, RFC 9457)."""
@@ -166,7 +141,7 @@ class Answers:
             "There is no live session with this request.",
             request_id,
             extra=self._lead_htmx(head, ""),
-            sign_in_url=self.start_url(return_to),
+            sign_in_url=self.site.start_url(return_to),
         )
 
     def ask_to_sign_in(self, head: RequestHead, request_id: str) -> Answer:
@@ -186,10 +161,10 @@ class Answers:
         """Have htmx open the sign-in in the whole window; it does so for any status."""
         if not is_htmx(head):
             return ()
-        here = read_current_url(head) or "/"
-        checked = self._check(here)
-        path = checked.url.removeprefix(self.public_url) if checked is not None and self._is_at_home(checked) else "/"
-        return ((b"hx-redirect", f"{self.prefix}/start?rd={quote(path or '/', safe='/')}{more}".encode()),)
+        checked = self.site.check(read_current_url(head) or "/")
+        here = checked.url if checked is not None and self.site.is_at_home(checked) else ""
+        path = here.removeprefix(self.site.public_url)
+        return ((b"hx-redirect", f"{self.site.prefix}/start?rd={quote(path or '/', safe='/')}{more}".encode()),)
 
     def share(self, answer: Answer, head: RequestHead | None) -> Answer:
         """Let scripts of allowed origins read an answer for programs; pages and redirects are not for them."""
@@ -210,7 +185,7 @@ class Answers:
         """
         here = head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
         more = f"&scopes={','.join(consent.missing)}"
-        start_url = self.start_url(here) + more
+        start_url = self.site.start_url(here) + more
         viewer = find_viewer(head.headers, websocket=head.websocket)
         if viewer is not Viewer.PROGRAM:
             framed = viewer is Viewer.FRAME
@@ -264,52 +239,14 @@ class Answers:
             error,
             find_viewer(head.headers, websocket=head.websocket),
             request_id,
-            here=self._find_here(head),
+            here=self.site.find_here(head),
             person=person,
             words=words,
             brings_session=self.cookies.brings_session(head),
             within=_find_app(head) if isinstance(error, SignInRefused) else None,
             extra=self.cookies.forget_others(head) if isinstance(error, SessionsDiffer) else (),
         )
-        at_callback = head.path.raw == f"{self.prefix}/callback".encode()
-        return forget_query(answer, self._host, self.prefix) if at_callback else answer
-
-    def _find_here(self, head: RequestHead) -> str | None:
-        """Return the address that was asked for, if it may be asked for again; never a callback, which works once."""
-        target = head.raw_target.decode("ascii", "replace")
-        if head.method != "GET" or head.path.text == f"{self.prefix}/callback":
-            return None
-        if self.is_own_path(head.path):
-            return self.public_url + target
-        checked = self._check(self._address_of(head, target))
-        return checked.url if checked is not None else None
-
-    def _is_abroad(self, head: RequestHead) -> bool:
-        """Whether the browser is at another address than the callback: a cookie set there would not be seen again.
-
-        That is another host; and plain http, if a trusted proxy says so. Otherwise, with another scheme, a front stands
-        between that is not in `trusted_proxies`, and nothing is known.
-        """
-        if self.public_url.startswith(f"{head.scheme}:"):
-            return head.host.lower() != self._host
-        return head.scheme == "http" and head.scheme_told
-
-    def _address_of(self, head: RequestHead, target: str) -> str:
-        """Return where a sign-in from here leads back: to the host it came from, if the session will hold there."""
-        if self.cookies.session.domain is None or head.host.lower() not in self._allowed_hosts:
-            return target
-        return f"{self.public_url.partition(':')[0]}://{head.host}{target}"
-
-    def _is_ours(self, return_to: ReturnTo) -> bool:
-        """Whether the session cookie is for the address: it is on our own host, or the cookie is shared."""
-        return self.cookies.session.domain is not None or self._is_at_home(return_to)
-
-    def _is_at_home(self, return_to: ReturnTo) -> bool:
-        own = return_to.url.lower().partition("?")[0]
-        return own == self.public_url or own.startswith(self.public_url + "/")
-
-    def _check(self, rd: str) -> ReturnTo | None:
-        return check_return_to(rd, public_url=self.public_url, allowed_hosts=self._allowed_hosts, prefix=self.prefix)
+        return forget_query(answer, self.site.host, self.site.prefix) if self.site.is_callback(head.path) else answer
 
 
 def _find_app(head: RequestHead) -> str | None:

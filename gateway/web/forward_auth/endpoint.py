@@ -29,8 +29,8 @@ from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.telemetry.logs import log
 from gateway.web.answers.answer import NO_STORE, Answer, redirect
 from gateway.web.answers.answers import Answers
-from gateway.web.exchange import Exchange
-from gateway.web.own.reading import exchange_of, head_of
+from gateway.web.asgi_head import head_of
+from gateway.web.exchange import Exchange, exchange_of
 from gateway.web.pipeline import Pipeline
 
 SILENCE: Final = 60.0
@@ -102,7 +102,7 @@ class ForwardAuth:
         if isinstance(verdict, Passage):
             # signed in meanwhile, perhaps in another tab; or the store is back
             self._count(verdict)
-            return redirect(302, self._answers.check_return_to(original.raw_target.decode("ascii")).url)
+            return redirect(302, self._answers.site.check_return_to(original.raw_target.decode("ascii")).url)
         return await self._pipeline.answer_refusal(verdict, original, request_id)
 
     def find_original(self, request: Request) -> RequestHead | None:
@@ -163,7 +163,7 @@ class ForwardAuth:
 
     def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
         """Return what is asked about, unless it is for the gateway itself."""
-        return None if original is None or self._answers.is_own_path(original.path) else original
+        return None if original is None or self._answers.site.is_own_path(original.path) else original
 
     def _is_proven(self, head: RequestHead) -> bool:
         """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""

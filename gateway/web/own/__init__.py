@@ -1,9 +1,11 @@
 """The gateway's own paths, under its prefix.
 
-endpoints   the table: path and method → handler
-reading     what a handler reads of its request
-sign_in     sign_in, start, callback
-account     account, userinfo, sign_out, refresh, disconnect
-kept_post   a form that was sent without a session, to be sent again
-webhook     TikTok's events
+endpoints     the tables of all pages, as one ASGI app
+sign_in       sign_in, start, callback
+account       account, userinfo, sign_out, refresh, disconnect (CSRF: by POST, from our own pages only)
+kept_post     a form that was sent without a session, to be sent again
+webhook       TikTok's events
+for_programs  livez, readyz, jwks.json, static files
+reading       what a handler reads of its request: parameters, forms
+home          pages that are shown at the public address only
 """

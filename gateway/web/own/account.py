@@ -23,7 +23,11 @@ from gateway.flows.sessions import Sessions, SignedIn
 from gateway.web.answers.answer import Answer, json_answer, page, redirect
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import AccountView, Device, describe_user_agent
-from gateway.web.own.reading import head_of, read_form, request_id_of, rfc3339
+from gateway.web.asgi_head import head_of
+from gateway.web.exchange import request_id_of
+from gateway.web.own.home import at_home
+from gateway.web.own.reading import read_form, rfc3339
+from gateway.web.table import Table
 
 CLEAR_CACHE: Final = (b"clear-site-data", b'"cache"')
 """After sign-out, Back must show nothing protected; `no-store` and `private` do not reach the back-forward cache."""
@@ -51,11 +55,22 @@ class AccountPages:
         self._limits = session_limits
         self._clock = clock
 
+    @property
+    def table(self) -> Table:
+        """Where they are. What changes anything is POST only."""
+        return {
+            "/sign_out": {"GET": at_home(self._answers, self.sign_out_page), "POST": self.sign_out},
+            "/disconnect": {"POST": self.disconnect},
+            "/userinfo": {"GET": at_home(self._answers, self.userinfo)},
+            "/account": {"GET": at_home(self._answers, self.account)},
+            "/refresh": {"POST": self.refresh},
+        }
+
     async def sign_out_page(self, request: Request) -> Answer:
         """Ask, or say that nobody is signed in any more."""
         pages = self._answers.pages
         if not await self._authentication.find_live(head_of(request)):
-            return page(200, pages.signed_out(f"{self._answers.prefix}/sign_in"))
+            return page(200, pages.signed_out(f"{self._answers.site.prefix}/sign_in"))
         return page(200, pages.sign_out_question())
 
     async def sign_out(self, request: Request) -> Answer:
@@ -64,7 +79,7 @@ class AccountPages:
         form = await read_form(request)
         for signed_in in await self._authentication.find_live(head_of(request)):
             await self._end(signed_in, everywhere=form.get("everywhere") == "1")
-        return self._ended(request, f"{self._answers.public_url}{self._answers.prefix}/sign_out")
+        return self._ended(request, self._answers.site.own_page("sign_out"))
 
     async def disconnect(self, request: Request) -> Answer:
         """Revoke the grant at TikTok, and end every session of the person."""
@@ -75,7 +90,7 @@ class AccountPages:
         await self._disconnect.disconnect(signed_in.grant)
         if not shows_page(head_of(request)):
             return self._ended(request, "")
-        html = self._answers.pages.disconnected(f"{self._answers.prefix}/sign_in")
+        html = self._answers.pages.disconnected(f"{self._answers.site.prefix}/sign_in")
         return page(200, html, extra=(*self._answers.cookies.forget_session(head_of(request)), CLEAR_CACHE))
 
     async def userinfo(self, request: Request) -> Answer:
@@ -158,5 +173,5 @@ class AccountPages:
         return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")
 
     def _refuse_cross_site(self, request: Request) -> None:
-        if is_cross_site_post(head_of(request), self._answers.public_origins):
+        if is_cross_site_post(head_of(request), self._answers.site.origins):
             raise CrossSite("Sec-Fetch-Site and Origin do not prove that this came from our own pages")

@@ -15,7 +15,10 @@ from gateway.flows.kept_posts import KeptPosts
 from gateway.web.answers.answer import Answer, page
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import PersonName
-from gateway.web.own.reading import head_of, request_id_of
+from gateway.web.asgi_head import head_of
+from gateway.web.exchange import request_id_of
+from gateway.web.own.home import at_home
+from gateway.web.table import Table
 
 
 class KeptPostPages:
@@ -25,6 +28,11 @@ class KeptPostPages:
         self._answers = answers
         self._authentication = authentication
         self._kept_posts = kept_posts
+
+    @property
+    def table(self) -> Table:
+        """Where they are."""
+        return {"/kept_post": {"GET": at_home(self._answers, self.show)}}
 
     async def show(self, request: Request) -> Answer:
         """Show the button, once. Raises `PostGone`."""
@@ -40,6 +48,6 @@ class KeptPostPages:
         if post is None:
             raise PostGone("no kept form of this browser has this id: it was shown already, or has expired")
         person = PersonName.of(signed_in.grant.profile)
-        html = self._answers.pages.kept_post(self._answers.public_url + post.target, post, person)
+        html = self._answers.pages.kept_post(self._answers.site.public_url + post.target, post, person)
         # the app is to see the Origin that it knows, not the `null` of pages without a referrer (Fetch §3.2)
         return page(200, html, referrer=b"same-origin")

@@ -1,42 +1,14 @@
-"""What a page of the gateway's own reads of its request.
-
-The door has left the judged head and the exchange in the scope.
-"""
+"""What a page of the gateway's own reads of its request: parameters and forms."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
-from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY
-from gateway.web.exchange import Exchange
-
-MAX_FORM: Final = 4096
-"""Largest form taken by the gateway's own pages, in bytes."""
-MAX_OWN_BODY: Final = 64 * 1024
-"""Largest body of any request to the gateway itself, in bytes: a webhook."""
-
-
-def head_of(request: Request) -> RequestHead:
-    """Return the judged head."""
-    head: RequestHead = request.scope[HEAD_KEY]
-    return head
-
-
-def exchange_of(request: Request) -> Exchange:
-    """Return what is known of the request and its answer so far."""
-    exchange: Exchange = request.scope[EXCHANGE_KEY]
-    return exchange
-
-
-def request_id_of(request: Request) -> str:
-    """Return the id that log, page and problem carry."""
-    return exchange_of(request).request_id
+from gateway.web.body_limit import MAX_FORM
 
 
 def read_rd(request: Request) -> str | None:

@@ -18,8 +18,12 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, redirect
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import PersonName
+from gateway.web.asgi_head import head_of
+from gateway.web.exchange import request_id_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
-from gateway.web.own.reading import head_of, read_rd, request_id_of
+from gateway.web.own.home import at_home
+from gateway.web.own.reading import read_rd
+from gateway.web.table import Table
 
 
 class SignInPages:
@@ -47,9 +51,18 @@ class SignInPages:
         self._limits = session_limits
         self._metrics = metrics
 
+    @property
+    def table(self) -> Table:
+        """Where they are."""
+        return {
+            "/sign_in": {"GET": at_home(self._answers, self.sign_in_page)},
+            "/start": {"GET": self.start},
+            "/callback": {"GET": self.callback},
+        }
+
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button; to somebody who is signed in already, the way on, or to another account."""
-        return_to = self._answers.check_return_to(read_rd(request))
+        return_to = self._answers.site.check_return_to(read_rd(request))
         return self._answers.sign_in_page(200, return_to.url, None, await self._find_person(request))
 
     async def _find_person(self, request: Request) -> PersonName | None:

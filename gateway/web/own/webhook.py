@@ -8,7 +8,9 @@ from gateway.core.fields import every
 from gateway.errors import ContentTooLarge, MalformedRequest, NoSuchPage
 from gateway.flows.webhook import Webhook
 from gateway.web.answers.answer import Answer, text_answer
-from gateway.web.own.reading import MAX_OWN_BODY, head_of
+from gateway.web.asgi_head import head_of
+from gateway.web.body_limit import MAX_OWN_BODY
+from gateway.web.table import Table
 
 
 class WebhookPage:
@@ -17,7 +19,12 @@ class WebhookPage:
     def __init__(self, webhook: Webhook | None) -> None:
         self._webhook = webhook
 
-    async def __call__(self, request: Request) -> Answer:
+    @property
+    def table(self) -> Table:
+        """Where it is."""
+        return {"/webhook": {"POST": self.take}}
+
+    async def take(self, request: Request) -> Answer:
         """Take one delivery."""
         if self._webhook is None:
             raise NoSuchPage("webhooks are off: see `tiktok.webhook`")

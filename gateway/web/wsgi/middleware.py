@@ -21,9 +21,8 @@ from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
-from gateway.web.body_limit import check_length, read_from
+from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
 from gateway.web.exchange import Exchange
-from gateway.web.own.reading import MAX_OWN_BODY
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.wsgi.body import LimitedInput, LiveBody
 from gateway.web.wsgi.environ import Environ, EnvironReader

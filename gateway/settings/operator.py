@@ -1,0 +1,91 @@
+"""The sections `admin`, `tokens` and `log`: what operators and their programs see and do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from gateway.settings.problem import quote
+from gateway.settings.scalars import (
+    HOST_AND_PORT,
+    OptionalListenOn,
+    read_listen,
+)
+from gateway.settings.secret import StrongKey
+from gateway.settings.section import OneOrMore, Section, Strings
+
+
+class AdminSettings(Section):
+    """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
+
+    listen: OptionalListenOn = read_listen("127.0.0.1:9090")
+    """Address of the admin listener, or off."""
+    keys: Annotated[tuple[StrongKey, ...], OneOrMore()] = ()
+    """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
+    hosts: Strings = ()
+    """Names that it may be asked for by, besides addresses, loopback names and that in `listen`; without a port."""
+
+    @property
+    def all_hosts(self) -> tuple[str, ...] | None:
+        """All such names; None for any: no browser reaches a unix socket."""
+        if self.listen is None or self.listen.unix_path:
+            return None
+        return (self.listen.host, *self.hosts)
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not HOST_AND_PORT.fullmatch(host) or ":" in host:
+                raise ValueError(f"has {quote(host)}, which is no name: write it like gateway.internal, without a port")
+        return tuple(host.lower() for host in hosts)
+
+
+class TokenClientSettings(Section):
+    """One of the app's own jobs, which asks the admin listener for access tokens."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name in the log."""
+    key: StrongKey
+    """Its key, sent as a bearer token to POST /tokens."""
+    scopes: Strings = ()
+    """Scopes it may ask for; a person who has not granted them has no token for it."""
+    per_minute: int = Field(default=60, ge=0)
+    """Most tokens in a minute; 0 for no limit."""
+
+
+class TokensSettings(Section):
+    """Access tokens outside a request."""
+
+    keep_grants: bool = False
+    """Keep a person's grant when their last session has ended, for jobs that run when nobody is signed in."""
+    clients: tuple[TokenClientSettings, ...] = ()
+    """Who may ask for tokens."""
+
+    @field_validator("clients")
+    @classmethod
+    def _check_names(cls, clients: tuple[TokenClientSettings, ...]) -> tuple[TokenClientSettings, ...]:
+        names = [client.name for client in clients]
+        if len(set(names)) < len(names):
+            raise ValueError("has the same name twice")
+        keys = [client.key.get_secret_value() for client in clients]
+        if len(set(keys)) < len(keys):
+            raise ValueError("has the same key twice: each client needs its own")
+        return clients
+
+
+def _read_level(value: Any) -> Any:
+    """Read a level in any case, and as other programs write it."""
+    return {"warn": "warning"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+class LogSettings(Section):
+    """The log, on standard error."""
+
+    format: Literal["json", "console"] = "json"
+    """json for machines, console for people."""
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_read_level)] = "info"
+    """Least level that is written."""
+    answer_request_id: bool = False
+    """Put the id of a request, by which the log names it, into its answer: X-Request-Id."""

@@ -1,0 +1,74 @@
+"""The section `tiktok`: the app at developers.tiktok.com, and what it asks of people."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from gateway.settings.problem import quote
+from gateway.settings.route import SCOPE
+from gateway.settings.scalars import (
+    Duration,
+    Endpoint,
+)
+from gateway.settings.secret import Token, Word
+from gateway.settings.section import Section, Strings
+
+
+class WebhookSettings(Section):
+    """TikTok's webhooks: {public_url}{prefix}/webhook is the address to register."""
+
+    enabled: bool = True
+    """Take webhooks."""
+    tolerance: Duration = timedelta(hours=73)
+    """Oldest signature taken; TikTok tries for 72 hours."""
+    forward_to: str | None = None
+    """Path of the app to which every event is passed on, by a POST with X-Gateway-Event."""
+
+    @field_validator("forward_to")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        if path is not None and not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path like /tiktok/events")
+        return path
+
+
+Pkce = Annotated[Literal["hex", "base64url", "off"], BeforeValidator(lambda value: "off" if value is False else value)]
+
+
+class TikTokSettings(Section):
+    """The app at developers.tiktok.com, and what it asks of people."""
+
+    client_key: Word = Field(min_length=1)
+    """Client key of the app (TikTok calls it key, not id)."""
+    client_secret: Token = Field(min_length=1)
+    """Client secret of the app."""
+    scopes: Strings = ("user.info.basic",)
+    """Scopes asked for at sign-in; people may untick all but user.info.basic."""
+    pkce: Pkce = "hex"
+    """Form of the PKCE challenge: hex (TikTok's), base64url (RFC 7636) or off."""
+    always_ask: bool = False
+    """Always show TikTok's consent page, so that people can switch accounts."""
+    webhook: WebhookSettings = WebhookSettings(enabled=False)
+    """TikTok's webhooks; off unless given."""
+    authorize_url: Endpoint = "https://www.tiktok.com/v2/auth/authorize/"
+    """Authorization endpoint; another one for simulators."""
+    token_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/token/"  # noqa: S105
+    """Token endpoint."""
+    revoke_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/revoke/"
+    """Revocation endpoint."""
+    user_info_url: Endpoint = "https://open.tiktokapis.com/v2/user/info/"
+    """User info endpoint."""
+
+    @field_validator("scopes")
+    @classmethod
+    def _check_scopes(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        for scope in scopes:
+            if not SCOPE.fullmatch(scope):
+                raise ValueError(f"has {quote(scope)}, which is no scope: one list item each, like user.info.basic")
+        if "user.info.basic" not in scopes:
+            raise ValueError("must have user.info.basic, without which nobody can be told apart")
+        return tuple(dict.fromkeys(scopes))
