@@ -124,23 +124,23 @@ async def sign_in(generation: Generation, number: int) -> str:
         refresh_expires_at=now + timedelta(days=365),
     )
     grant = Grant(tokens=tokens, profile=Profile(open_id=tokens.open_id, display_name="Ada"), profile_read_at=now)
-    return await generation.sessions.begin(grant, user_agent="benchmark", now=now)
+    return await generation.records.sessions.begin(grant, user_agent="benchmark", now=now)
 
 
 def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol], list[Connection]]:
     """Make so many client connections and as many idle upstream connections, all without sockets."""
-    assert generation.short_way is not None
-    config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
+    assert generation.entrances.short_way is not None
+    config = uvicorn.Config(generation.entrances.app, log_config=None, access_log=False, server_header=False)
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
     protocol = type(
         "Protocol",
         (ShortWayProtocol,),
-        {"short_way": generation.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))},
+        {"short_way": generation.entrances.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
     clients, upstreams = [], []
-    pool = generation.upstreams["default"].pool
+    pool = generation.behind.proxies["default"].pool
     place = pool.places.known[0]
     for _ in range(number):
         client = protocol(config, state, {})
@@ -156,7 +156,7 @@ def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol]
 
 async def until_all_are_asked(generation: Generation) -> None:
     """Wait until every upstream connection has a request: however busy the machine is."""
-    place = generation.upstreams["default"].pool.places.known[0]
+    place = generation.behind.proxies["default"].pool.places.known[0]
     for _ in range(3000):
         if not place.idle:
             return

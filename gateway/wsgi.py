@@ -48,15 +48,16 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGa
             "proxy"
         )
     generation = build(settings, app=app)
+    judging, own_cookies = generation.judging, generation.entrances.own_cookies
     return WsgiGateway(
         app,
-        pipeline=generation.pipeline,
-        reader=EnvironReader(generation.reader, generation.own_cookies, underscores_dropped=underscores_dropped),
-        own_pages=generation.own_pages,
-        own_cookies=generation.own_cookies,
-        live=generation.live,
+        pipeline=generation.pages.pipeline,
+        reader=EnvironReader(judging.reader, own_cookies, underscores_dropped=underscores_dropped),
+        own_pages=generation.pages.endpoints,
+        own_cookies=own_cookies,
+        live=judging.live,
         metrics=generation.metrics,
-        start=generation.allow_files.start,
+        start=judging.allow_files.start,
         close=generation.close,
         answer_ids=settings.log.answer_request_id,
     )

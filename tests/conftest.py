@@ -1,8 +1,7 @@
-"""What every test may use, and the rule that a skip is a failure where nothing may be missing."""
+"""What every test may use, and the rules of a run."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 
 import hypothesis
@@ -14,6 +13,19 @@ from gateway.simulator import run_in_thread as run_simulator
 from tests.harness import echo, serve_app
 from tests.programs import need
 from tests.redis_server import RedisServer, run_redis
+from tests.rules import (
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+    pytest_timeout_set_timer,
+    pytest_xdist_auto_num_workers,
+)
+
+__all__ = [
+    "pytest_runtest_makereport",
+    "pytest_runtest_setup",
+    "pytest_timeout_set_timer",
+    "pytest_xdist_auto_num_workers",
+]
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -67,9 +79,3 @@ def chromium() -> Generator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Where everything is installed (`.ci/run`), a test that skips has not been run: that is a failure."""
-    if report.skipped and os.environ.get("GATEWAY_TESTS_MAY_SKIP") == "no" and not hasattr(report, "wasxfail"):
-        report.outcome = "failed"

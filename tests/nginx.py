@@ -14,17 +14,12 @@ from pathlib import Path
 import httpx
 
 from gateway.simulator import RunningSimulator
-from tests.harness import Running, listener, serve_gateway
+from tests.harness import Running, serve_gateway
+from tests.ports import free_port
 from tests.programs import need
 
 SHIPPED = Path(__file__).parents[1] / "config" / "nginx" / "gateway.conf"
 """The file that users copy."""
-
-
-def free_port() -> int:
-    with listener() as reserved:
-        port: int = reserved.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from tests.ports import free_port
 from tests.programs import need
 
 
@@ -60,8 +61,7 @@ class RedisServer:
 def run_redis(*words: str, program: str | None = None) -> Generator[RedisServer]:
     """Run a redis-server (or another `program`) with these further words; the test skips when there is none."""
     program = program or need("redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(program, folder, port, _start(program, folder, port, words), words)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.programs import need
 from tests.redis_server import RedisServer, run_redis
 
@@ -126,8 +126,7 @@ def _bus(port: int) -> int:
 @contextlib.contextmanager
 def _run(folder: str, *words: str, bus: bool = False) -> Generator[RedisServer]:
     program = need("redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
     options += ["--cluster-port", str(_bus(port))] if bus else []
     command = [program, *options, *words]

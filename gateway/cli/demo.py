@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gateway.core.keyring import new_secret_key
+from gateway.runtime.listen import bind
 from gateway.runtime.sample_app import run_in_thread as run_sample_app
-from gateway.runtime.serve import bind, run
+from gateway.runtime.serve import run
 from gateway.settings import Listen, load
 from gateway.simulator import SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.runtime.serve import bind
+from gateway.runtime.listen import bind
 from gateway.settings import Listen
 from gateway.simulator import SimulatorSettings, serve
 

@@ -202,6 +202,11 @@ class IdentityHeaders:
         """Return the headers for the forward-auth answer."""
         return _fill(self._answered, identity)
 
+    @property
+    def answered(self) -> tuple[bytes, ...]:
+        """The names that a forward-auth answer may have, in lower case."""
+        return tuple(name for name, _ in self._answered)
+
     def is_look_alike(self, name: bytes) -> bool:
         """Whether a field (lower case) poses as a reserved one by another spelling, which overwrites no such field."""
         return name not in self._names and normalised(name) in self.reserved

@@ -71,6 +71,11 @@ class Disconnect:
         await asyncio.wait((task,), timeout=PATIENCE)
         return ended
 
+    async def close(self) -> None:
+        """Let those under way finish, as `Refresh` does; a job takes no longer than `outbox.TIME`."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way))
+
     @contextlib.asynccontextmanager
     async def _without_refresh(self, subject: str) -> AsyncGenerator[None]:
         """Keep the grant from being refreshed meanwhile: once a refresh under way has ended, or takes too long."""

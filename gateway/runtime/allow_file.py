@@ -1,4 +1,4 @@
-"""An allow-list in a file, read again when the file changes.
+"""An allow-list in a file, read again when the file changes (hot reload).
 
 The file is YAML, with the lists that a route may have too:
 

@@ -1,4 +1,4 @@
-"""The numbers that the workers of this host share; made before they are forked."""
+"""The numbers that the workers of this host share (shared memory); made before they are forked."""
 
 from __future__ import annotations
 

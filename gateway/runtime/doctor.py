@@ -16,10 +16,10 @@ from gateway.settings import Settings
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what is found. Nothing is changed, here or at TikTok."""
     generation = build(settings)
-    upstreams = {name: proxy.reachable for name, proxy in generation.upstreams.items()}
+    upstreams = {name: proxy.reachable for name, proxy in generation.behind.proxies.items()}
     inspection = Inspection(
-        generation.store,
-        generation.provider,
+        generation.records.store,
+        generation.records.provider,
         upstreams,
         redirect_uri=settings.redirect_uri,
         clock=lambda: datetime.now(UTC),

@@ -22,9 +22,9 @@ class Lifespan:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a request, or take part in the server's start and end."""
-        self.generation.allow_files.start()  # not every server tells of its start
+        self.generation.judging.allow_files.start()  # not every server tells of its start
         if scope["type"] != "lifespan":
-            await self.generation.app(scope, receive, send)
+            await self.generation.entrances.app(scope, receive, send)
         elif self._app is None:
             await self._answer(receive, send)
         else:

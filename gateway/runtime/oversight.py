@@ -17,6 +17,6 @@ async def oversee(settings: Settings) -> AsyncGenerator[Oversight]:
     """Open the store that the settings name, for as long as the context lasts."""
     generation = build(settings)
     try:
-        yield generation.oversight
+        yield generation.flows.oversight
     finally:
         await generation.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.core.assertion import AssertionKeys, Assertions
 from gateway.core.authorization import AuthorizationPlan
-from gateway.core.cookies import CookieSpec
+from gateway.core.cookies import CookieSpec, OwnCookies
 from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
@@ -25,6 +26,7 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
+            check_target=f"{settings.prefix}/ext_authz".encode(),
         ),
         FieldNames(settings.drop_headers),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
@@ -39,8 +41,18 @@ def build_allowed_hosts(settings: Settings) -> frozenset[str]:
     return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
 
 
-def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
-    """Return the session cookie, and the cookie that binds sign-in attempts to a browser."""
+class Cookies(NamedTuple):
+    """The gateway's own cookies."""
+
+    session: CookieSpec
+    binding: CookieSpec
+    """Binds sign-in attempts to a browser."""
+    own: OwnCookies
+    """The names of both."""
+
+
+def build_cookies(settings: Settings) -> Cookies:
+    """Return the gateway's own cookies."""
     name, secure = settings.cookie_name, settings.secure
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
     session = CookieSpec(
@@ -53,7 +65,7 @@ def build_cookies(settings: Settings) -> tuple[CookieSpec, CookieSpec]:
     # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
     # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
-    return session, binding
+    return Cookies(session, binding, OwnCookies(session=session, binding=binding))
 
 
 def build_plan(settings: Settings, scopes: frozenset[str]) -> AuthorizationPlan:

@@ -1,4 +1,4 @@
-"""Several worker processes on one host, forked from one parent.
+"""Several worker processes on one host, forked from one parent (pre-fork server).
 
 The parent holds the sockets and the shared boards, serves nothing, and starts anew what dies. Each worker has a TCP
 socket of its own on the same address (SO_REUSEPORT), so that the kernel spreads connections evenly; a connection that

@@ -64,7 +64,8 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
         reader.add(("upstream",), f"is missing; add {EXAMPLES['upstream']}")
     try:
-        settings = Settings.model_validate(resolved, context={"beside": path.parent} if path is not None else {})
+        context = {"needs_upstream": needs_upstream} | ({"beside": path.parent} if path is not None else {})
+        settings = Settings.model_validate(resolved, context=context)
     except ValidationError as error:
         reader.add_invalid(error)
         raise SettingsProblems(reader.sorted_problems()) from None

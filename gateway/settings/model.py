@@ -7,7 +7,15 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
@@ -152,7 +160,7 @@ class Settings(Section):
         return prefix
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
+    def _check_together(self, info: ValidationInfo) -> Self:
         session, host = self.session, urlsplit(self.public_url).hostname or ""
         name, domain = session.cookie_name, session.cookie_domain
         if domain is not None and not (host == domain or host.endswith("." + domain.lstrip("."))):
@@ -181,6 +189,9 @@ class Settings(Section):
                 )
         if self.listen in self.forward_auth.listen and (self.listen.port or self.listen.unix_path):
             raise ValueError(f"forward_auth.listen: {self.listen} is `listen`, which browsers reach: choose another")
+        needs_upstream = (info.context or {}).get("needs_upstream", False)  # else the app is in the process
+        if self.tiktok.webhook.forward_to is not None and needs_upstream and "default" not in self.apps:
+            raise ValueError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

@@ -7,7 +7,6 @@ events by `X-Gateway-Event-Id`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -54,12 +53,10 @@ class EventQueue:
 
 
 class EventDelivery:
-    """Does the jobs. `find_app` is asked when there is one to do, since apps and jobs are made in one place."""
+    """Does the jobs, by asking `app`."""
 
-    def __init__(
-        self, find_app: Callable[[], App], *, path: str, host: str, scheme: str, reserved: frozenset[bytes]
-    ) -> None:
-        self._find_app = find_app
+    def __init__(self, app: App, *, path: str, host: str, scheme: str, reserved: frozenset[bytes]) -> None:
+        self._app = app
         self._path = canonicalise(path.encode())
         self._host = host
         self._scheme = scheme
@@ -85,7 +82,7 @@ class EventDelivery:
 
         received: list[bool] = []
         try:
-            await self._find_app().answer(head, allow, new_request_id(), self._build_scope(head), receive, send)
+            await self._app.answer(head, allow, new_request_id(), self._build_scope(head), receive, send)
         except GatewayError:
             raise
         except Exception as error:

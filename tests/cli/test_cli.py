@@ -17,6 +17,7 @@ import pytest
 
 from gateway.core.keyring import read_secret_key
 from gateway.settings import json_schema
+from tests.commands import Told, invoke
 from tests.harness import Browser
 
 ENVIRON = {
@@ -27,20 +28,28 @@ ENVIRON = {
 EXAMPLE = str(Path(__file__).parents[2] / "gateway.example.yaml")
 
 
-def gateway(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *words],
-        env=inherited | ENVIRON,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=cwd,
-    )
+def gateway(*words: str, cwd: Path | None = None) -> Told:
+    done = invoke(*words, environ=ENVIRON, cwd=cwd)
     assert "Traceback" not in done.stderr, done.stderr
     assert "s3cr3t" not in done.stdout + done.stderr
     return done
+
+
+@pytest.mark.parametrize("words", [["check", "-c", EXAMPLE], ["check", "-c", "not-here.yaml"], ["nonsense"]])
+def test_a_process_of_its_own_says_and_ends_the_same(words: list[str], tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    command = [sys.executable, "-m", "gateway", *words]
+    done = subprocess.run(
+        command, env=inherited | ENVIRON, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    told = gateway(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (told.returncode, told.stdout)
+    assert nameless(done.stderr) == nameless(told.stderr)
+
+
+def nameless(text: str) -> str:
+    """Return what a command says without how it was called: pytest's own name is in that here."""
+    return re.sub(r"(python -m )?(pytest\.)?gateway (?=\[OPTIONS|--help)", "", text)
 
 
 @pytest.mark.parametrize(

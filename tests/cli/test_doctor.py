@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,9 +11,10 @@ from gateway.cli.doctor import doctor as examine
 from gateway.core.redirect_uri import find_faults
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
+from tests.commands import invoke
 from tests.harness import settings_environ
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import free_port, gateway_environ
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +35,7 @@ def doctor(simulator: RunningSimulator, redis_server: RedisServer, app: str, **c
         "tiktok__user_info_url": simulator.user_info_url,
         "tiktok__webhook__enabled": "true",
     } | changes
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "doctor", "--json"],
-        env=gateway_environ(**settings),
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    done = invoke("doctor", "--json", environ={f"GATEWAY__{name.upper()}": value for name, value in settings.items()})
     assert done.stdout, done.stderr
     assert simulator.settings.client_secret not in done.stdout
     return done.returncode, json.loads(done.stdout)

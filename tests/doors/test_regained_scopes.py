@@ -152,7 +152,7 @@ def test_while_tiktok_renews_nothing_the_new_tokens_serve(
         raise ProviderUnavailable("TikTok renews nothing today")
 
     assert gateway.generation is not None
-    monkeypatch.setattr(gateway.generation.provider, "refresh", refuse)
+    monkeypatch.setattr(gateway.generation.records.provider, "refresh", refuse)
     once_more = phone.navigate(begin(phone))
     assert once_more.headers["location"].startswith(gateway.simulator.authorize_url)
     for browser in (laptop, phone):

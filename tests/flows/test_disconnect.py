@@ -127,6 +127,22 @@ async def test_a_refresh_that_hangs_does_not_keep_anybody_signed_in(
     assert not await world.store.acquire_lease(build_lease_key(key), "me", 60_000)  # it is still theirs
 
 
+async def test_the_end_of_a_process_waits_for_what_is_under_way(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disconnecting, "PATIENCE", 0.4)
+    _, grant, _ = await world.signed_in(process)
+    disconnect, _ = build(world, process)
+    world.clock.forward(timedelta(hours=3))
+    world.simulator.troubles.token_delay = 1
+    await disconnect.disconnect(grant)
+    assert is_alive_at_tiktok(world)
+    assert await world.store.members("jobs", now=0) != []
+    await disconnect.close()
+    assert not is_alive_at_tiktok(world)
+    assert await world.store.members("jobs", now=0) == []
+
+
 async def test_jobs_of_an_older_version_are_done(world: World, process: Process) -> None:
     _, grant, _ = await world.signed_in(process)
     _, outbox = build(world, process)

@@ -20,8 +20,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gateway.simulator import RunningSimulator
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import RunningProcess, free_port, run_gateway
+from tests.runtime.conftest import RunningProcess, run_gateway
 
 PERSON = "dash"
 

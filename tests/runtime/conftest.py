@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,13 +17,8 @@ import pytest
 
 from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def gateway_environ(**names: str) -> dict[str, str]:

@@ -14,8 +14,9 @@ import pytest
 
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import RunningProcess, free_port, gateway_environ, run_gateway
+from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
 
 SECRET = "a-secret-of-thirty-two-characters"
 TOKEN = "x-tiktok-access-token"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartError
-from gateway.runtime.serve import bind, bind_many
+from gateway.runtime.listen import bind, bind_many
 from gateway.settings import Listen
 from gateway.simulator import RunningSimulator
 from tests.redis_server import RedisServer

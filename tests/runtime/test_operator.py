@@ -8,15 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway.cli.entry import main
 from gateway.simulator import RunningSimulator
+from tests import commands
+from tests.commands import Told
 from tests.harness import Browser
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
@@ -87,29 +87,16 @@ def command(running: RunningProcess, *words: str) -> subprocess.CompletedProcess
     )
 
 
-@dataclass
-class Told:
-    """What a command has said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 Invoke = Callable[..., Told]
 
 
 @pytest.fixture
-def invoke(running: RunningProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+def invoke(running: RunningProcess) -> Invoke:
     """Run `gateway` within this process, which is much quicker; `changes` are settings of its own."""
 
     def run(*words: str, **changes: str) -> Told:
-        for name, value in (settings_of(running) | changes).items():
-            monkeypatch.setenv(f"GATEWAY__{name.upper()}", value)
-        monkeypatch.setattr(sys, "argv", ["gateway", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Told(int(ended.value.code or 0), *capsys.readouterr())
+        settings = settings_of(running) | changes
+        return commands.invoke(*words, environ={f"GATEWAY__{name.upper()}": settings[name] for name in settings})
 
     return run
 

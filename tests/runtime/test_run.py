@@ -19,8 +19,9 @@ from websockets.sync.client import connect
 from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser, headers_of, serve_app
+from tests.ports import free_port
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import RunningProcess, free_port, gateway_environ, run_gateway
+from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
 
 
 def test_a_dump_of_redis_opens_nothing_and_every_key_ends(running: RunningProcess) -> None:
@@ -188,10 +189,12 @@ def test_sigterm_drains(running: RunningProcess) -> None:
 def test_sigterm_lets_a_request_finish(tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer) -> None:
     arrived, release = threading.Event(), threading.Event()
 
-    async def slow(scope: object, receive: object, send: object) -> None:
+    async def slow(scope: dict[str, object], receive: object, send: object) -> None:
         import anyio
 
         assert callable(send)
+        if scope["type"] != "http":
+            return
         arrived.set()
         await anyio.to_thread.run_sync(release.wait, 20)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})

@@ -84,14 +84,14 @@ class Dry:
     def __init__(self, generation: Generation, session_id: str) -> None:
         self.generation = generation
         self.session_id = session_id
-        self._config = uvicorn.Config(generation.app, log_config=None, access_log=False, server_header=False)
+        self._config = uvicorn.Config(generation.entrances.app, log_config=None, access_log=False, server_header=False)
         self._config.load()
 
     def connect(self, *, peer: str = "192.0.2.7") -> tuple[ShortWayProtocol, DryTransport]:
         """Make a client connection."""
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
-        own = {"short_way": self.generation.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
+        own = {"short_way": self.generation.entrances.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
         client = type("Protocol", (ShortWayProtocol,), own)(self._config, state, {})
         transport = DryTransport(peer)
         client.connection_made(transport)
@@ -99,7 +99,7 @@ class Dry:
 
     def connect_upstream(self) -> tuple[Connection, DryTransport]:
         """Make an idle upstream connection, which the next request takes."""
-        pool = self.generation.upstreams["default"].pool
+        pool = self.generation.behind.proxies["default"].pool
         place = pool.places.known[0]
         upstream = Connection(pool.upstream, pool, asyncio.get_running_loop(), place)
         transport = DryTransport()
@@ -134,5 +134,5 @@ async def dry() -> AsyncGenerator[Dry]:
         refresh_expires_at=now + timedelta(days=365),
     )
     grant = Grant(tokens=tokens, profile=Profile(open_id="-000me", display_name="Ada"), profile_read_at=now)
-    yield Dry(generation, await generation.sessions.begin(grant, user_agent="test", now=now))
+    yield Dry(generation, await generation.records.sessions.begin(grant, user_agent="test", now=now))
     await generation.close()

@@ -52,7 +52,7 @@ async def test_a_session_that_ends_is_not_answered_from_what_was_known(dry: Dry)
     towards_client.take()
     key = build_session_key(dry.session_id.encode())
     assert key is not None
-    await dry.generation.store.delete(key)
+    await dry.generation.records.store.delete(key)
     client.data_received(signed_in(dry))
     assert (await until_written(towards_client)).startswith(b"HTTP/1.1 401 ")
     assert not towards_upstream.written
@@ -62,14 +62,14 @@ async def test_what_has_grown_old_is_asked_for_again(dry: Dry, monkeypatch: pyte
     client, towards_client = dry.connect()
     upstream, towards_upstream = dry.connect_upstream()
     asked = 0
-    ask = dry.generation.store.ask
+    ask = dry.generation.records.store.ask
 
     def count(*words: object) -> None:
         nonlocal asked
         asked += 1
         ask(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dry.generation.store, "ask", count)
+    monkeypatch.setattr(dry.generation.records.store, "ask", count)
     for moment in (0.0, 1.0, 1e9, 1e9 + 1):
         monkeypatch.setattr("gateway.server.short.permit.monotonic", lambda moment=moment: moment)
         client.data_received(signed_in(dry))
@@ -87,7 +87,7 @@ async def test_a_store_that_is_away_is_a_503_and_signs_nobody_out(dry: Dry, monk
     upstream.data_received(OK)
     towards_client.take()
     monkeypatch.setattr("gateway.server.short.permit.monotonic", lambda: 1e9)
-    monkeypatch.setattr(dry.generation.store, "ask", lambda _, told: told(StoreUnavailable("away")))
+    monkeypatch.setattr(dry.generation.records.store, "ask", lambda _, told: told(StoreUnavailable("away")))
     client.data_received(signed_in(dry))
     answer = await until_written(towards_client)
     assert answer.startswith(b"HTTP/1.1 503 ")

@@ -38,7 +38,7 @@ async def test_an_upstream_connection_is_held_once_there_is_something_to_send(
     client, _ = dry.connect()
     _, towards_upstream = dry.connect_upstream()
     client.data_received(post(fields, expects=expects))
-    idle = dry.generation.upstreams["default"].pool
+    idle = dry.generation.behind.proxies["default"].pool
     for number, piece in enumerate(pieces):
         await settle()
         assert (idle.idle, bool(towards_upstream.written)) == ((0, True) if number >= held_after else (1, False))

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import pytest
 
 from gateway.simulator import RunningSimulator
 from tests.harness import settings_environ
+from tests.ports import free_port
 from tests.programs import need
 
 ROOT = Path(__file__).parents[2]
@@ -195,8 +195,7 @@ def serve(server: Server, mount: str, simulator: RunningSimulator) -> Generator[
     """Start a server, and end it."""
     if server.package and importlib.util.find_spec(server.package) is None:
         pytest.skip(f"needs {server.package}: pip install '.[servers]'")
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     folder = Path(tempfile.mkdtemp())
     variables = settings_environ(simulator, url, prefix=mount + "/oauth2", routes=routes_below(mount))

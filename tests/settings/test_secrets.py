@@ -23,7 +23,7 @@ from gateway.cli.explain import explain
 from gateway.errors import SettingsError
 from gateway.settings import json_schema, load, warnings
 from gateway.settings.keys import Pattern, every_key
-from tests.runtime.conftest import free_port
+from tests.ports import free_port
 
 CANARY = "Qx7Zk2Vw9Jt4Rb6Ny8Mc3Lp5Hd1Gf0SaEuToIiWqXzA"  # can be a secret key too
 WINDOW = 6
@@ -250,6 +250,18 @@ COMMANDS = [
 ]
 
 
+def hear_out(process: subprocess.Popen[str], *, serves: bool) -> str:
+    """Return all that a command says; one that serves is ended once it has said that it waits for Redis."""
+    assert process.stdout is not None
+    told = ""
+    with process:
+        for line in process.stdout:
+            told += line
+            if serves and "waiting_for_redis" in line:
+                process.terminate()
+    return told
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("place", PLACES_OF_REDIS)
 def test_no_command_says_a_secret_that_it_uses(place: str, tmp_path: Path) -> None:
@@ -258,24 +270,22 @@ def test_no_command_says_a_secret_that_it_uses(place: str, tmp_path: Path) -> No
     tree["admin"] = WHOLE["admin"] | {"listen": f"127.0.0.1:{free_port()}"}
     (tmp_path / "gateway.yaml").write_text(json.dumps(tree))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    own_port = {"GATEWAY__LISTEN": f"127.0.0.1:{free_port()}", "GATEWAY__ADMIN__LISTEN": f"127.0.0.1:{free_port()}"}
+    commands = [words for words in COMMANDS if place == "url" or words[0] in {"doctor", "sessions"}]
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "gateway", *words],
             cwd=tmp_path,
-            env=inherited,
+            env=inherited | (own_port if "--workers" in words else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for words in COMMANDS
-        if place == "url" or words[0] in {"doctor", "sessions"}
+        for words in commands
     ]
-    for process in running:
-        try:
-            told, _ = process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            told, _ = process.communicate(timeout=30)
+    for words, process in zip(commands, running, strict=True):
+        told = hear_out(process, serves=words[0] == "run")
         assert "Traceback" not in told, (process.args, told)
         assert not find_canary(told), (process.args, told)
+        assert ("waiting_for_redis" in told) == (words[0] == "run")
         assert told or process.returncode == 0

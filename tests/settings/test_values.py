@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import SettingsProblems, load, warnings
-from tests.settings.test_load import KEY, MINIMAL, problems, read
+from tests.settings.test_load import ENVIRON, KEY, MINIMAL, problems, read
 
 
 def test_a_form_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
@@ -29,6 +29,16 @@ def test_a_password_beside_the_url_is_one(tmp_path: Path) -> None:
     settings = load(None, {**usual(), "GATEWAY__REDIS": "redis://h", "GATEWAY__REDIS__PASSWORD": "a/b#c@d"})
     assert settings.redis.password is not None
     assert settings.redis.password.get_secret_value() == "a/b#c@d"
+
+
+def test_events_are_passed_on_to_an_app_that_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    text = MINIMAL + "  webhook: {forward_to: /events}\n"
+    assert read(tmp_path, text).tiktok.webhook.forward_to == "/events"
+    (told,) = problems(tmp_path, text.replace("http://127.0.0.1:3000", "none"))
+    assert told.startswith("gateway.yaml:8:13: tiktok.webhook.forward_to: there is no app to pass events on to")
+    # with middleware, the app is in the process
+    assert load(path, ENVIRON, needs_upstream=False).tiktok.webhook.forward_to == "/events"
 
 
 def usual() -> dict[str, str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +28,7 @@ LEAST_RIGHTS = _read_rights()
 """What README says a user of the gateway needs."""
 
 
-def open_at(url: str = "", *, timeout: float = 2, **words: Any) -> RedisStore:
+def open_at(url: str = "", *, timeout: float = 10, **words: Any) -> RedisStore:
     """Return a store at a URL, or at `sentinel=` or `cluster=`; `timeout` in seconds."""
     where = {"url": url} if url else {}
     more = {"key_prefix": "test:", "timeout": timedelta(seconds=timeout)}
@@ -44,13 +42,6 @@ async def until(said: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it did not come to that")
-
-
-@contextlib.contextmanager
-def reserve_port() -> Generator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-    yield port
 
 
 @dataclass

@@ -13,9 +13,10 @@ import pytest
 
 from gateway.errors import SettingsError, StoreUnavailable
 from gateway.store.redis import RedisStore
+from tests.ports import free_port
 from tests.redis_server import RedisServer, run_redis
 from tests.redis_topologies import SERVICE, Watched, run_cluster, run_sentinel
-from tests.store.stores import LEAST_RIGHTS, make_certificates, open_at, reserve_port, until
+from tests.store.stores import LEAST_RIGHTS, make_certificates, open_at, until
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,7 @@ def open_topology(request: pytest.FixtureRequest, stack: contextlib.ExitStack, f
             return open_at(f"unix://{socket_path}")
         case "tls":
             certificates = make_certificates(folder)
-            port = stack.enter_context(reserve_port())
+            port = free_port()
             stack.enter_context(run_redis("--tls-port", str(port), *certificates.redis_words))
             return open_at(f"rediss://127.0.0.1:{port}/0", tls=certificates.settings)
         case _:
@@ -296,8 +297,7 @@ async def test_the_embedded_store_names_the_extra_it_needs(missing: str, monkeyp
 
 
 async def test_a_cluster_that_nobody_answers_for_is_away() -> None:
-    with reserve_port() as port:
-        store = open_at(cluster={"nodes": [f"127.0.0.1:{port}"]}, timeout=1)
+    store = open_at(cluster={"nodes": [f"127.0.0.1:{free_port()}"]}, timeout=1)
     for call in (store.ping, lambda: store.read("a"), store.inspect):
         with pytest.raises(StoreUnavailable):
             await call()

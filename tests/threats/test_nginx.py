@@ -17,7 +17,8 @@ from gateway.errors import StoreUnavailable
 from gateway.settings.headers import DROPPED
 from gateway.simulator import RunningSimulator
 from tests.harness import NAVIGATION, SAME_ORIGIN, Browser, Running, echo, serve_app, serve_gateway
-from tests.nginx import free_port, run_nginx, serve_behind_nginx
+from tests.nginx import run_nginx, serve_behind_nginx
+from tests.ports import free_port
 from tests.talk import HOST, Talk, compose
 from tests.threats.guarded import Guarded
 from tests.threats.test_identity_headers import HANDSHAKE
@@ -120,7 +121,7 @@ def test_a_store_that_is_down_is_told_as_by_the_gateway_itself(front: Running, m
     assert front.generation is not None
     with Browser(front.url) as browser:
         browser.sign_in()
-        gate = front.generation.pipeline._gate
+        gate = front.generation.pages.pipeline._gate
         monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
         monkeypatch.setattr(gate, "_confirm_or_read", fail)
         page, problem = browser.navigate("/private/x"), browser.fetch("/private/x")

@@ -176,6 +176,8 @@ def test_a_subprotocol_is_agreed_upon_by_the_ends(simulator: RunningSimulator, w
     with EchoServer(subprotocols=[Subprotocol("b")]) as server, WAYS[way](simulator, server.url) as running:
         url = running.url.replace("http", "ws") + "/public/socket"
         with connect(url, subprotocols=[Subprotocol("a"), Subprotocol("b")], proxy=None) as client:
+            client.send("x")
+            assert client.recv(timeout=10) == "x"  # from then on the server has it among its sockets
             assert (client.subprotocol, server.sockets[0].subprotocol) == ("b", "b")
         with pytest.raises(InvalidStatus) as refused:  # the server speaks none of them, and says so
             connect(url, subprotocols=[Subprotocol("c")], proxy=None)

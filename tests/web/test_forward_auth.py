@@ -346,8 +346,8 @@ def test_a_store_that_is_down_is_503(
         raise StoreUnavailable("it is away")
 
     assert front.gateway.generation is not None
-    monkeypatch.setattr(front.gateway.generation.pipeline._gate, "_confirm_or_read", fail)
-    monkeypatch.setattr(front.gateway.generation.pipeline._gate._memory, "recall", lambda *_: None)
+    monkeypatch.setattr(front.gateway.generation.pages.pipeline._gate, "_confirm_or_read", fail)
+    monkeypatch.setattr(front.gateway.generation.pages.pipeline._gate._memory, "recall", lambda *_: None)
     answer = front.ask("/private/x")
     assert (answer.status_code, TOKEN in answer.headers) == (503, False)
     assert answer.headers["retry-after"]

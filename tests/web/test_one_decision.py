@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.cli.explain import _explain, _read_head
 from gateway.core.keyring import new_secret_key
 from gateway.core.original import read_original
-from gateway.core.request import RequestHead
+from gateway.core.request import Limits, RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.runtime.build import build
@@ -76,7 +76,7 @@ class Request:
         raw = self.path.encode()
         fields = [(b"host", self.host.encode()), (b"accept", b"text/html")]
         scope = {"type": "http", "method": self.method, "path": unquote(self.path), "raw_path": raw, "headers": fields}
-        return generation.reader.read(scope | more)
+        return generation.judging.reader.read(scope | more)
 
     def proxied(self, generation: Generation) -> Told:
         """By the ASGI way of our own server."""
@@ -87,13 +87,13 @@ class Request:
 
     def proxied_shortly(self, generation: Generation) -> bytes | None:
         """Where the short way leads; None where it leaves the request to the other."""
-        line = read_line(f"{self.method} {self.path} HTTP/1.1".encode(), 8192)
+        line = read_line(f"{self.method} {self.path} HTTP/1.1".encode(), Limits())
         if line is None:
             return None
         line.decide(
-            generation.pipeline.match(self.method, self.read(generation, path="/", raw_path=b"/").host, line.path)
+            generation.pages.pipeline.match(self.method, self.read(generation, path="/", raw_path=b"/").host, line.path)
         )
-        passes = line.match is not None and generation.pipeline.admit_at_once(line.match, None)
+        passes = line.match is not None and generation.pages.pipeline.admit_at_once(line.match, None)
         return line.path.raw if isinstance(passes, Passage) else None
 
     def checked(self, generation: Generation, method: str | None) -> Told:
@@ -102,7 +102,7 @@ class Request:
             said.append((b"x-forwarded-method", method.encode()))
         try:
             check = self.read(generation, path="/oauth2/auth", raw_path=b"/oauth2/auth", method="GET", headers=said)
-            original = read_original(check, encoded_slashes=generation.reader.encoded_slashes)
+            original = read_original(check, encoded_slashes=generation.judging.reader.encoded_slashes)
             assert original is not None
             return decided(generation, original)
         except GatewayError:
@@ -125,7 +125,9 @@ class Request:
             "wsgi.input": io.BytesIO(),
         }
         try:
-            return decided(generation, EnvironReader(generation.reader, generation.own_cookies).read(environ))
+            return decided(
+                generation, EnvironReader(generation.judging.reader, generation.entrances.own_cookies).read(environ)
+            )
         except GatewayError:
             return REFUSED
 
@@ -139,7 +141,7 @@ class Request:
 
 
 def decided(generation: Generation, head: RequestHead) -> Told:
-    pipeline = generation.pipeline
+    pipeline = generation.pages.pipeline
     if head.path.is_under("/oauth2"):
         return REFUSED if head.path.encoded_slash else ("own", b"")
     verdict = asyncio.run(pipeline.decide(head))

@@ -1,0 +1,90 @@
+"""uvicorn's server with our protocol in it: one for each listener."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+import uvicorn
+
+from gateway.core.forwarded import TrustedProxies
+from gateway.runtime.boards import Boards
+from gateway.runtime.generation import Generation
+from gateway.server.client_connection import Timeouts
+from gateway.server.connections import ConnectionGuard
+from gateway.server.protocol import StrictHttpProtocol
+from gateway.server.short.entry import ShortWay
+from gateway.server.short.protocol import ShortWayProtocol
+from gateway.settings import Settings
+
+DRAIN: Final = timedelta(seconds=20)
+"""Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def build_server(
+    app: Any,
+    settings: Settings,
+    *,
+    short_way: ShortWay | None = None,
+    lifespan: Literal["on", "off"] = "off",
+    boards: Boards | None = None,
+    worker: int = 0,
+    only_checks: bool = False,
+) -> uvicorn.Server:
+    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there."""
+    boards = boards or Boards(1)
+    limits = settings.limits
+    timeouts = Timeouts(
+        head=limits.head_timeout.total_seconds(),
+        body=limits.body_timeout.total_seconds(),
+        body_rate=limits.body_rate or 0,
+        send=limits.send_timeout.total_seconds(),
+        keep_alive=limits.keep_alive.total_seconds(),
+    )
+    guard = ConnectionGuard(
+        0 if only_checks else limits.connections_per_address,
+        TrustedProxies(settings.trusted_proxies),
+        most_waiting=0 if only_checks else limits.waiting_per_address or 0,
+        board=boards.connections,
+        worker=worker,
+    )
+    own = {
+        "head_limit": limits.header_bytes,
+        "timeouts": timeouts,
+        "guard": guard,
+        "checks": (b"/",) if only_checks else (f"{settings.prefix}/auth".encode(),),
+    }
+    if short_way is None:
+        protocol = type("Protocol", (StrictHttpProtocol,), own)
+    else:
+        protocol = type("Protocol", (ShortWayProtocol,), own | {"short_way": short_way})
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",  # WebSockets take the short way only
+            interface="asgi3",
+            lifespan=lifespan,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=int(DRAIN.total_seconds()),
+        )
+    )
+
+
+def build_check_server(generation: Generation) -> uvicorn.Server:
+    """Make the server of the listener for checks."""
+    return build_server(generation.entrances.checks, generation.settings, only_checks=True)

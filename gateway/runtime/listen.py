@@ -1,0 +1,90 @@
+"""Sockets that the gateway listens on: bound by the parent, before there are workers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import StartError
+from gateway.settings import Listen
+
+
+def bind_many(listen: Listen, key: str, number: int) -> list[socket.socket]:
+    """Bind a listening socket for each worker: TCP sockets of their own on one address, or one unix socket for all.
+
+    The caller closes them. Raises `StartError` naming the key to change.
+    """
+    first = bind(listen, key)
+    if number == 1 or listen.unix_path:
+        return [first] * number
+    # it was free: bound without SO_REUSEPORT, with which another gateway would share it unnoticed
+    address, family = first.getsockname()[:2], first.family
+    first.close()
+    return [_open_tcp(address, family, reuse_port=True) for _ in range(number)]
+
+
+def bind(listen: Listen, key: str) -> socket.socket:
+    """Bind a listening socket; the caller closes it. Raises `StartError` naming the key to change."""
+    try:
+        return _bind_unix(Path(listen.unix_path)) if listen.unix_path else _bind_tcp(listen)
+    except OSError as error:
+        # Python's own words for it have the address once more
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise StartError(
+            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}`."
+        ) from None
+
+
+def _bind_tcp(listen: Listen) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(
+        listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return _open_tcp(address[:2], family)
+
+
+def _open_tcp(address: tuple[Any, ...], family: int, *, reuse_port: bool = False) -> socket.socket:
+    """Open a listening socket; `[::]` takes both families, as everywhere but in the C library's defaults."""
+    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address, family=family, backlog=2048, reuse_port=reuse_port, dualstack_ipv6=both)
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    # a socket left behind by a process that died is in the way; anything else at that path is not ours to remove
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.stat().st_mode):
+            if _is_answered(path):
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether somebody listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except (TimeoutError, BlockingIOError):  # too busy to answer, so there
+            return True
+    return True
+
+
+def remove_socket(path: Path, inode: int) -> None:
+    """Remove a socket of ours, unless another has taken its place."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_ino == inode:
+            path.unlink()

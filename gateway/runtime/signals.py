@@ -1,0 +1,56 @@
+"""What has a serving process end: a signal, or that its parent is gone (graceful shutdown).
+
+SIGTERM or SIGINT begins the drain; a second one ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Final
+
+import uvicorn
+
+from gateway.runtime.generation import Generation
+from gateway.telemetry.logs import log
+
+PARENT_TICK: Final = timedelta(seconds=1)
+"""Time between two looks for the parent."""
+
+
+@contextlib.contextmanager
+def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generator[Callable[[], None]]:
+    """Have signals end `server`, within the event loop; yields what they call."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if generation.readiness.draining:
+            server.force_exit = True
+        log.info("stopping", websockets=generation.judging.live.count_websockets())
+        generation.drain()
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def stop_with_parent(parent: int, stop: Callable[[], None]) -> None:
+    """Call `stop` once the parent was killed: nobody would tell this worker to."""
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if os.getppid() == parent:
+            loop.call_later(PARENT_TICK.total_seconds(), look)
+        else:
+            stop()
+
+    look()

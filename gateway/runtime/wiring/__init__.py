@@ -1,0 +1,11 @@
+"""The steps by which `runtime.build` wires a gateway.
+
+Each takes what it needs as arguments (dependency injection) and returns what it has made, for the next.
+
+apps       behind the gate: upstreams, or the app in this process
+records    the store, TikTok, and who is signed in
+gate       routes, and who may pass by them; what is under way
+flows      sign-in, disconnect, webhooks, jobs, the operator's view
+pages      the gateway's own pages and answers
+entrances  the ways in: ASGI, the short way, the listeners of fronts and operators
+"""

@@ -1,0 +1,100 @@
+"""What people, TikTok and operators set going: sign-in and its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import urlsplit
+
+from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
+from gateway.flows.kept_posts import KeptPosts
+from gateway.flows.outbox import Outbox, Perform
+from gateway.flows.oversight import Oversight
+from gateway.flows.sign_in import SignIn
+from gateway.flows.token_desk import TokenClient, TokenDesk
+from gateway.flows.webhook import Webhook
+from gateway.runtime.life import Life
+from gateway.runtime.values import build_plan
+from gateway.runtime.wiring.apps import Behind
+from gateway.runtime.wiring.gate import Judging
+from gateway.runtime.wiring.records import Clock, RecordKeeping
+from gateway.settings import Settings
+from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flows:
+    """Flows that pages and operators call."""
+
+    sign_in: SignIn
+    kept_posts: KeptPosts
+    disconnect: Disconnect
+    webhook: Webhook | None
+    oversight: Oversight
+    desk: TokenDesk
+
+
+def build_flows(
+    settings: Settings, behind: Behind, records: RecordKeeping, judging: Judging, life: Life, *, clock: Clock
+) -> Flows:
+    """Make the flows."""
+    store, sessions, keyring = records.store, records.sessions, records.keyring
+    performers = _build_performers(settings, behind, records, judging, clock)
+    outbox = life.running(Outbox(store, keyring, performers, clock=clock))
+    store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
+    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock))
+    limits = settings.limits
+    attempts = AttemptLimit(
+        store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
+    )
+    plan = build_plan(settings, judging.routes.scopes)
+    return Flows(
+        sign_in=SignIn(
+            store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
+        ),
+        kept_posts=KeptPosts(store, keyring, attempts.count),
+        disconnect=disconnect,
+        webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
+        oversight=Oversight(
+            store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
+        ),
+        desk=_build_desk(settings, records, clock),
+    )
+
+
+def _build_performers(
+    settings: Settings, behind: Behind, records: RecordKeeping, judging: Judging, clock: Clock
+) -> dict[str, Perform]:
+    """Return who does the jobs of the outbox, by their kind."""
+    performers: dict[str, Perform] = {REVOCATION: Revocation(records.provider, clock=clock)}
+    path, public = settings.tiktok.webhook.forward_to, urlsplit(settings.public_url)
+    if path is not None:
+        reserved = judging.gate.identity_headers.reserved
+        performers[EVENT] = EventDelivery(
+            behind.default, path=path, host=public.netloc, scheme=public.scheme, reserved=reserved
+        )
+    return performers
+
+
+def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, clock: Clock) -> Webhook:
+    webhook, instance = settings.tiktok.webhook, records.keyring.instance.hex()
+    return Webhook(
+        records.store,
+        records.sessions,
+        client_key=settings.tiktok.client_key,
+        client_secret=settings.tiktok.client_secret.get_secret_value(),
+        tolerance=webhook.tolerance,
+        instance=instance,
+        pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
+        clock=clock,
+    )
+
+
+def _build_desk(settings: Settings, records: RecordKeeping, clock: Clock) -> TokenDesk:
+    clients = [
+        TokenClient(each.name, each.key.get_secret_value(), frozenset(each.scopes), each.per_minute)
+        for each in settings.tokens.clients
+    ]
+    return TokenDesk(
+        records.store, records.sessions, records.refresh, clients, client_key=settings.tiktok.client_key, clock=clock
+    )

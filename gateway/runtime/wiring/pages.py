@@ -1,0 +1,120 @@
+"""The gateway's own pages, and what it answers in place of an app."""
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import urlsplit
+
+from gateway.runtime.readiness import Readiness
+from gateway.runtime.values import Cookies, build_allowed_hosts
+from gateway.runtime.wiring.flows import Flows
+from gateway.runtime.wiring.gate import Judging
+from gateway.runtime.wiring.records import Clock, RecordKeeping
+from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
+from gateway.web.answers.answers import Answers
+from gateway.web.answers.pages import Pages
+from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.own.account import AccountPages
+from gateway.web.own.endpoints import Endpoints
+from gateway.web.own.for_programs import ForPrograms
+from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.sign_in import SignInPages
+from gateway.web.own.webhook import WebhookPage
+from gateway.web.pipeline import Pipeline
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnPages:
+    """The pages, and the one way of every request to them, to an app or to an answer."""
+
+    pipeline: Pipeline
+    forward_auth: ForwardAuth
+    endpoints: Endpoints
+
+
+def build_pages(
+    settings: Settings,
+    cookies: Cookies,
+    records: RecordKeeping,
+    judging: Judging,
+    flows: Flows,
+    readiness: Readiness,
+    metrics: Metrics,
+    *,
+    clock: Clock,
+) -> OwnPages:
+    """Make the pages."""
+    answers = _build_answers(settings, cookies, flows)
+    authentication, limits = records.authentication, records.limits
+    pipeline = Pipeline(judging.gate, answers)
+    forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
+    endpoints = Endpoints(
+        (
+            SignInPages(
+                answers=answers,
+                authentication=authentication,
+                sign_in=flows.sign_in,
+                forward_auth=forward_auth,
+                session_limits=limits,
+                metrics=metrics,
+                usual_scopes=tuple(settings.tiktok.scopes),
+                scopes=judging.routes.scopes,
+            ),
+            AccountPages(
+                answers=answers,
+                authentication=authentication,
+                sessions=records.sessions,
+                refresh=records.refresh,
+                disconnect=flows.disconnect,
+                session_limits=limits,
+                clock=clock,
+            ),
+            KeptPostPages(answers=answers, authentication=authentication, kept_posts=flows.kept_posts),
+            WebhookPage(flows.webhook),
+            ForPrograms(
+                pages=answers.pages,
+                keys=judging.assertions.keys.public_set() if judging.assertions is not None else None,
+                readiness=readiness,
+            ),
+        ),
+        forward_auth=forward_auth,
+        answers=answers,
+    )
+    return OwnPages(pipeline=pipeline, forward_auth=forward_auth, endpoints=endpoints)
+
+
+def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
+    return Answers(
+        public_url=settings.public_url,
+        prefix=settings.prefix,
+        allowed_hosts=build_allowed_hosts(settings),
+        session_cookie=cookies.session,
+        binding_cookie=cookies.binding,
+        sign_in=flows.sign_in,
+        kept_posts=flows.kept_posts,
+        pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
+        ask_first=settings.sign_in == "page",
+        cors_origins=frozenset(settings.cors.allowed_origins),
+    )
+
+
+def _build_forward_auth(
+    settings: Settings,
+    cookies: Cookies,
+    records: RecordKeeping,
+    judging: Judging,
+    pipeline: Pipeline,
+    answers: Answers,
+) -> ForwardAuth:
+    secret = settings.forward_auth.secret
+    return ForwardAuth(
+        gate=judging.gate,
+        pipeline=pipeline,
+        authentication=records.authentication,
+        trusted=judging.reader.trusted,
+        encoded_slashes=judging.reader.encoded_slashes,
+        answers=answers,
+        own_cookies=cookies.own,
+        secret=secret.get_secret_value() if secret is not None else None,
+    )

@@ -1,0 +1,76 @@
+"""Where it is kept who is signed in, and TikTok, who says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.core.keyring import Keyring, name_instance, read_secret_key
+from gateway.core.session import SessionLimits
+from gateway.flows.authentication import Authentication
+from gateway.flows.ports import Provider, Store
+from gateway.flows.refresh import Refresh
+from gateway.flows.sessions import Sessions
+from gateway.provider import TikTok, TikTokAddresses
+from gateway.runtime.life import Life
+from gateway.runtime.store_watch import StoreWatch
+from gateway.runtime.values import Cookies
+from gateway.settings import Settings
+from gateway.store import open_store
+
+Clock = Callable[[], datetime]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordKeeping:
+    """The store and TikTok, and the flows that nearly all others lean on."""
+
+    store: Store
+    provider: Provider
+    keyring: Keyring
+    limits: SessionLimits
+    sessions: Sessions
+    refresh: Refresh
+    authentication: Authentication
+
+
+def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Clock) -> RecordKeeping:
+    """Open the store that the settings name (it connects when it is used), and TikTok.
+
+    Raises `SettingsError` when the embedded store is asked for but not installed.
+    """
+    store = life.closing(open_store(settings.redis, gateway=settings.public_url))
+    life.running(StoreWatch(store))
+    provider = life.closing(_build_provider(settings, clock))
+    keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
+    keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
+    limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
+    sessions = Sessions(
+        store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
+    )
+    refresh = life.closing(Refresh(store, sessions, provider, clock=clock))
+    return RecordKeeping(
+        store=store,
+        provider=provider,
+        keyring=keyring,
+        limits=limits,
+        sessions=sessions,
+        refresh=refresh,
+        authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
+    )
+
+
+def _build_provider(settings: Settings, clock: Clock) -> TikTok:
+    tiktok = settings.tiktok
+    return TikTok(
+        TikTokAddresses(
+            client_key=tiktok.client_key,
+            client_secret=tiktok.client_secret.get_secret_value(),
+            redirect_uri=settings.redirect_uri,
+            token_url=tiktok.token_url,
+            revoke_url=tiktok.revoke_url,
+            user_info_url=tiktok.user_info_url,
+        ),
+        clock=clock,
+    )
