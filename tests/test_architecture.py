@@ -80,7 +80,7 @@ def _head(path: Path) -> str:
 
 
 def _packages() -> list[Path]:
-    return sorted(path.parent for path in PACKAGE.rglob("__init__.py") if "runtime" not in path.parts)
+    return sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 
 @pytest.mark.parametrize("package", _packages(), ids=lambda package: str(package.relative_to(PACKAGE.parent)))
