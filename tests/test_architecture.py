@@ -37,6 +37,7 @@ WORDS = {
     "cache poisoning": "core/headers.py",
     "clickjacking": "web/answers/answer.py",
     "client IP": "core/forwarded.py",
+    "composition root": "runtime/build.py",
     "connection pool": "upstream/pool.py",
     "Content Security Policy": "web/answers/answer.py",
     "CSRF": "core/challenge.py",
@@ -44,6 +45,7 @@ WORDS = {
     "DNS rebinding": "web/admin/listener.py",
     "failover": "upstream/place.py",
     "forward-auth": "web/forward_auth/endpoint.py",
+    "graceful shutdown": "runtime/serve.py",
     "header injection": "core/response.py",
     "header spoofing": "core/headers.py",
     "health check": "cli/health.py",
@@ -67,7 +69,9 @@ WORDS = {
     "session fixation": "flows/sign_in.py",
     "session revocation": "flows/live.py",
     "single flight": "flows/refresh.py",
+    "slowloris": "server/client_connection.py",
     "SSRF": "core/request.py",
+    "thundering herd": "flows/refresh.py",
     "token revocation": "flows/disconnect.py",
     "trusted proxy": "core/forwarded.py",
     "web cache deception": "core/response.py",
@@ -170,6 +174,16 @@ def test_the_table_of_layers_is_that_of_the_imports() -> None:
     for here, imported in MAY_IMPORT.items():
         above = [there for there in imported if here in level and level[there] > level[here]]
         assert above == [], f"{here} imports what stands above it"
+
+
+def test_the_table_of_records_names_the_keys_that_are_made() -> None:
+    section = (ROOT / "docs" / "ARCHITECTURE.md").read_text().partition("## Records in Redis")[2].partition("## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert rows
+    for _, keys, _, where, _ in rows:
+        text = "".join((PACKAGE / file).read_text() for file, _ in _FILE.findall(where))
+        for key in re.findall(r"`([\w:-]+)…?`", keys):
+            assert f'"{key}' in text, f"no key begins with {key} in {where}"
 
 
 _SEE = re.compile(r"\bsee `([\w.]+)`")

@@ -35,7 +35,7 @@ Sign-in
     authorization  what TikTok is asked for, and the attempt that is kept of it
     pkce           proof that who redeems is who asked
     binding        the cookies that bind an attempt to its browser
-    sign_in        attempt and callback, in the one safe order
+    sign_in        attempt, state and callback, in the one safe order
     urls           where a sign-in may return to
     kept_post      a form that was sent without a session
     tiktok         TikTok's protocol as pure functions
