@@ -3,9 +3,9 @@
 Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts can neither set nor remove. They send it to
 https and loopback addresses only, so `Accept` and `Origin` stand in where it is missing.
 
-A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else is told
-401, in a frame by a page with a link out of it. A state-changing call must prove that it comes from our own pages; what
-cannot is taken for cross-site.
+A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else gets a 401, and
+in a frame that is a page with a link out of the frame. A state-changing call must prove that it comes from our own
+pages (CSRF); one that cannot is taken for cross-site.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The answers of the gate."""
+"""The answers of the gate (authorization decision)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """Header fields: what goes in to the app. What comes back out is `response`'s.
 
-In is sacred; strip, then inject. The order is the defence: hop-by-hop fields go first, with whatever `Connection`
-names, then every reserved name in every spelling, and only then ours are added.
+In is sacred; strip, then inject. The order is the defence against header spoofing: hop-by-hop fields go first, with
+whatever `Connection` names, then every reserved name in every spelling, and only then ours are added. What fronts say
+(`X-Forwarded-Host` and the like) is made anew, never a client's: by such fields shared caches are poisoned (cache
+poisoning).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the app is told of a person, as headers.
+"""What the app is told of a person, as headers (identity headers).
 
 Values are visible ASCII, always. A display name is free text: percent-encoded UTF-8 wherever it is used, so that
 decoding gives it back. Other values stand as they are, and percent-encoded only where they have a space, a

@@ -1,4 +1,4 @@
-"""The gate: one question, one of three answers. Every door asks it, and nothing else decides."""
+"""The gate: one question, one of four answers. Every door asks it, and nothing else decides (policy enforcement)."""
 
 from __future__ import annotations
 

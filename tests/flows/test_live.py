@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.core.frames import GOING_AWAY
 from gateway.errors import Forbidden, ProviderUnavailable, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
-from gateway.flows.live import FORBIDDEN, GOING_AWAY, SIGNED_OUT, Live, OpenSocket, Watch, seconds_of_grace, why
+from gateway.flows.live import FORBIDDEN, SIGNED_OUT, Live, OpenSocket, Watch, seconds_of_grace, why
 from gateway.flows.memory import KnownCaller
 from tests.flows.conftest import Process, World
 from tests.flows.test_memory import build_gate, request_with
