@@ -123,11 +123,11 @@ class Pages:
     def __init__(self, *, prefix: str, site: str) -> None:
         self._static = {
             item.name: _read_static(item.name, item.read_bytes())
-            for item in (files("gateway.web.answers.answers") / "static").iterdir()
+            for item in (files("gateway.web.answers") / "static").iterdir()
             if item.is_file()
         }
         self._environment = Environment(
-            loader=PackageLoader("gateway.web.answers.answers"),
+            loader=PackageLoader("gateway.web.answers"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
