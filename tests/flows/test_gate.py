@@ -61,8 +61,8 @@ def build_gate(world: World, process: Process, routes: Sequence[Route] = ROUTES,
     authentication = Authentication(process.sessions, process.refresh, cookie_name="gateway", clock=world.clock)
     memory = Memory(world.store, parts.pop("lasts", KEPT))
     headers = IdentityHeaders(["tiktok"], {})
-    parts = {"clock": world.clock, "own_prefix": "/oauth2"} | parts
-    return Gate(Policy(routes), headers, authentication, process.sessions, memory, **parts)
+    parts.setdefault("own_prefix", "/oauth2")
+    return Gate(Policy(routes), headers, authentication, process.sessions, memory, clock=world.clock, **parts)
 
 
 @pytest.fixture

@@ -162,12 +162,12 @@ async def test_who_comes_second_while_the_first_is_at_it_redeems_nothing(flow: F
     binding = new_binding()
     callback = await flow.begin_and_consent(binding)
     assert callback.state is not None
-    key, store = build_attempt_key(callback.state), flow.world.store
+    attempt_key, store = build_attempt_key(callback.state), flow.world.store
     read, taken = store.read, [False]
 
-    async def read_and_lose(asked: str) -> bytes | None:
-        found = await read(asked)
-        if asked == key and not taken[0]:
+    async def read_and_lose(key: str) -> bytes | None:
+        found = await read(key)
+        if key == attempt_key and not taken[0]:
             taken[0] = True
             assert await store.take(key) == found
         return found
