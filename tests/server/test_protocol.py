@@ -203,7 +203,7 @@ async def test_what_is_pipelined_counts_for_its_address(dry: Dry, at: At) -> Non
     at.say(GET * 3)
     assert not at.transport.closing
     other = At(dry)
-    other.client.guard = at.client.guard  # type: ignore[misc]
+    other.client.guard = at.client.guard
     at.client.guard.admit(other.client, "192.0.2.7")
     other.say(GET)
     other.say(GET)
