@@ -245,3 +245,18 @@ async def test_what_takes_the_place_of_a_caller_takes_it_out_of_everybodys_hands
     found = gate.admit_at_once(match, key)
     assert isinstance(found, Passage)
     assert found.caller is second
+
+
+async def test_what_is_too_old_to_answer_from_is_found_until_it_has_to_be_seen_to(
+    world: World, process: Process
+) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process, lasts=timedelta(seconds=5)), request_with(session_id)
+    (key,) = gate.read_session_keys(head.headers)
+    known = await gate.read_caller(key)
+    assert known is not None
+    assert known.until < known.settled_until
+    memory = gate._memory
+    assert memory.recall(key, known.until) is None
+    assert memory.find(key, known.until) is known
+    assert memory.find(key, known.settled_until) is None
