@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from gateway.simulator import RunningSimulator
 from gateway.simulator.webhook import send_webhook
 from tests.harness import Browser, Running, serve_app, serve_gateway
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 REMOVED = "authorization.removed"
 NUMBERS = itertools.count()
@@ -172,15 +173,8 @@ def test_while_the_store_is_away_tiktok_is_told_to_try_again(
             assert send(running, **event).status_code == 503
         finally:
             redis_server.resume()
-        wait_until(lambda: send(running, **event).status_code == 200)
+        wait_for(lambda: send(running, **event).status_code == 200, "the event is taken")
         assert not is_signed_in(browser)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    give_up_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up_at, "it did not come true"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -204,7 +198,7 @@ def passing_on(simulator: RunningSimulator, events: EventApp) -> Generator[Runni
 
 def test_events_are_passed_on_as_they_were_sent(passing_on: Running, events: EventApp) -> None:
     assert send(passing_on, "video.publish.completed", content={"share_id": 2**60 + 1}).status_code == 200
-    wait_until(lambda: len(events.received) == 1)
+    wait_for(lambda: len(events.received) == 1, "it is passed on")
     (received,) = events.received
     assert received.path == "/tiktok/events"
     assert received.headers["x-gateway-event"] == "video.publish.completed"
@@ -223,7 +217,7 @@ def test_an_event_is_passed_on_once_though_it_comes_twice(passing_on: Running, e
     for content in (repeated, repeated, repeated, last):
         event = "video.publish.completed"
         assert send(passing_on, event, content=content, create_time=1_700_000_000).status_code == 200
-    wait_until(lambda: repeated in contents_of(events) and last in contents_of(events))
+    wait_for(lambda: repeated in contents_of(events) and last in contents_of(events), "both are passed on")
     assert len(events.received) == 2
 
 
@@ -234,7 +228,7 @@ def test_an_event_that_the_app_does_not_take_comes_again_with_the_same_id(
     monkeypatch.setattr("gateway.flows.outbox.TICK", 0.1)
     events.failures = 2
     assert send(passing_on, "video.publish.completed").status_code == 200
-    wait_until(lambda: len(events.received) == 3)
+    wait_for(lambda: len(events.received) == 3, "it comes again, and again")
     assert len({received.headers["x-gateway-event-id"] for received in events.received}) == 1
 
 
