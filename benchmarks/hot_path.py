@@ -1,4 +1,4 @@
-"""Python's own share of a signed-in request: the fast path between two sockets that are not there.
+"""Python's own share of a signed-in request: the short way between two sockets that are not there.
 
     python -m benchmarks.hot_path [--profile]
 

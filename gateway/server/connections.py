@@ -2,7 +2,7 @@
 
 The counts stand on a board that the workers of this host share, each address (with IPv6, each /64) in the slot that its
 hash names. Two addresses in one slot count as one; with thousands of slots and a limit in the hundreds that harms
-nobody.
+nobody. So a flood from one address (denial of service) leaves room for all others.
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ CLOSE_TIMEOUT: Final = 5.0  # seconds for the closing handshake
 MOST_MESSAGE: Final = 16 * 1024 * 1024
 """Most bytes of a message: ASGI hands on whole messages only. As uvicorn has it for the client's side."""
 
+SWITCH: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+"""Lines by which a side asks for the switch, or agrees to it: of its own leg (RFC 6455 §4.1, §4.2.2)."""
+
 # RFC 6455 §4.1
 OWN_FIELDS: Final = OUR_FRAMING | {
     b"host",

@@ -2,7 +2,7 @@
 
 Rules
 - Subprotocol, extensions, fragments, pings and close codes are the ends' own affair, since nothing is read. Memory is
-  two small objects; the slower end sets the pace.
+  two small objects; the slower end sets the pace (backpressure).
 - Closed by us, both ends get a close frame with our code, between two frames, and a moment to answer it.
 - An end that vanished without a close frame is told to the other: 1001 to the upstream, 1011 to the client
   (RFC 6455 §7.4.1).

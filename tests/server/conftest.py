@@ -24,7 +24,8 @@ from gateway.settings import load
 from gateway.upstream.connection import Connection
 
 ROUTES = """[
-  {path: /public/**, access: public}, {path: /maybe/**, access: optional}, {path: /no/**, access: deny}, {path: /**}
+  {path: /public/**, access: public}, {path: /maybe/**, access: optional}, {path: /no/**, access: deny},
+  {path: /small/**, access: public, limits: {body: 10}}, {path: /**}
 ]"""
 
 

@@ -145,6 +145,14 @@ async def test_an_answer_before_the_request_has_ended_ends_the_connection(dry: D
     assert not towards_client.written
 
 
+async def test_of_a_body_that_is_announced_too_large_the_upstream_hears_nothing(dry: Dry) -> None:
+    client, towards_client = dry.connect()
+    _, towards_upstream = dry.connect_upstream()
+    client.data_received(b"POST /small/x HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000\r\n\r\n12345")
+    assert (await until_written(towards_client)).startswith(b"HTTP/1.1 413 ")
+    assert not towards_upstream.written
+
+
 async def test_two_requests_in_one_read_are_answered_in_order(dry: Dry) -> None:
     client, towards_client = dry.connect()
     upstream, towards_upstream = dry.connect_upstream()

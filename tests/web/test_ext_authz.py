@@ -141,7 +141,8 @@ def test_a_preflight_is_the_visitors(front: Front) -> None:
 
 @pytest.mark.parametrize("upgrade", [True, False])
 def test_a_websocket_is_judged_by_its_origin(front: Front, cookie: str, upgrade: bool) -> None:
-    fields = {name.replace("-", "_"): value for name, value in HANDSHAKE.items() if upgrade or name.startswith("Sec-")}
+    sent = {name: value for name, value in HANDSHAKE.items() if upgrade or name.startswith("Sec-")}
+    fields: dict[str, Any] = {name.replace("-", "_"): value for name, value in sent.items()}
     assert front.ask("/private/s", cookie, **fields, Origin=front.running.url).status_code == 200
     answer = front.ask("/private/s", cookie, **fields, Origin="https://evil.example")
     assert answer.status_code == 403
@@ -150,7 +151,7 @@ def test_a_websocket_is_judged_by_its_origin(front: Front, cookie: str, upgrade:
 @pytest.mark.parametrize("in_path", [True, False])
 def test_a_form_is_kept_where_the_front_passes_it(running: Running, in_path: bool) -> None:
     front = Front(running, in_path=in_path, listener=True)
-    fields = navigation(Content_Type="application/x-www-form-urlencoded", Origin=running.url)
+    fields: dict[str, Any] = navigation(Content_Type="application/x-www-form-urlencoded", Origin=running.url)
     kept = front.ask("/kept/x", method="POST", content=b"a=1", **fields) if in_path else None
     if kept is not None:
         assert kept.status_code == 401

@@ -95,9 +95,9 @@ class Admission:
         sender = exchange.block.sender
         if not exchange.block.raw:  # read by the parser: not judged yet
             head = exchange.head()
-            lane.door.check_websocket(head)
+            lane.app.check_websocket(head)
             check_length(head, route.body_limit)
-            sender.passing = encode_fields(lane.door.passing_fields(head, passage.allow))
+            sender.passing = encode_fields(lane.app.passing_fields(head, passage.allow))
         if exchange.body is not None:
             exchange.body.limit(route.body_limit)
         origin = sender.origin

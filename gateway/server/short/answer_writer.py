@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.core.fields import Headers
 from gateway.core.response import LENGTH, AnswerField, has_no_body
-from gateway.server.short.websocket import SWITCH
+from gateway.upstream.handshake import SWITCH
 from gateway.web.answers.answer import Answer
 
 SMALL: Final = 64 * 1024

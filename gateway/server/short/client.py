@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.server.connections import ConnectionGuard
 from gateway.server.short.learned import LearnedBlock
-
-if TYPE_CHECKING:
-    from gateway.upstream.tunnel import Tunnel
+from gateway.upstream.tunnel import Tunnel
 
 
 class Client(Protocol):

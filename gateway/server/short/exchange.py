@@ -17,8 +17,8 @@ from gateway.errors import RequestRefused, UpstreamError
 from gateway.server.short.answering import AnsweringExchange
 from gateway.server.short.permit import Permit
 from gateway.server.short.request_body import RequestBody
-from gateway.server.short.websocket import SWITCH
 from gateway.upstream.connection import Connection
+from gateway.upstream.handshake import SWITCH
 from gateway.upstream.http import may_repeat
 from gateway.upstream.request import BodyFraming, build_end
 

@@ -1,4 +1,4 @@
-"""What every request on the short way needs, made once."""
+"""The way to one upstream, and what else every request on the short way needs, made once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MOST_HEADS: Final = 512
 class Lane:
     """The way to one upstream."""
 
-    __slots__ = ("_anonymous", "_named", "_unnamed", "door", "pool", "title_case")
+    __slots__ = ("_anonymous", "_named", "_unnamed", "app", "pool", "title_case")
 
-    def __init__(self, door: ProxiedApp, pool: Pool) -> None:
-        self.door = door
+    def __init__(self, app: ProxiedApp, pool: Pool) -> None:
+        self.app = app
         self.pool = pool
         self.title_case = pool.upstream.title_case
         self._anonymous: dict[AnswerHead, bytes] = {}
@@ -34,11 +34,11 @@ class Lane:
 
     def towards(self, asked: Asked) -> Lane:
         """Return the way for those who asked for the same host: this one, unless the app's addresses are translated."""
-        return TranslatingLane(self.door, self.pool, asked) if self.door.translates else self
+        return TranslatingLane(self.app, self.pool, asked) if self.app.translates else self
 
     def response_fields(self, fields: list[AnswerField], allow: Allow) -> list[AnswerField]:
         """Return the fields of an answer as the client may see them."""
-        return self.door.response_fields(fields, allow)
+        return self.app.response_fields(fields, allow)
 
     def answer_lines(self, head: AnswerHead, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""
@@ -49,7 +49,7 @@ class Lane:
         if lines is None:
             if len(known) >= MOST_HEADS:
                 known.clear()
-            fields = self.door.response_fields(head.fields, allow)
+            fields = self.app.response_fields(head.fields, allow)
             lines = known[head] = b"".join([field.line for field in fields]) + b"\r\n"
         return lines
 
@@ -59,13 +59,13 @@ class TranslatingLane(Lane):
 
     __slots__ = ("_asked",)
 
-    def __init__(self, door: ProxiedApp, pool: Pool, asked: Asked) -> None:
-        super().__init__(door, pool)
+    def __init__(self, app: ProxiedApp, pool: Pool, asked: Asked) -> None:
+        super().__init__(app, pool)
         self._asked = asked
 
     def response_fields(self, fields: list[AnswerField], allow: Allow) -> list[AnswerField]:
         """Return the fields of an answer as the client may see them, translated."""
-        return self.door.translate(self.door.response_fields(fields, allow), self._asked)
+        return self.app.translate(self.app.response_fields(fields, allow), self._asked)
 
     def answer_lines(self, head: AnswerHead, allow: Allow) -> bytes:
         """Return the lines of an answer's fields as the client may see them, and the end of the head."""

@@ -105,9 +105,9 @@ class LearnedTarget:
 
     def _aim(self, lane: Lane, host: str) -> bytes:
         """Make and return `_lead`: the request line, the fields that depend on the target alone, and a name."""
-        door = lane.door
-        line = build_line(self.method, door.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
-        fields = encode_fields(door.address_fields(host, self.path, self._front_prefix))
+        app = lane.app
+        line = build_line(self.method, app.aim(self.path), self.query, bare=self.raw_target.endswith(b"?"))
+        fields = encode_fields(app.address_fields(host, self.path, self._front_prefix))
         self._lead = line + fields + b"x-request-id: "
         return self._lead
 

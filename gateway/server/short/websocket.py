@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from gateway.flows.gate import Passage
 from gateway.flows.live import OpenSocket
@@ -12,9 +11,6 @@ from gateway.server.short.client import Client
 from gateway.server.short.lane import Means
 from gateway.upstream.connection import Connection
 from gateway.upstream.tunnel import Tunnel
-
-SWITCH: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
-"""What each side says of its own leg (RFC 6455 §4.1, §4.2.2)."""
 
 
 def join(
