@@ -51,6 +51,19 @@ async def test_fifty_requests_at_expiry_on_three_processes_refresh_once(world: W
     assert world.simulator.refreshes == 1
 
 
+async def test_who_read_the_grant_before_another_process_refreshed_it_asks_for_nothing(
+    world: World, process: Process
+) -> None:
+    key, grant, _ = await world.signed_in(process)
+    world.clock.forward(EXPIRED)
+    renewed = await world.process().refresh.fresh(key, grant)
+    found = await process.refresh.fresh(key, grant)
+    assert found is not None
+    assert renewed is not None
+    assert found.tokens == renewed.tokens
+    assert world.simulator.refreshes == 1
+
+
 async def test_a_client_that_hangs_up_cancels_nothing(world: World, process: Process) -> None:
     key, grant, _ = await world.signed_in(process)
     world.clock.forward(EXPIRED)

@@ -18,7 +18,7 @@ from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
 from gateway.web.admin.listener import Admin
-from gateway.web.apps import Apps
+from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
 
