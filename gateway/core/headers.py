@@ -163,7 +163,7 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
 
 
 def forwarded_headers(client_address: str, host: str, scheme: str, port: str = "") -> Fields:
-    """Say who asks and for what, in both dialects (RFC 7239 §4); `port` only if a front has said so."""
+    """Say who asks and for what, by both kinds of fields (RFC 7239 §4); `port` only if a front has said so."""
     named, spoken = host.encode(), scheme.encode()
     forwarded = b'host="' + named + b'";proto=' + spoken
     fields: Fields = [(b"x-forwarded-port", port.encode())] if port else []
