@@ -180,3 +180,11 @@ async def test_a_shutdown_closes_websockets_and_counts_them_before(world: World,
 def test_each_code_has_its_error() -> None:
     assert isinstance(why(SIGNED_OUT), SessionEnded)
     assert isinstance(why(FORBIDDEN), Forbidden)
+
+
+async def test_what_is_ended_twice_is_closed_once_and_keeps_its_first_code(world: World, process: Process) -> None:
+    stage, _ = await begin(world, process)
+    stage.socket.end(SIGNED_OUT)
+    stage.live.close_websockets()
+    assert stage.codes == [SIGNED_OUT]
+    assert stage.socket.close_code == SIGNED_OUT
