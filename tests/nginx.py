@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gateway.simulator import RunningSimulator
 from tests.harness import Running, serve_gateway
 from tests.ports import free_port
 from tests.programs import need
+from tests.waiting import wait_for
 
 SHIPPED = Path(__file__).parents[1] / "config" / "nginx" / "gateway.conf"
 """The file that users copy."""
@@ -76,10 +76,8 @@ def _read_shipped(gateway: Running, upstream: str, port: int) -> str:
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(100):
+    def answers() -> httpx.Response:
         assert process.poll() is None, "nginx ended"
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(url, trust_env=False)
-            return
-        time.sleep(0.05)
-    raise AssertionError("nginx does not answer")
+        return httpx.get(url, trust_env=False)
+
+    wait_for(lambda: answers() is not None, "nginx answers")

@@ -3,7 +3,7 @@
     6 faces         __main__ · asgi · wsgi · cli/
     5 runtime/      build (Settings → Generation, in the steps of wiring/) · serve · lifespan · workers
     4 server/       uvicorn's HTTP protocol made strict, and the short way of a request from socket to socket
-    3 web/          scope · pipeline · middleware · wsgi · endpoints · forward_auth · answers · pages · admin
+    3 web/          asgi_head · pipeline · middleware · wsgi/ · behind/ · answers/ · own/ · forward_auth/ · admin/
     2 flows/        ports · gate · authentication · sign_in · sessions · refresh · disconnect · live
       store/        bytes in, bytes out: Redis, embedded
       provider      the HTTP shell round core.tiktok

@@ -1,10 +1,11 @@
 """The request that a front asks about: forward-auth's check, read.
 
 A check is a request of its own, which says in its fields what the visitor's request was, and copies the visitor's other
-fields. Fronts have two dialects, and some speak both:
+fields. Fronts have three dialects, and some speak two:
 
     X-Forwarded-Method, -Proto, -Host, -Uri       Traefik, Caddy, HAProxy, the nginx file of ours
     X-Original-Method, X-Original-URL or -URI     nginx by its older recipes, ingress-nginx
+    the rest of the check's path, its method      Envoy, which puts a path of ours before the visitor's
 
 A front that sets one may let a client's copy of the other through. So what is said twice must be the same, and what is
 not said is never guessed: a method that is not told stands for every method. `Connection` and `Upgrade` concern the
@@ -48,8 +49,10 @@ class _Address(NamedTuple):
     host: str = ""
 
 
-def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> RequestHead | None:
+def read_original(head: RequestHead, rest: bytes = b"", *, encoded_slashes: bool = False) -> RequestHead | None:
     """Return the request that a check is about; None where it does not say.
+
+    `rest` is what the check's own target has behind the page that answers it: the visitor's target, by their method.
 
     Only for checks of a front that is believed. Its path must be the one that the front forwards: only a path that is
     canonical but for its percent-encoding is taken. Raises `RequestRefused`: for fields that contradict each other, and
@@ -59,14 +62,14 @@ def read_original(head: RequestHead, *, encoded_slashes: bool = False) -> Reques
     for name, value in head.headers:
         if name in _SAYING:
             said.setdefault(name, []).append(value)
-    address = _read_address(said)
+    address = _read_address(said, rest)
     if address is None:
         return None
     path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
     scheme = _read_scheme(said, address, head.scheme)
     return msgspec.structs.replace(
         head,
-        method=_read_method(said),
+        method=_read_method(said, head.method if rest else None),
         scheme=scheme,
         host=without_default_port(scheme, _read_host(said, address, head.host)),
         path=path,
@@ -81,9 +84,11 @@ def not_told() -> CheckMisconfigured:
     return CheckMisconfigured(_NOT_TOLD)
 
 
-def _read_address(said: Said) -> _Address | None:
+def _read_address(said: Said, rest: bytes) -> _Address | None:
     """Return the one address that is named, with host and scheme where any field has them."""
     found = {_read_url(value) for name in _ADDRESSES for value in said.get(name, ())}
+    if rest:
+        found.add(_Address(rest))
     if len(found) < 2:
         return found.pop() if found else None
     if len({address.target for address in found}) > 1:
@@ -118,10 +123,12 @@ def _read_host(said: Said, address: _Address, host: str) -> str:
     return host
 
 
-def _read_method(said: Said) -> str:
+def _read_method(said: Said, own: str | None) -> str:
     found = {value for name in _METHODS for value in said.get(name, ())}
+    if own is not None:
+        found.add(own.encode("latin-1"))
     if len(found) > 1:
-        raise CheckRefused("X-Forwarded-Method and X-Original-Method contradict each other")
+        raise CheckRefused("the fields that name the original method contradict each other")
     if not found:
         return UNKNOWN_METHOD
     method = found.pop().decode("latin-1")

@@ -12,10 +12,11 @@ Apps differ in what they take for the same path, so no spelling may be more perm
    all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is. So does the path as it is written,
    where others lead up from it: `/internal/%252e%252e/files` is denied too.
 
-Of a request whose method is not known only that holds which holds for every method: the strictest route decides, and
-each takes the path in its form.
+A request whose method is not known may do only what it might do with every method: the strictest route decides, and all
+of them must take the path in its form.
 
-What a route lets in besides the canonical form is asked of the route that decides, never a reason to pass one over:
+Some routes let in more than the canonical form. Only the route that decides is asked for that; it is never a reason to
+pass a route over:
 
 4. A path with an encoded slash is refused unless that route takes it (`encoded_slashes`); as one that is decoded, it
    is among the readings of rules 1 to 3. Repeated slashes are merged unless that route keeps them (`merge_slashes`).

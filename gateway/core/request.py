@@ -1,7 +1,8 @@
 """The head of one request, as every door hands it to the gate; and the reading of it, which refuses what is ambiguous.
 
-Servers let much through that two programs read in two ways; each check below names what it stands on. The result is
-frozen: policy decides on exactly what is forwarded.
+Servers let much through that two programs read in two ways (request smuggling, desync); each check below names what it
+stands on. A target that names another host than `Host` does is refused: the gateway fetches nothing for strangers
+(SSRF). The result is frozen: policy decides on exactly what is forwarded.
 """
 
 from __future__ import annotations
@@ -80,10 +81,19 @@ class Limits(msgspec.Struct, frozen=True):
     header_count: int = 100
     target_bytes: int = 8 * 1024
     own_targets: tuple[bytes, ...] = ()  # how targets of our own begin that name another one in their query
+    check_target: bytes = b""  # the one of our own whose rest is another one, whole
 
     def takes_address(self, target: bytes) -> bool:
         """Whether a target is of our own, and long only for the one that it names: every byte of that may be three."""
         return len(target) <= 3 * self.target_bytes + ROOM and target.startswith(self.own_targets)
+
+    def holds_another(self, target: bytes) -> bool:
+        """Whether a target's rest is that of another request.
+
+        Nothing of it is this request's own: dot segments there must lead to no page of ours (path traversal).
+        """
+        own = self.check_target
+        return bool(own) and target.startswith(own) and target[len(own) : len(own) + 1] in {b"/", b"?"}
 
 
 def read_head(
@@ -115,7 +125,8 @@ def read_head(
     read_body_length(fields, http_version)
     host, destination = _read_singular(fields)
     raw_target = target if target.startswith(b"/") else _strip_authority(target, host)
-    path, query = split_target(raw_target, encoded_slashes=encoded_slashes)
+    own_part = limits.check_target if limits.holds_another(raw_target) else raw_target
+    path, query = split_target(own_part, encoded_slashes=encoded_slashes)
     if mount:
         _check_mounted(path, mount, fields)
     front = read_front(fields, peer=peer, trusted=trusted) if trusted.kept else NO_FRONT

@@ -1,16 +1,17 @@
 """What comes back: the fields of an app's answer, and what of them the client may see.
 
 Out is ours: hop-by-hop fields end here, with whatever `Connection` names; identity headers and the gateway's own
-cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches.
+cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches (web cache
+deception). A field that would begin another line is refused (header injection, response splitting).
 
-Apps send the same lines, and often the same heads, again and again, so what there is to know of one is kept by its
+Apps send the same lines, and often the same heads, again and again, so what was found out about one is kept, by its
 exact bytes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -64,6 +65,10 @@ class AnswerField(msgspec.Struct, frozen=True):
     kind: int
     line: bytes  # as it is sent on
     number: int = -1  # of a Content-Length; -1: none
+
+
+EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
+"""From the fields of an answer to those that the client may see."""
 
 
 def has_no_body(status: int) -> bool:

@@ -1,4 +1,4 @@
-r"""Where a sign-in may return to, judged as a browser judges it.
+r"""Where a sign-in may return to, judged as a browser judges it (open redirect).
 
 A browser will follow the address, so a WHATWG URL parser reads it (ada): `urllib` calls `/\evil.example` local, a
 browser does not. What is emitted is absolute and begins with our own origin, followed by the visitor's text byte for

@@ -26,6 +26,7 @@ def build_reader(settings: Settings) -> HeadReader:
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
+            check_target=f"{settings.prefix}/ext_authz".encode(),
         ),
         FieldNames(settings.drop_headers),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from typing import Final, Protocol
 
 from gateway.core.forwarded import TrustedProxies, find_network
-from gateway.server.memory import Tide
+from gateway.server.trim import Tide
 from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 

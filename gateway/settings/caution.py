@@ -1,4 +1,4 @@
-"""What is allowed but unsafe: said by `gateway check`, and no reason not to start."""
+"""What is allowed but unsafe (hardening): said by `gateway check`, and no reason not to start."""
 
 from __future__ import annotations
 

@@ -56,6 +56,8 @@ class Pipeline:
             if head.path.encoded_slash:
                 raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
             exchange.decision = "own"
+            if self._answers.site.is_check(head.path):
+                return OwnPage()  # whatever it looks like, it is about another request
             return self._answers.answer_preflight(head) or OwnPage()
         verdict = await self.decide(head)
         exchange.note(verdict)

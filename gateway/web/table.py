@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.routing import Route, Router
@@ -13,7 +13,8 @@ from gateway.web.answers.answer import Answer, send_answer
 
 Handler = Callable[[Request], Awaitable[Answer]]
 Table = Mapping[str, Mapping[str, Handler]]
-"""Path, with `{name}` for a part that is read → method → handler. Who has a GET has a HEAD."""
+"""Path, with `{name}` for a part that is read → method → handler. Who has a GET has a HEAD; `ANY` stands for all."""
+ANY: Final = "*"
 Finish = Callable[[Answer, Request], Answer]
 
 
@@ -38,7 +39,7 @@ class _Methods:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         head_only = scope["method"] == "HEAD"
-        handler = self._handlers.get("GET" if head_only else scope["method"])
+        handler = self._handlers.get("GET" if head_only else scope["method"]) or self._handlers.get(ANY)
         if handler is None:
             raise MethodRefused(f"{scope['method']} is not for this address", allowed=tuple(self._handlers))
         request = Request(scope, receive)

@@ -120,7 +120,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "Host": is_host,
     "target": lambda sent: whole(((b"host", b"a"),), b"/" + sent),
     "absolute target": lambda sent: whole(((b"host", b"a"),), b"http://" + sent),
-    "request line": lambda sent: read_line(b"GET /" + sent + b" HTTP/1.1", sys.maxsize),
+    "request line": lambda sent: read_line(b"GET /" + sent + b" HTTP/1.1", Limits(target_bytes=sys.maxsize)),
     "path": lambda sent: canonicalise(b"/" + sent),
     "readings": lambda sent: Readings("/" + sent.decode("latin-1")),
     "X-Forwarded-For": forwarded(b"x-forwarded-for"),

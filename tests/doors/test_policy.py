@@ -27,6 +27,7 @@ from tests.harness import (
     serve_gateway,
     serve_gateway_slowly,
 )
+from tests.waiting import wait_for
 
 ADA, FOX, DASH = PEOPLE["plain"], PEOPLE["emoji"], PEOPLE["dash"]
 SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats", "video.list"]
@@ -366,8 +367,4 @@ def test_an_allow_list_that_changed_before_anybody_came_is_the_one_that_counts(
 
 
 def until(said: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if said():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true")
+    wait_for(said, "it came true")

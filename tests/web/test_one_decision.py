@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.cli.explain import _explain, _read_head
 from gateway.core.keyring import new_secret_key
 from gateway.core.original import read_original
-from gateway.core.request import RequestHead
+from gateway.core.request import Limits, RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.runtime.build import build
@@ -87,7 +87,7 @@ class Request:
 
     def proxied_shortly(self, generation: Generation) -> bytes | None:
         """Where the short way leads; None where it leaves the request to the other."""
-        line = read_line(f"{self.method} {self.path} HTTP/1.1".encode(), 8192)
+        line = read_line(f"{self.method} {self.path} HTTP/1.1".encode(), Limits())
         if line is None:
             return None
         line.decide(
@@ -126,7 +126,7 @@ class Request:
         }
         try:
             return decided(
-                generation, EnvironReader(generation.judging.reader, generation.entrances.own_cookies).read(environ)
+                generation, EnvironReader(generation.judging.reader, generation.doors.own_cookies).read(environ)
             )
         except GatewayError:
             return REFUSED

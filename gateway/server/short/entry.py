@@ -102,7 +102,7 @@ class ShortWay:
         return exchange if self._admission.let_in(exchange) else None
 
     def _read_line(self, line: bytes, host: str) -> LearnedTarget | None:
-        target = read_line(line, self._reader.limits.target_bytes)
+        target = read_line(line, self._reader.limits)
         if target is None:
             return None
         target.decide(self._means.pipeline.match(target.method, host, target.path))

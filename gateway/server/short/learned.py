@@ -16,7 +16,7 @@ from gateway.core.fields import Headers, build_lines, split_line
 from gateway.core.forwarded import find_network
 from gateway.core.headers import forwarded_headers
 from gateway.core.path import CanonicalPath, canonicalise
-from gateway.core.request import RequestHead, split_plain_line
+from gateway.core.request import Limits, RequestHead, split_plain_line
 from gateway.core.route import Match
 from gateway.errors import GatewayError
 from gateway.server.short.lane import Lane
@@ -127,13 +127,13 @@ class LearnedTarget:
         )
 
 
-def read_line(line: bytes, target_limit: int) -> LearnedTarget | None:
+def read_line(line: bytes, limits: Limits) -> LearnedTarget | None:
     """Return where a request line leads; None for one that is not plain, which others judge."""
     parts = split_plain_line(line)
     if parts is None:
         return None
     method, target, path, query = parts
-    if len(target) > target_limit:
+    if len(target) > limits.target_bytes or limits.holds_another(target):
         return None
     try:
         return LearnedTarget(method, canonicalise(path), query, target)

@@ -93,6 +93,10 @@ class Site:
         checked = self.check(self.address_of(head, target))
         return checked.url if checked is not None else None
 
+    def is_check(self, path: CanonicalPath) -> bool:
+        """Whether fronts ask here about requests that they serve themselves."""
+        return path.text in {f"{self.prefix}/auth", f"{self.prefix}/ext_authz"}
+
     def is_callback(self, path: CanonicalPath) -> bool:
         """Whether TikTok's answer comes here."""
         return path.text == f"{self.prefix}/callback"

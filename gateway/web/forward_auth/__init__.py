@@ -1,5 +1,6 @@
 """Forward-auth (nginx calls it auth_request, Envoy external authorization): a front asks, and serves by itself.
 
-endpoint   `{prefix}/auth`: reads the original request, and says the decision in the front's codes
+dialect    how each front asks, and what it takes for an answer
+endpoint   `{prefix}/auth`, `{prefix}/ext_authz`: reads the original request, and says the decision
 listener   `forward_auth.listen`: a listener for nothing but checks
 """

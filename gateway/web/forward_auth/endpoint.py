@@ -1,10 +1,11 @@
-"""Forward-auth: a front asks whether a request that it serves itself may pass. Read the original, say it in its codes.
+"""Forward-auth: a front asks whether a request that it serves itself may pass. Read the original, say it as it expects.
 
-202 with identity headers and the visitor's cookies without ours, 401 unauthenticated, 403 forbidden or not to be
-understood, 503 the store is down. What is decided is the pipeline's affair, as for every request.
+Yes comes with identity headers and the visitor's cookies without ours; no is 401 unauthenticated, 403 forbidden or not
+to be understood, 503 the store is down. What is decided is the pipeline's affair, as for every request; how it is said
+is the dialect's.
 
 A check and a browser's request look alike, since fronts copy what browsers send. So identity is told only where it is
-proven that a front asks: over a listener of its own (`check_listener`), or by a secret. Anybody else hears a bare
+proven that a front asks: over a listener of its own (`listener`), or by a secret. Anybody else hears a bare
 status, peers in `trusted_proxies` too: what they pass on may come from a page's script.
 """
 
@@ -26,11 +27,14 @@ from gateway.core.request import RequestHead
 from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
+from gateway.flows.kept_posts import ReadBody
 from gateway.telemetry.logs import log
 from gateway.web.answers.answer import NO_STORE, Answer, redirect
 from gateway.web.answers.answers import Answers
 from gateway.web.asgi_head import head_of
+from gateway.web.body_limit import read_from
 from gateway.web.exchange import Exchange, exchange_of
+from gateway.web.forward_auth.dialect import IN_PATH, Dialect, find_dialect
 from gateway.web.pipeline import Pipeline
 
 SILENCE: Final = 60.0
@@ -42,7 +46,7 @@ MOST_COUNTED: Final = 10_000  # sessions
 
 
 class ForwardAuth:
-    """Answers checks: `GET {prefix}/auth`."""
+    """Answers checks: `{prefix}/auth` and `{prefix}/ext_authz`."""
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class ForwardAuth:
         self._encoded_slashes = encoded_slashes
         self._answers = answers
         self._own_cookies = own_cookies
+        self._in_path = f"{answers.site.prefix}/{IN_PATH.page}".encode()
         self._secret = _digest(secret.encode()) if secret is not None else None
         self._warned_at = -SILENCE
         self._sent_back: dict[str, int] = {}  # how often, by session
@@ -77,24 +82,24 @@ class ForwardAuth:
         head, exchange = head_of(request), exchange_of(request)
         try:
             if self._is_proven(head):
-                return await self._check(head, exchange)
-            original = self._of_an_app(self._read_original(head)) if self._trusts_peer_of(request) else None
-            return await self._answer_by_status(head, original)
+                return await self.check(head, exchange, read_from(request.receive))
+            return await self._answer_by_status(request, head)
         except RequestRefused as refused:
             return self.refuse(refused, exchange)
 
-    async def check(self, head: RequestHead, exchange: Exchange) -> Answer:
-        """Answer a check that came where only fronts ask."""
+    async def check(self, head: RequestHead, exchange: Exchange, read_body: ReadBody) -> Answer:
+        """Answer a check that came where only fronts ask; `read_body` reads what they pass of the visitor's body."""
+        dialect = find_dialect(head.path, self._rest_of(head))
         try:
-            return await self._check(head, exchange)
+            return await self._check(head, exchange, dialect, read_body)
         except RequestRefused as refused:
-            return self.refuse(refused, exchange)
+            return self.refuse(refused, exchange, head if dialect.whole else None)
 
-    def refuse(self, refused: RequestRefused, exchange: Exchange) -> Answer:
-        """Answer no to what cannot be understood. nginx makes a 500 of anything but 401 and 403."""
+    def refuse(self, refused: RequestRefused, exchange: Exchange, head: RequestHead | None = None) -> Answer:
+        """Answer no to what cannot be understood: as a page or a problem where there is a `head`, else by 403."""
         exchange.decision = "refused"
         exchange.error = refused
-        return _answer(403)
+        return self._answers.error(refused, head, exchange.request_id) if head is not None else _answer(403)
 
     async def challenge(self, original: RequestHead, request_id: str) -> Answer:
         """Answer the browser whose request was not let in, and which the front now hands to `start`."""
@@ -127,7 +132,7 @@ class ForwardAuth:
                 "the front keeps out what the gateway lets in: have it ask where `forward_auth` says, and see its log"
             )
 
-    async def _check(self, head: RequestHead, exchange: Exchange) -> Answer:
+    async def _check(self, head: RequestHead, exchange: Exchange, dialect: Dialect, read_body: ReadBody) -> Answer:
         original = self._read_original(head)
         if original is None:
             raise not_told()
@@ -136,21 +141,35 @@ class ForwardAuth:
         exchange.note_original(original)
         verdict = await self._pipeline.decide(original)
         exchange.note(verdict)
-        if isinstance(verdict, Refusal):
+        if isinstance(verdict, Passage):
+            return self._say_yes(verdict, head, dialect)
+        if not dialect.whole:
             return _say_no(verdict)
-        cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
-        kept = ((b"cookie", cookies),) if cookies else ()
-        return _answer(202, *self._gate.build_forward_auth(verdict), *kept)
+        body = read_body if _has_body(head) else None
+        answer = await self._pipeline.answer_refusal(verdict, original, exchange.request_id, body)
+        return self._answers.share(answer, original)
 
-    async def _answer_by_status(self, head: RequestHead, original: RequestHead | None) -> Answer:
+    def _say_yes(self, passage: Passage, head: RequestHead, dialect: Dialect) -> Answer:
+        """Let pass, as whom the app is to see, with the visitor's cookies but ours."""
+        headers = self._gate.build_forward_auth(passage, clear=dialect.clears)
+        cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
+        kept = ((b"cookie", cookies),) if cookies or dialect.clears else ()
+        return _answer(dialect.yes, *headers, *kept)
+
+    async def _answer_by_status(self, request: Request, head: RequestHead) -> Answer:
         """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""
+        rest = self._rest_of(head)
+        dialect = find_dialect(head.path, rest)
+        # the path is the front's own word; a field may be a client's, unless a front is known to overwrite it
+        is_told = bool(rest) or self._trusts_peer_of(request)
+        original = self._of_an_app(self._read_original(head)) if is_told else None
         if await self._authentication.read(head) is None:
             return _answer(401)
         if original is None:
-            return _answer(202)
+            return _answer(403 if dialect.whole else dialect.yes)  # a yes would hold for every path
         self._warn()
         verdict = await self._pipeline.decide(original)
-        return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(202)
+        return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(dialect.yes)
 
     def _read_original(self, head: RequestHead) -> RequestHead | None:
         """Return what is asked about; None where that is not said."""
@@ -159,7 +178,13 @@ class ForwardAuth:
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
             if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
                 raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
-        return read_original(head, encoded_slashes=self._encoded_slashes)
+        return read_original(head, self._rest_of(head), encoded_slashes=self._encoded_slashes)
+
+    def _rest_of(self, head: RequestHead) -> bytes:
+        """Return the visitor's target, where it is the rest of the check's own; b"" where it is not."""
+        own = head.raw_target.removeprefix(head.front.prefix.encode())
+        rest = own.removeprefix(self._in_path)
+        return rest if len(rest) < len(own) and rest.startswith(b"/") else b""
 
     def _of_an_app(self, original: RequestHead | None) -> RequestHead | None:
         """Return what is asked about, unless it is for the gateway itself."""
@@ -191,6 +216,12 @@ class ForwardAuth:
 def _digest(secret: bytes) -> bytes:
     """Make secrets one length, which would be told by the time that comparing takes."""
     return hashlib.sha256(secret).digest()
+
+
+def _has_body(head: RequestHead) -> bool:
+    """Whether a front passes the visitor's body (most do not)."""
+    lengths = (*every(head.headers, b"transfer-encoding"), *every(head.headers, b"content-length"))
+    return any(length != b"0" for length in lengths)
 
 
 def _say_no(refusal: Refusal) -> Answer:

@@ -12,8 +12,10 @@ from typing import Any
 from gateway.errors import MethodRefused, NoSuchPage, RequestRefused
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, send_answer, text_answer
-from gateway.web.asgi_head import HeadReader
+from gateway.web.asgi_head import HeadReader, Receive
+from gateway.web.body_limit import read_from
 from gateway.web.exchange import Exchange
+from gateway.web.forward_auth.dialect import AUTH, WHOLE
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.pipeline import Pipeline
 
@@ -31,7 +33,8 @@ class CheckListener:
         readiness: Callable[[], Awaitable[str | None]],
         metrics: Metrics,
     ) -> None:
-        self._auth, self._livez, self._readyz = (f"{prefix}/{page}" for page in ("auth", "livez", "readyz"))
+        self._auth, self._whole = f"{prefix}/{AUTH.page}", f"{prefix}/{WHOLE.page}"
+        self._livez, self._readyz = f"{prefix}/livez", f"{prefix}/readyz"
         self._forward_auth = forward_auth
         self._pipeline = pipeline
         self._reader = reader
@@ -42,7 +45,7 @@ class CheckListener:
         """Answer one request."""
         exchange = Exchange()
         try:
-            answer = await self._answer(scope, exchange)
+            answer = await self._answer(scope, receive, exchange)
         except Exception as error:  # noqa: BLE001 -- the border: everything becomes an answer here
             answer = self._pipeline.answer_error(error, None, exchange)
         exchange.status = answer.status
@@ -51,17 +54,17 @@ class CheckListener:
         finally:
             exchange.tell(scope["method"], scope["path"], self._metrics)
 
-    async def _answer(self, scope: Any, exchange: Exchange) -> Answer:
+    async def _answer(self, scope: Any, receive: Receive, exchange: Exchange) -> Answer:
         try:
             head = self._reader.read(scope)
         except RequestRefused as refused:
             return self._forward_auth.refuse(refused, exchange)
         exchange.client_address = head.client_address
-        if head.method not in {"GET", "HEAD"}:
-            raise MethodRefused(f"{head.method} is not for this address", allowed=("GET", "HEAD"))
         path = head.path.text
-        if path == self._auth:
-            return await self._forward_auth.check(head, exchange)
+        if head.method not in {"GET", "HEAD"} and path != self._whole:
+            raise MethodRefused(f"{head.method} is not for this address", allowed=("GET", "HEAD"))
+        if path in {self._auth, self._whole}:
+            return await self._forward_auth.check(head, exchange, read_from(receive))
         exchange.decision = "own"
         if path == self._livez or (path == self._readyz and await self._readiness() is None):
             return text_answer(200, "ok\n")

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from gateway.errors import NoSuchPage
 from gateway.web.answers.answer import refuse_websocket
 from gateway.web.answers.answers import Answers
-from gateway.web.asgi_head import head_of
+from gateway.web.asgi_head import HEAD_KEY, head_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
-from gateway.web.table import Handler, Table, build_router
+from gateway.web.table import ANY, Handler, Table, build_router
 
 
 class Pages(Protocol):
@@ -27,9 +27,9 @@ class Endpoints:
     """The ASGI app under the prefix."""
 
     def __init__(self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers) -> None:
-        self._auth = f"{answers.site.prefix}/auth"
+        self._site = answers.site
         self._forward_auth = forward_auth
-        table: dict[str, dict[str, Handler]] = {"/auth": {"GET": forward_auth}}
+        table: dict[str, dict[str, Handler]] = {"/auth": {"GET": forward_auth}, "/ext_authz": {ANY: forward_auth}}
         for each in pages:
             table |= {path: dict(handlers) for path, handlers in each.table.items()}
         self._router = build_router(
@@ -45,7 +45,7 @@ class Endpoints:
 
     async def _answer_handshake(self, scope: Any, send: Any) -> None:
         """Answer what a foreign server took for a WebSocket: a check, by its front's copy of `Upgrade`."""
-        if scope["path"] != self._auth:
+        if not self._site.is_check(scope[HEAD_KEY].path):
             raise NoSuchPage("the gateway has no WebSocket of its own")
         answer = await self._forward_auth(Request({**scope, "type": "http", "method": "GET"}))
         await refuse_websocket(answer, send, scope.get("extensions") or {})

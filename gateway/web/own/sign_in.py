@@ -1,4 +1,4 @@
-"""The pages that lead to TikTok and back: `sign_in`, `start`, `callback`."""
+"""The pages that lead to TikTok and back (login): `sign_in`, `start`, `callback`."""
 
 from __future__ import annotations
 
