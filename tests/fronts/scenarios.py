@@ -54,6 +54,8 @@ CLOSED = [
     *("/public/../denied/x", "/denied;x/y", "/nowhere", "/read/../private/x", "/./private/x", "/public/x/../../deep/x"),
 ]
 """Nothing for somebody who is not signed in."""
+NAMED = ["X-TikTok-Open-Id", "Cookie", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host, Host", "close"]
+"""What a client may have Connection name."""
 
 
 class Scenarios:
@@ -228,19 +230,37 @@ class Scenarios:
         """Names by which apps are told a path, a host, a client, and what the proxy form drops besides."""
         passed = set()
         for begin in range(0, len(KEPT_OUT), 20):
-            lies = [f"{name.title()}: SPOOF" for name in KEPT_OUT[begin : begin + 20]]
+            names = KEPT_OUT[begin : begin + 20]
+            alike = [name.replace("-", sign) for name in names if name not in RESERVED for sign in "_."]
+            lies = [f"{name.title()}: SPOOF" for name in (*names, *alike)]
             assert _ask(front, path, _cookie_of(person), *lies).status == 200, lies
             (seen,) = front.app.take()
             passed |= {name.decode() for name, value in seen.fields if b"SPOOF" in value}
         assert passed == self.lets_pass
 
-    def test_connection_takes_nothing_of_ours_away(self, front: Front, person: Browser) -> None:
-        named = "Connection: close, X-TikTok-Open-Id, X-Forwarded-Uri, X-Forwarded-Method, X-Forwarded-For, Cookie"
-        for who, status in ((_cookie_of(person), 200), (b"", 401)):
-            answer = _ask(front, "/private/x", who, named, "X-Forwarded-Uri: /public/x")
-            assert answer.status in {status, 401}
-            for seen in front.app.take():
-                assert len(seen.every(b"x-tiktok-open-id")) == 1
+    @pytest.mark.parametrize("name", NAMED)
+    def test_connection_takes_nothing_of_ours_away(self, front: Front, person: Browser, name: str) -> None:
+        lies = (f"Connection: keep-alive, {name}", "X-Forwarded-Uri: /public/x", "X-Forwarded-Method: HEAD")
+        assert _ask(front, "/private/x", b"", *lies).status == 401
+        assert front.app.take() == []
+        assert _ask(front, "/read/x", b"", *lies, method=b"DELETE").status == 403
+        assert _ask(front, "/private/x", _cookie_of(person), *lies).status == 200
+        (seen,) = front.app.take()
+        assert len(seen.every(b"x-tiktok-open-id")) == len(seen.every(b"x-tiktok-access-token")) == 1
+        assert not seen.every(b"cookie")
+
+    def test_only_a_websocket_is_an_upgrade(self, front: Front, person: Browser) -> None:
+        for protocol in ("h2c", "foo", "websocket, h2c"):
+            lies = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAAQAAP__")
+            assert _ask(front, "/private/x", _cookie_of(person), *lies).status == 200
+            (seen,) = front.app.take()
+            assert not seen.every(b"upgrade")
+            assert not [value for value in seen.every(b"connection") if b"upgrade" in value.lower()]
+        lies = ("Connection: Upgrade, X-TikTok-Open-Id, Cookie", "Upgrade: websocket", f"Origin: {front.url}")
+        keys = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+        assert _ask(front, "/private/socket", _cookie_of(person), *lies, *keys).status == 101
+        (seen,) = front.app.take()
+        assert len(seen.every(b"x-tiktok-open-id")) == 1
 
     def test_our_cookies_stay_with_us_and_the_apps_pass(self, front: Front, person: Browser) -> None:
         ours = f"gateway={person.client.cookies['gateway']}"
