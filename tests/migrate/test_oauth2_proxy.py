@@ -10,8 +10,8 @@ import pytest
 
 from gateway.core.spelling import PathPattern
 from gateway.errors import SettingsError
-from gateway.migrate.keys import KEYS
 from gateway.migrate.conversion import convert
+from gateway.migrate.keys import KEYS
 from gateway.migrate.old import read_seconds
 from gateway.migrate.patterns import Pattern
 from gateway.migrate.routes import NOBODY
