@@ -151,11 +151,12 @@ def person(front: Front) -> Generator[Visitor]:
         yield visitor
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _fresh(front: Front) -> None:
     front.app.reset()
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_people_get_in_back_and_out(front: Front, recipe: Recipe) -> None:
     with Visitor(front) as visitor:
         assert visitor.navigate(PLAIN).status_code == recipe.status
@@ -173,11 +174,13 @@ def test_people_get_in_back_and_out(front: Front, recipe: Recipe) -> None:
         assert front.app.take() == []
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_an_address_with_parameters_comes_back_as_far_as_the_recipe_says_it(front: Front, recipe: Recipe) -> None:
     with Visitor(front) as visitor:
         assert visitor.enter(DEEP) == PUBLIC + (DEEP if recipe.whole else DEEP.partition("&")[0])
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_public_routes_are_open_and_others_are_not(front: Front, person: Visitor) -> None:
     with Visitor(front) as stranger:
         assert stranger.fetch("/public/x").status_code == 200
@@ -188,6 +191,7 @@ def test_public_routes_are_open_and_others_are_not(front: Front, person: Visitor
     assert person.fetch("/private/x", method="POST", content=b"a=1").json()["body"] == "a=1"
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_a_client_is_not_who_it_says(front: Front, recipe: Recipe, person: Visitor) -> None:
     for name in recipe.clears:
         for visitor, path in ((person, "/private/x"), (person, "/public/x")):
@@ -195,6 +199,7 @@ def test_a_client_is_not_who_it_says(front: Front, recipe: Recipe, person: Visit
             assert "SPOOF" not in str(told), (name, path)
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_no_script_hears_an_identity(front: Front, person: Visitor) -> None:
     me = person.fetch("/oauth2/userinfo").json()
     for lie in LIES:
@@ -205,6 +210,7 @@ def test_no_script_hears_an_identity(front: Front, person: Visitor) -> None:
             assert not [name for name in answer.headers if name.startswith(("x-auth-request", "x-forwarded"))]
 
 
+@pytest.mark.usefixtures("_fresh")
 def test_no_client_opens_a_path_by_what_it_says(front: Front) -> None:
     with Visitor(front) as stranger:
         for lie in LIES:
@@ -224,3 +230,33 @@ def test_what_migrate_writes_serves_such_a_front(simulator: RunningSimulator, tm
     assert told.identity.presets == ("oauth2-proxy",)
     assert told.trusted_proxies == ("127.0.0.1/32",)
     assert told.forward_auth.listen
+
+
+NARROWED = """[
+  {path: /read/**, methods: [GET], access: public},
+  {path: /hosted/**, host: pub.example.test, access: public},
+  {path: /**}
+]"""
+TWO_LINES = """
+    proxy_set_header X-Forwarded-Method $request_method;
+    proxy_set_header X-Forwarded-Host   $http_host;
+    proxy_set_header Content-Length   "";
+"""
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_two_lines_make_nginx_sound(simulator: RunningSimulator, sound: bool) -> None:
+    """Without them a method is not told, and a host is whatever a client says."""
+    before = '    proxy_set_header Content-Length   "";\n'
+    assert oauth2_proxy.NGINX.count(before) == 1
+    text = oauth2_proxy.NGINX.replace(before, TWO_LINES) if sound else oauth2_proxy.NGINX
+    recipe = Recipe("nginx", text, {}, 302)
+    changes = SETTINGS | {"routes": NARROWED}
+    with (
+        serve_front(lambda places, folder: begin(recipe, places, folder), simulator, **changes) as running,
+        Visitor(running) as stranger,
+    ):
+        assert stranger.fetch("/read/x").status_code == (200 if sound else 302)
+        assert stranger.fetch("/read/x", method="POST", content=b"a").status_code == 302
+        lie = {"X-Forwarded-Host": "pub.example.test"}
+        assert stranger.fetch("/hosted/x", headers=lie).status_code == (302 if sound else 200)
