@@ -204,7 +204,10 @@ def grants_erase(
 
 @app.command(context_settings={"ignore_unknown_options": False})
 def migrate(
-    file: Annotated[Path | None, typer.Argument(help="oauth2-proxy's config file.", show_default=False)] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="oauth2-proxy's config file, or its structured one (.yaml).", show_default=False),
+    ] = None,
     flags: Annotated[
         list[str] | None, typer.Argument(help="After --, the flags it is started with.", show_default=False)
     ] = None,

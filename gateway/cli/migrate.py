@@ -22,6 +22,8 @@ def migrate(
     """Write settings made from oauth2-proxy's; returns the exit code. An output that is there already is kept."""
     if file is not None and str(file).startswith("-"):  # only flags, after --
         flags, file = [str(file), *flags], None
+    if file is not None and alpha is None and file.suffix in {".yaml", ".yml"}:
+        file, alpha = None, file
     named = read_flags(flags)
     config, structured = (given or _named(named, key) for given, key in zip((file, alpha), FILES, strict=True))
     written = convert(

@@ -57,8 +57,9 @@ def add_listening(plan: Plan, old: Old) -> None:
     plan.set("listen", _read_listen(plan, "listen", old.text("http_address", "127.0.0.1:4180"), "127.0.0.1:4180"))
     if old.flag("reverse_proxy"):
         known = [each for each in old.items("trusted_proxy_ips") if not each.endswith("/0")]
-        plan.set("trusted_proxies", known or ["127.0.0.1"])
-        if not known:
+        is_socket = "unix:" in old.text("http_address")
+        plan.set("trusted_proxies", known + ["unix"] * is_socket or ["127.0.0.1"])
+        if not known and not is_socket:
             note = "the address of the front. oauth2-proxy believes whoever asks, unless it is told"
             plan.note("trusted_proxies", f"{TO_FILL_IN}: {note}")
         if old.text("request_id_header").lower() == "x-request-id":

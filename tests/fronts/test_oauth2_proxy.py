@@ -90,6 +90,9 @@ class Visitor(Browser):
         super().__init__(PUBLIC)
         self.client = httpx.Client(timeout=15, transport=ToFront(front.host))
 
+    def __enter__(self) -> Visitor:
+        return self
+
     def enter(self, target: str) -> str:
         """Open an address, press the button if there is one, go through TikTok; returns where that leads."""
         begun = self.navigate(target)

@@ -147,6 +147,11 @@ def test_without_anything_all_that_is_needed_is_a_blank(tmp_path: Path) -> None:
     assert not told.trusted_proxies
 
 
+def test_a_front_may_come_by_a_socket(tmp_path: Path) -> None:
+    told = made(LEAST + 'http_address = "unix:///run/o.sock"\nreverse_proxy = true\n', tmp_path)
+    assert (str(told.listen), told.trusted_proxies) == ("unix:/run/o.sock", ("unix",))
+
+
 @pytest.mark.parametrize(
     ("text", "lets_in"),
     [
@@ -501,6 +506,11 @@ class TestCommand:
         done = invoke("migrate", "--", "--config=o.cfg", "--alpha-config", "alpha.yaml", environ={}, cwd=tmp_path)
         assert 'upstream: "http://127.0.0.1:9"' in done.stdout or "upstream: http://127.0.0.1:9" in done.stdout
         assert "public_url: https://app.example.com" in done.stdout
+
+    def test_a_structured_configuration_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "alpha.yaml").write_text(ALPHA)
+        done = invoke("migrate", "alpha.yaml", environ={}, cwd=tmp_path)
+        assert done.stdout == convert(alpha=ALPHA)
 
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         done = invoke("migrate", "o.cfg", environ={}, cwd=tmp_path)
