@@ -65,7 +65,7 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     browser calls a prefetch, a frame, an image or a fetch is never redirected.
     """
     if on_unauthenticated == "unauthorized" or head.websocket:
-        return ChallengeKind.UNAUTHORIZED
+        return ChallengeKind.PROGRAM
     fields = dict(head.headers)
     viewer = _find_viewer(fields)
     if viewer is Viewer.FRAME:
@@ -73,10 +73,10 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     if viewer is Viewer.WINDOW:
         # a redirect would lose the body of a form: the person should know
         kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE, UNKNOWN_METHOD: ChallengeKind.PAGE}
-        return kinds.get(head.method, ChallengeKind.UNAUTHORIZED)
+        return kinds.get(head.method, ChallengeKind.PROGRAM)
     if on_unauthenticated == "redirect" and head.method == "GET" and _may_follow(fields):
         return ChallengeKind.REDIRECT
-    return ChallengeKind.UNAUTHORIZED
+    return ChallengeKind.PROGRAM
 
 
 def is_cross_site_post(head: RequestHead, public_origins: frozenset[str]) -> bool:

@@ -45,6 +45,15 @@ from gateway.errors import MalformedRequest, SettingsError
 
 _STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}
 _WITH_REQUIREMENT: Final = 2
+_NOT_PECULIAR: Final = frozenset(
+    {
+        *("path", "host", "methods", "access"),  # what it matches, and its strictness
+        *("on_unauthenticated", "reason", "keep_post", "preflight"),  # how a no is said
+        *("body_limit", "encoded_slashes", "merge_slashes", "strip_prefix"),  # what of a request the app gets
+    }
+)
+"""Keys by which two routes may differ and still let in and tell the same people."""
+_PECULIAR: Final = tuple(name for name in Route.__struct_fields__ if name not in _NOT_PECULIAR)
 _DEFAULT_PORTS: Final = frozenset({"80", "443"})
 
 
@@ -246,7 +255,8 @@ def _stricter_of(one: Match | None, other: Match | None) -> Match | None:
 
 
 def _peculiarities(route: Route) -> tuple[object, ...]:
-    return route.requirement, route.headers, route.upstream, route.allowed_origins
+    """Return what lets in or tells somebody else than a route that is as strict: a new key does, at first."""
+    return tuple(getattr(route, name) for name in _PECULIAR)
 
 
 def _overruling(match: Match | None, reading: str) -> Step:

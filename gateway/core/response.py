@@ -32,6 +32,7 @@ CODING: Final = 7
 LENGTH: Final = 8
 """Kinds of fields: what must be looked at besides the name."""
 
+_NO_BODY: Final = frozenset({*range(100, 200), 204, 304})
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
 _MEMO_SIZE: Final = 4096
@@ -72,7 +73,7 @@ EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 
 def has_no_body(status: int) -> bool:
     """Whether answers of a status have no body, and so no length, whatever they say (RFC 9110 §6.4.1)."""
-    return status in {204, 304} or 100 <= status < 200
+    return status in _NO_BODY
 
 
 class AnswerHead:

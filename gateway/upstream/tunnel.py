@@ -67,7 +67,7 @@ class Tunnel:
         for end in (self._client, self._upstream):
             end.say_close(code)
 
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """End what takes too long; called about once a second."""
         if self._closing_at:
             if now - self._closing_at > PATIENCE:

@@ -97,7 +97,7 @@ async def test_who_is_signed_in_passes_by_name_and_nobody_else_does(gate: Gate, 
     assert passed.session_key == gate.read_session_keys(ask("/", session_id).headers)[0]
     assert passed.session_name == passed.allow.identity.session_id
     assert passed.allow.remove_headers == gate.identity_headers.reserved
-    assert await decision(gate, ask("/app/x")) == Challenge(ChallengeKind.UNAUTHORIZED)
+    assert await decision(gate, ask("/app/x")) == Challenge(ChallengeKind.PROGRAM)
 
 
 async def test_a_public_route_asks_nobody_and_an_optional_one_who_is_there(

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Silent:
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Nothing to end."""
 
 

@@ -44,7 +44,7 @@ class At:
     def pass_by(self, seconds: float) -> None:
         """Let so many seconds pass, and have the connection look at the clock."""
         self.now += seconds
-        self.client.check(self.now)
+        self.client.tick(self.now)
 
     @property
     def quiet(self) -> bool:

@@ -128,8 +128,8 @@ async def test_from_another_host_the_way_leads_home_first_and_sets_nothing(answe
 @pytest.mark.parametrize(
     ("kind", "method", "rd"),
     [
-        (ChallengeKind.UNAUTHORIZED, "GET", "/x?y=1"),
-        (ChallengeKind.UNAUTHORIZED, "POST", "/"),  # which could not be sent again
+        (ChallengeKind.PROGRAM, "GET", "/x?y=1"),
+        (ChallengeKind.PROGRAM, "POST", "/"),  # which could not be sent again
         (ChallengeKind.FRAME, "GET", "/x?y=1"),
         (ChallengeKind.FRAME, "POST", "/"),
         (ChallengeKind.PAGE, "POST", "/x?y=1"),
@@ -140,7 +140,7 @@ async def test_everybody_else_is_told_where_to_begin(
 ) -> None:
     answer = await answers.challenge(Challenge(kind), ask("/x?y=1", method=method), "the-id")
     assert (answer.status, fields(answer)["cache-control"]) == (401, "no-store")
-    if kind is ChallengeKind.UNAUTHORIZED:
+    if kind is ChallengeKind.PROGRAM:
         assert rd_of(told(answer)["sign_in_url"]) == rd
         assert told(answer)["request_id"] == "the-id"
     else:

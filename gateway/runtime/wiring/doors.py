@@ -24,7 +24,7 @@ from gateway.web.middleware import GatewayMiddleware
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Entrances:
+class Doors:
     """An ASGI app for each listener; and the short way, where there are only upstreams behind."""
 
     app: GatewayMiddleware
@@ -34,7 +34,7 @@ class Entrances:
     own_cookies: OwnCookies
 
 
-def build_entrances(
+def build_doors(
     settings: Settings,
     cookies: Cookies,
     behind: Behind,
@@ -43,9 +43,9 @@ def build_entrances(
     pages: OwnPages,
     readiness: Readiness,
     metrics: Metrics,
-) -> Entrances:
+) -> Doors:
     """Make the ways in."""
-    return Entrances(
+    return Doors(
         app=GatewayMiddleware(
             Apps(behind.all),
             pipeline=pages.pipeline,
