@@ -16,6 +16,7 @@ provider    TikTok over HTTP
 upstream/   the app behind the gateway, over HTTP
 telemetry/  logs and metrics
 core/       pure: values in, values out
+migrate/    another gateway's configuration to settings of ours
 settings/   the operator's file
 errors      everything that can go wrong
 tasks       what runs beside requests

@@ -39,6 +39,7 @@ from gateway.web.pipeline import Pipeline
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
+REDIRECT: Final = b"x-auth-request-redirect"
 MOST_SENT_BACK: Final = 8
 """Times that a session is sent back to a page within `SHORTLY`; browsers follow twenty redirects."""
 SHORTLY: Final = 10.0  # seconds
@@ -119,6 +120,17 @@ class ForwardAuth:
         if not (self._trusts_peer_of(request) or self._is_proven(head)):
             return None
         return self._of_an_app(self._read_original(head))
+
+    def find_redirect(self, request: Request) -> str | None:
+        """Return where a front leads back to after a sign-in, in oauth2-proxy's word for it; unchecked as a `rd` is.
+
+        None where it does not say, or where anybody might have. Raises `CheckRefused`.
+        """
+        head = head_of(request)
+        told = every(head.headers, REDIRECT)
+        if len(told) != 1 or not (self._trusts_peer_of(request) or self._is_proven(head)):
+            return None
+        return told[0].decode("utf-8", "surrogateescape")
 
     def _count(self, passage: Passage) -> None:
         """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
