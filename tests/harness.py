@@ -165,6 +165,8 @@ class Closing:
             await self.generation.doors.app(scope, receive, send)
             return
         await receive()
+        if self.generation.doors.grpc_checks is not None:
+            self.generation.start()  # others do without: what runs beside requests begins with the first of them
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.generation.close()

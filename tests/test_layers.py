@@ -69,6 +69,8 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx": {"provider", "simulator"},
     "authlib": {"provider"},
     "starlette": {"web", "runtime", "simulator"},
+    "grpc": {"web"},
+    "envoy": {"web"},
     "uvicorn": {"server", "runtime", "simulator"},
     "jinja2": {"web", "simulator"},
     "websockets": {"upstream"},

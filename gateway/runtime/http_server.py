@@ -58,11 +58,12 @@ def build_server(
         board=boards.connections,
         worker=worker,
     )
+    prefix = settings.prefix.encode()
     own = {
         "head_limit": limits.header_bytes,
         "timeouts": timeouts,
         "guard": guard,
-        "checks": (b"/",) if only_checks else (f"{settings.prefix}/auth".encode(),),
+        "checks": (b"/",) if only_checks else (prefix + b"/auth", prefix + b"/ext_authz"),
     }
     if short_way is None:
         protocol = type("Protocol", (StrictHttpProtocol,), own)

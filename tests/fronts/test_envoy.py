@@ -18,12 +18,14 @@ SHIPPED = CONFIG / "envoy" / "envoy.yaml"
 MANIFEST = CONFIG / "kubernetes" / "envoy-gateway.yaml"
 
 
-@contextlib.contextmanager
-def begin_envoy(places: Places, folder: Path) -> Generator[None]:
-    """Run Envoy with the shipped file."""
-    program = need("envoy")
+PICKY = frozenset({"X-Forwarded-Host, Host", "X-Forwarded-For, Host"})
+"""What a client may not have `Connection` name."""
+
+
+def shipped(places: Places) -> str:
+    """Return the shipped file's text, with addresses replaced."""
     port = {name: address.rpartition(":")[2] for name, address in places.__dict__.items()}
-    text = replaced(
+    return replaced(
         SHIPPED.read_text(),
         (
             ("address: 0.0.0.0, port_value: 80}", f"address: 127.0.0.1, port_value: {port['front']}}}"),
@@ -32,9 +34,14 @@ def begin_envoy(places: Places, folder: Path) -> Generator[None]:
             ("port_value: 3000}", f"port_value: {port['app']}}}"),
         ),
     )
+
+
+@contextlib.contextmanager
+def begin_envoy(places: Places, folder: Path) -> Generator[None]:
+    """Run Envoy with the shipped file."""
     file = folder / "envoy.yaml"
-    file.write_text(text)
-    command = [program, "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    file.write_text(shipped(places))
+    command = [need("envoy"), "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
     with run_front(command, f"http://{places.front}/oauth2/livez"):
         yield
 
@@ -50,7 +57,7 @@ class TestEnvoy(Scenarios):
 
     tells_when_to_retry = False
     loses = frozenset({"Cookie"})
-    refuses = frozenset({"X-Forwarded-Host, Host", "X-Forwarded-For, Host"})
+    refuses = PICKY
     refuses_upgrades = frozenset({"foo"})
     picks_websocket = True
 

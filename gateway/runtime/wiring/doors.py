@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.core.cookies import OwnCookies
+from gateway.errors import SettingsError
+from gateway.runtime.life import Closable, Life
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies
 from gateway.runtime.wiring.apps import Behind
@@ -32,6 +34,7 @@ class Doors:
     checks: CheckListener
     admin: Admin
     own_cookies: OwnCookies
+    grpc_checks: Closable | None
 
 
 def build_doors(
@@ -43,8 +46,11 @@ def build_doors(
     pages: OwnPages,
     readiness: Readiness,
     metrics: Metrics,
+    life: Life,
+    *,
+    workers: int,
 ) -> Doors:
-    """Make the ways in."""
+    """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
     return Doors(
         app=GatewayMiddleware(
             Apps(behind.all),
@@ -66,6 +72,30 @@ def build_doors(
         ),
         admin=Admin(metrics, readiness, _build_admin_api(settings, flows), settings.admin.all_hosts),
         own_cookies=cookies.own,
+        grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
+    )
+
+
+def _build_grpc_checks(
+    settings: Settings, judging: Judging, pages: OwnPages, metrics: Metrics, life: Life, *, shared: bool
+) -> Closable | None:
+    """Return what answers Envoy by gRPC, where the settings ask for it: gRPC is large, and not for everybody."""
+    if settings.forward_auth.grpc is None:
+        return None
+    try:
+        from gateway.web.forward_auth.grpc_checks import GrpcChecks
+    except ImportError:
+        raise SettingsError("forward_auth.grpc needs gRPC: pip install 'tiktok-gateway[grpc]'") from None
+    return life.running(
+        GrpcChecks(
+            str(settings.forward_auth.grpc),
+            prefix=settings.prefix,
+            forward_auth=pages.forward_auth,
+            pipeline=pages.pipeline,
+            reader=judging.reader,
+            metrics=metrics,
+            shared=shared,
+        )
     )
 
 

@@ -1,0 +1,61 @@
+"""Envoy by `ext_authz` over gRPC, with the files that users copy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+import pytest
+from ruamel.yaml import YAML
+
+from gateway.simulator import RunningSimulator
+from tests.fronts.scenarios import SETTINGS, Scenarios
+from tests.fronts.starting import CONFIG, Front, Places, run_front, serve_front
+from tests.fronts.test_envoy import PICKY, shipped
+from tests.harness import headers_of
+from tests.ports import free_port
+from tests.programs import need
+
+PART = CONFIG / "envoy" / "grpc.yaml"
+
+
+@pytest.fixture(scope="module")
+def front(simulator: RunningSimulator) -> Generator[Front]:
+    pytest.importorskip("grpc", reason="needs gRPC: pip install 'tiktok-gateway[grpc]'")
+    port = free_port()
+
+    @contextlib.contextmanager
+    def begin(places: Places, folder: Path) -> Generator[None]:
+        yaml = YAML(typ="safe")
+        whole, part = yaml.load(shipped(places)), yaml.load(PART.read_text().replace("8082", str(port)))
+        resources = whole["static_resources"]
+        manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        names = [each["name"] for each in manager["http_filters"]]
+        manager["http_filters"][names.index("gateway")] = part["filter"]
+        clusters = [each["name"] for each in resources["clusters"]]
+        resources["clusters"][clusters.index("gateway_checks")] = part["cluster"]
+        file = folder / "envoy.json"
+        file.write_text(json.dumps(whole))
+        command = [need("envoy"), "-c", str(file), "--concurrency", "1", "--disable-hot-restart"]
+        with run_front([*command, "--log-level", "warning"], f"http://{places.front}/oauth2/livez"):
+            yield
+
+    with serve_front(begin, simulator, **SETTINGS, forward_auth__grpc=f"127.0.0.1:{port}") as running:
+        yield running
+
+
+class TestEnvoyByGrpc(Scenarios):
+    """It refuses some of what others take away."""
+
+    refuses = PICKY
+    loses = frozenset({"Cookie"})
+    refuses_upgrades = frozenset({"foo"})
+    picks_websocket = True
+
+
+def test_the_visitors_address_is_the_one_that_envoy_says(front: Front) -> None:
+    told = headers_of(httpx.get(front.url + "/public/x", headers={"X-Forwarded-For": "192.0.2.9"}, trust_env=False))
+    assert told["x-forwarded-for"] == "127.0.0.1"
