@@ -19,6 +19,7 @@ from gateway.simulator.people import PEOPLE
 from tests.doors.conftest import nginx, wsgi
 from tests.fronts.starting import Begin, serve_behind
 from tests.fronts.test_caddy import begin_caddy
+from tests.fronts.test_envoy import begin_envoy
 from tests.fronts.test_traefik import begin_traefik
 from tests.harness import (
     Browser,
@@ -134,6 +135,7 @@ DOORS: Mapping[str, Callable[..., contextlib.AbstractContextManager[Running]]] =
     "nginx": nginx,
     "caddy": behind(begin_caddy),
     "traefik": behind(begin_traefik),
+    "envoy": behind(begin_envoy),
 }
 
 

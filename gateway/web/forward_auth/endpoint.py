@@ -171,10 +171,13 @@ class ForwardAuth:
 
     def _say_yes(self, passage: Passage, head: RequestHead, dialect: Dialect) -> Answer:
         """Let pass, as whom the app is to see, with the visitor's cookies but ours."""
-        headers = self._gate.build_forward_auth(passage, clear=dialect.clears)
+        headers = self._gate.build_forward_auth(passage)
         cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
-        kept = ((b"cookie", cookies),) if cookies or dialect.clears else ()
-        return _answer(dialect.yes, *headers, *kept)
+        told = (*headers, (b"cookie", cookies)) if cookies else headers
+        if dialect.removes:
+            left_out = {*self._gate.identity_headers.names, b"cookie"}.difference(name for name, _ in told)
+            told = (*told, (dialect.removes, b",".join(sorted(left_out))))
+        return _answer(dialect.yes, *told)
 
     async def _answer_by_status(self, request: Request, head: RequestHead) -> Answer:
         """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""
