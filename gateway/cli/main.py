@@ -202,7 +202,7 @@ def grants_erase(
     raise typer.Exit(erase(config, os.environ, user, even_unreadable=even_unreadable, as_json=json))
 
 
-@app.command(context_settings={"ignore_unknown_options": False})
+@app.command()
 def migrate(
     file: Annotated[
         Path | None,

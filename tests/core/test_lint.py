@@ -55,6 +55,12 @@ def test_what_is_probably_not_meant_is_said(routes: tuple[Route, ...], said: str
     assert said in faults(*routes)
 
 
+def test_a_glob_is_not_looked_for_in_a_regular_expression() -> None:
+    told = faults(Route(path="regex:/static/.*", access=Access.PUBLIC))
+    assert "slashes too" in told
+    assert "begins with" not in told
+
+
 def test_a_scope_that_everybody_is_asked_for_and_no_route_needs() -> None:
     route = needs("/x/**", None, None, "video.list")
     assert "asks everybody for video.upload" in faults(route, asked=(*BASIC, "video.upload"))

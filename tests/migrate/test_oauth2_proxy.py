@@ -116,6 +116,35 @@ def test_routes_are_one_list_with_the_upstreams(tmp_path: Path) -> None:
     assert told.routes[1].methods == ("GET",)
 
 
+@pytest.mark.parametrize("upstreams", ['["static://202"]', "[]", '["file:///srv/www/#/"]'])
+def test_without_an_app_a_front_asks(tmp_path: Path, upstreams: str) -> None:
+    told = made(f"{LEAST}upstreams = {upstreams}\n", tmp_path)
+    assert (told.upstream, told.upstreams) == (None, {})
+    assert [str(each) for each in told.forward_auth.listen] == ["127.0.0.1:8081"]
+    assert [route.path for route in told.routes] == ["/**"]
+
+
+def test_what_no_upstream_had_nobody_gets(tmp_path: Path) -> None:
+    listed = '["http://127.0.0.1:1/a/", "http://127.0.0.1:2/a/b/", "http://127.0.0.1:3/c", "http://127.0.0.1:4/a/"]'
+    told = made(f"{LEAST}upstreams = {listed}\nskip_auth_routes = ['^/open', '!=^/a/b']\n", tmp_path)
+    assert told.upstream is None
+    assert {name: each.url for name, each in told.upstreams.items()} == {
+        "a-b": ("http://127.0.0.1:2",),
+        "a": ("http://127.0.0.1:1",),
+        "c": ("http://127.0.0.1:3",),
+    }
+    assert not told.forward_auth.listen
+    assert [(route.path, route.upstream) for route in told.routes] == [
+        ("regex:(?=/a/b/)(?!/a/b.*$).*", "a-b"),
+        ("regex:(?=/a/)(?!/a/b.*$).*", "a"),
+        ("regex:(?=/c$)(?!/a/b.*$).*", "c"),
+        ("/a/b/**", "a-b"),
+        ("/a/**", "a"),
+        ("/c", "c"),
+    ]
+    assert "another upstream for /a/" in (tmp_path / "gateway.yaml").read_text()
+
+
 def test_no_secret_is_repeated() -> None:
     written = convert(
         config=WHOLE,
