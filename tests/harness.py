@@ -123,7 +123,12 @@ def serve_both_in_thread(
     async def serve() -> None:
         await asyncio.gather(server.serve(sockets=[bound]), other.serve(sockets=[other_bound]))
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    def run() -> None:
+        # on uvloop, as `gateway run`: asyncio's own loop leaves Nagle on, and each second write waits 40 ms
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield
