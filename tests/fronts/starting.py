@@ -76,6 +76,16 @@ def serve_front(begin: Begin, simulator: RunningSimulator, **changes: str) -> Ge
         yield Front(running, app)
 
 
+@contextlib.contextmanager
+def serve_unanswered(begin: Begin, simulator: RunningSimulator) -> Generator[Front]:
+    """The same with a gateway that answers no check, since nobody listens there."""
+    app, front, nobody = App(), f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    with serve_app(app) as upstream, serve_gateway(simulator, "none", public_url=f"http://{front}") as gateway:
+        places = Places(front, gateway.url.removeprefix("http://"), nobody, upstream.removeprefix("http://"))
+        with tempfile.TemporaryDirectory() as folder, begin(places, Path(folder)):
+            yield Front(Running(f"http://{front}", gateway.settings, simulator), app)
+
+
 def replaced(text: str, changes: Iterable[tuple[str, str]]) -> str:
     """Return a file's text with addresses replaced; each must be there, once."""
     for old, new in changes:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.simulator import RunningSimulator
-from tests.fronts.scenarios import SETTINGS, Scenarios
-from tests.fronts.starting import CONFIG, Front, Places, replaced, run_front, serve_front
+from tests.fronts.scenarios import SETTINGS, Scenarios, assert_look_alikes_are_dropped, assert_nobody_gets_in
+from tests.fronts.starting import CONFIG, Front, Places, replaced, run_front, serve_front, serve_unanswered
 from tests.programs import need
 
 SHIPPED = CONFIG / "caddy" / "Caddyfile"
@@ -45,3 +45,12 @@ def front(simulator: RunningSimulator) -> Generator[Front]:
 
 class TestCaddy(Scenarios):
     """It differs in nothing."""
+
+
+def test_look_alikes_of_names_are_dropped(front: Front) -> None:
+    assert_look_alikes_are_dropped(front)
+
+
+def test_without_an_answer_nobody_gets_in(simulator: RunningSimulator) -> None:
+    with serve_unanswered(begin_caddy, simulator) as front:
+        assert_nobody_gets_in(front, 502)

@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from gateway.simulator import RunningSimulator
-from tests.fronts.scenarios import SETTINGS, Scenarios
-from tests.fronts.starting import CONFIG, Front, Places, replaced, run_front, serve_front
+from tests.fronts.scenarios import SETTINGS, Scenarios, assert_look_alikes_are_dropped, assert_nobody_gets_in
+from tests.fronts.starting import CONFIG, Front, Places, replaced, run_front, serve_front, serve_unanswered
 from tests.programs import need
 
 SHIPPED = CONFIG / "traefik" / "traefik.yaml"
@@ -45,6 +45,15 @@ class TestTraefik(Scenarios):
     """It takes away what Connection names before it asks, whatever that is; at worst somebody seems signed out."""
 
     loses = frozenset({"Cookie"})
+
+
+def test_look_alikes_of_names_are_dropped(front: Front) -> None:
+    assert_look_alikes_are_dropped(front)
+
+
+def test_without_an_answer_nobody_gets_in(simulator: RunningSimulator) -> None:
+    with serve_unanswered(begin_traefik, simulator) as front:
+        assert_nobody_gets_in(front, 500)
 
 
 def test_the_manifest_says_the_same() -> None:
