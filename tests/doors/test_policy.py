@@ -16,7 +16,7 @@ from gateway.cli.explain import explain
 from gateway.settings import RouteSettings
 from gateway.simulator import RunningSimulator
 from gateway.simulator.people import PEOPLE
-from tests.doors.conftest import nginx, wsgi
+from tests.doors.conftest import haproxy, nginx, wsgi
 from tests.harness import (
     Browser,
     Running,
@@ -117,6 +117,7 @@ DOORS: Mapping[str, Callable[..., contextlib.AbstractContextManager[Running]]] =
     "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,
+    "haproxy": haproxy,
 }
 
 
