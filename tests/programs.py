@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,22 @@ HOW_TO_GET = {
     "apache2": "apt-get install apache2 libapache2-mod-wsgi-py3",
 }
 
+WHEELS = {
+    "caddy": "scripts/caddy",
+    "traefik": "scripts/traefik",
+    "envoy": "platlib/envoy/_bin/envoy",  # what is in scripts/ is a Python script that starts it
+}
+"""Programs that packages of Python's bring, in the extra `fronts`, and where: Debian's Caddy is not meant to pass."""
+
 
 def need(program: str) -> str:
     """Return the path of a program; without it the test skips, and says how to get it."""
+    if program in WHEELS:
+        kind, _, rest = WHEELS[program].partition("/")
+        brought = Path(sysconfig.get_path(kind), rest)
+        if not brought.exists():
+            pytest.skip(f"needs {program}: pip install 'tiktok-gateway[fronts]'")
+        return str(brought)
     found = shutil.which(program)
     if found is None:
         pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")

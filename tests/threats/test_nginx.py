@@ -11,57 +11,16 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from gateway.core.headers import HOP_BY_HOP, passing_name
-from gateway.core.identity import IdentityHeaders
+from gateway.core.headers import passing_name
 from gateway.errors import StoreUnavailable
-from gateway.settings.headers import DROPPED
 from gateway.simulator import RunningSimulator
+from tests.fronts.lies import KEPT_OUT, LIES, REBUILT, SAYING
 from tests.harness import NAVIGATION, SAME_ORIGIN, Browser, Running, echo, serve_app, serve_gateway
 from tests.nginx import run_nginx, serve_behind_nginx
 from tests.ports import free_port
 from tests.talk import HOST, Talk, compose
 from tests.threats.guarded import Guarded
 from tests.threats.test_identity_headers import HANDSHAKE
-
-SAYING = [
-    *("x-forwarded-by", "x-forwarded-client-cert", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-method"),
-    *("x-forwarded-path", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-protocol", "x-forwarded-scheme"),
-    *("x-forwarded-server", "x-forwarded-ssl", "x-forwarded-uri"),
-]
-REBUILT = [
-    *("x-original-host", "x-original-method", "x-original-uri", "x-original-url", "x-real-ip", "x-rewrite-url"),
-    *("daphne-root-path", "path-info", "script-name"),
-]
-FAMILIES = {
-    "CF-Connecting-*": "ip",
-    "X-Envoy-*": "original-path",
-    "X-Remote-*": "group",
-    "X-Authenticated-*": "user",
-    "X-SSL-*": "client-verify",
-    "SSL-Client-*": "cert",
-    "X-Client-Cert*": "",
-    "X-Goog-Authenticated-User-*": "email",
-    "X-Goog-IAP-*": "jwt-assertion",
-    "X-MS-Client-Principal*": "-name",
-    "X-Amzn-OIDC-*": "identity",
-    "CF-Access-*": "jwt-assertion",
-    "WL-Proxy-*": "client-ip",
-    "Client-Cert*": "-chain",
-    "X-Amzn-Mtls-*": "clientcert",
-    "OIDC-*": "claim-sub",
-    "X-MS-Token-*": "aad-id-token",
-    "X-Authentik-*": "username",
-    "X-Pomerium-*": "jwt-assertion",
-    "X-Vouch-*": "user",
-    "Tailscale-User-*": "login",
-}
-FRAMING = {"transfer-encoding", "connection", "upgrade"}
-KEPT_OUT = sorted(
-    {name.decode() for name in IdentityHeaders([], {}).reserved | HOP_BY_HOP}.difference(FRAMING)
-    | {*SAYING, *REBUILT, "x-url-scheme", "forwarded", "x-request-id"}
-    | {(name.replace("*", FAMILIES[name]) if "*" in name else name).lower() for name in DROPPED}
-)
-"""What the proxy form removes, or says anew; of families, a member."""
 
 
 @pytest.fixture
@@ -231,21 +190,6 @@ PLAIN = """server {
     }
 }"""
 """What somebody writes who wants a plain proxy: all that a page's script sends goes on."""
-
-LIES: list[dict[str, str]] = [
-    {},
-    *({name: "/private/x"} for name in ("X-Forwarded-Uri", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL")),
-    {"X-Original-URL": "http://127.0.0.1/private/x"},
-    {"X-Forwarded-Uri": "/private/x", "X-Forwarded-Method": "GET", "X-Forwarded-Host": "127.0.0.1"},
-    {"X-Forwarded-Uri": "/private/x", "X-Original-URL": "/public/x"},
-    {"X-Forwarded-Uri": "/optional/x", "X-Original-Method": "POST"},
-    {"X-Forwarded-Uri": "/oauth2/auth"},
-    {"Forwarded": "for=127.0.0.1;host=127.0.0.1", "X-Forwarded-Uri": "/private/x"},
-    *({"X-Forwarded-Uri": "/private/x", "X-Gateway-Check": guess} for guess in ("", "1", "true", "s" * 32, "S" * 40)),
-    {"X-Forwarded-Uri": "/private/x", "X_Gateway_Check": "s" * 40},
-    {"X-Forwarded-Uri": "/private/x", "X-Forwarded-For": "127.0.0.1, 127.0.0.1", "X-Real-IP": "127.0.0.1"},
-    {"X-Forwarded-Uri": "/private/x", "Connection": "X-Forwarded-For, Host"},
-]
 
 
 @pytest.mark.parametrize("changes", [{}, {"forward_auth__listen": "127.0.0.1:0", "forward_auth__secret": "s" * 40}])

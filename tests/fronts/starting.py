@@ -1,0 +1,115 @@
+"""A front: started with the file that users copy, of which only addresses are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from gateway.simulator import RunningSimulator
+from tests.fronts.app import App
+from tests.harness import Running, serve_app, serve_gateway
+from tests.ports import free_port
+
+CONFIG = Path(__file__).parents[2] / "config"
+"""Where the files are that users copy."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A front that runs; `running` is the gateway, by the front's address."""
+
+    running: Running
+    app: App
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Addresses, HOST:PORT: where a front is to listen, and whom it asks and serves."""
+
+    front: str
+    gateway: str
+    checks: str
+    app: str
+
+
+Begin = Callable[[Places], contextlib.AbstractContextManager[None]]
+"""Starts a front, and ends it."""
+
+
+@contextlib.contextmanager
+def serve_behind(begin: Begin, simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
+    """The gateway beside a front, which serves `upstream`."""
+    front = f"127.0.0.1:{free_port()}"
+    usual = {
+        "public_url": f"http://{front}",
+        "trusted_proxies": '["127.0.0.1"]',
+        "forward_auth__listen": "127.0.0.1:0",
+    }
+    with serve_gateway(simulator, "none", **usual | changes) as gateway:
+        found = Places(front, *(url.removeprefix("http://") for url in (gateway.url, gateway.checks, upstream)))
+        with begin(found):
+            yield Running(f"http://{front}", gateway.settings, simulator, gateway.generation, gateway.checks)
+
+
+@contextlib.contextmanager
+def serve_front(begin: Begin, simulator: RunningSimulator, **changes: str) -> Generator[Front]:
+    """The same, before the app of the scenarios."""
+    app = App()
+    with serve_app(app) as upstream, serve_behind(begin, simulator, upstream, **changes) as running:
+        yield Front(running, app)
+
+
+def replaced(text: str, changes: Iterable[tuple[str, str]]) -> str:
+    """Return a file's text with addresses replaced; each must be there, once."""
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@contextlib.contextmanager
+def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = None) -> Generator[None]:
+    """Run a program in the foreground until the block ends; `url` is an address that answers 200 once it runs."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, stdout=log, stderr=log)
+
+        def told() -> str:
+            log.seek(0)
+            return log.read().decode("utf-8", "replace")
+
+        try:
+            _wait_until_it_answers(url, process, told)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+            process.kill()
+            process.wait()
+
+
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], told: Callable[[], str]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, told()
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(told())
