@@ -121,8 +121,17 @@ def test_a_store_that_is_away_is_a_503(front: Front, cookie: str, monkeypatch: p
     gate = front.running.generation.pages.pipeline._gate
     monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
     monkeypatch.setattr(gate, "_confirm_or_read", fail)
-    answer = front.ask("/private/x", cookie)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    problem, page = front.ask("/private/x", cookie), front.ask("/private/x", cookie, **navigation())
+    for answer in (problem, page):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert problem.json()["code"] == "store_unavailable"
+    assert "still signed in" in page.text
+
+
+def test_two_sessions_at_once_are_told_on_a_page_that_leads_back(front: Front, cookie: str) -> None:
+    page = front.ask("/private/x?a=1", f"{cookie}; {sign_in(front.running.url)}", **navigation())
+    assert page.status_code == 401
+    assert "/private/x%3Fa%3D1" in page.text.partition('href="/oauth2/start?rd=')[2].partition('"')[0]
 
 
 def test_a_method_decides(front: Front) -> None:

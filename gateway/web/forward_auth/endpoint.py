@@ -24,7 +24,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import join_cookies
 from gateway.core.original import PROOF, not_told, read_original
 from gateway.core.request import RequestHead
-from gateway.errors import CheckMisconfigured, CheckRefused, RequestRefused
+from gateway.errors import CheckMisconfigured, CheckRefused, GatewayError, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.flows.kept_posts import ReadBody
@@ -139,15 +139,23 @@ class ForwardAuth:
         if self._of_an_app(original) is None:
             raise CheckRefused("the path is the gateway's own: no app is to have it")
         exchange.note_original(original)
+        if not dialect.whole:
+            verdict = await self._decide(original, exchange)
+            return self._say_yes(verdict, head, dialect) if isinstance(verdict, Passage) else _say_no(verdict)
+        try:
+            verdict = await self._decide(original, exchange)
+            if isinstance(verdict, Passage):
+                return self._say_yes(verdict, head, dialect)
+            body = read_body if _has_body(head) else None
+            answer = await self._pipeline.answer_refusal(verdict, original, exchange.request_id, body)
+            return self._answers.share(answer, original)
+        except GatewayError as error:  # such as a store that is away: told as to whoever comes without a front
+            return self._pipeline.answer_error(error, original, exchange)
+
+    async def _decide(self, original: RequestHead, exchange: Exchange) -> Passage | Refusal:
         verdict = await self._pipeline.decide(original)
         exchange.note(verdict)
-        if isinstance(verdict, Passage):
-            return self._say_yes(verdict, head, dialect)
-        if not dialect.whole:
-            return _say_no(verdict)
-        body = read_body if _has_body(head) else None
-        answer = await self._pipeline.answer_refusal(verdict, original, exchange.request_id, body)
-        return self._answers.share(answer, original)
+        return verdict
 
     def _say_yes(self, passage: Passage, head: RequestHead, dialect: Dialect) -> Answer:
         """Let pass, as whom the app is to see, with the visitor's cookies but ours."""
