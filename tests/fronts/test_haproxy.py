@@ -212,6 +212,13 @@ def test_with_a_silent_gateway_nothing_passes() -> None:
             assert_nothing_passes(alone, 504)
 
 
+def test_of_several_gateways_one_may_be_away() -> None:
+    away = f"http-reuse always\n    server away 127.0.0.1:{free_port()}\n"
+    with run_alone([("http-reuse always\n", away)]) as alone:
+        assert [alone.ask("/x").status for _ in range(6)] == [200] * 6
+        assert len(alone.checks.take()) == 6
+
+
 @pytest.mark.parametrize("fault", ["error('oops')", "while true do end", "do return end", "local x = nil + 1"])
 def test_with_a_script_that_fails_nothing_passes(fault: str, tmp_path: Path) -> None:
     """HAProxy itself would go on."""
