@@ -16,12 +16,17 @@ _MEMO_SIZE: Final = 1024
 
 
 class FieldNames:
-    """Reads names. `dropped` go in every spelling; a `*` at the end of one stands for any rest."""
+    """Reads names. `dropped` go in every spelling; a `*` at the end of one stands for any rest.
 
-    def __init__(self, dropped: Iterable[str] = ()) -> None:
+    `kept` stay all the same, in normalised spelling: names of identity, of which a check must see that somebody poses.
+    No app gets them from a client either.
+    """
+
+    def __init__(self, dropped: Iterable[str] = (), *, kept: frozenset[bytes] = frozenset()) -> None:
         names = [name.encode("ascii") for name in dropped]
         self._dropped = frozenset(normalised(name) for name in names if not name.endswith(b"*"))
         self._beginnings = tuple(normalised(name[:-1]) for name in names if name.endswith(b"*"))
+        self._kept = kept
         self.known: dict[bytes, bytes] = {}
 
     def read(self, name: bytes) -> bytes:
@@ -33,7 +38,7 @@ class FieldNames:
         if not is_token(name):
             raise MalformedRequest("a header name is no token")
         normal = normalised(name)
-        is_dropped = normal in self._dropped or normal.startswith(self._beginnings)
+        is_dropped = normal not in self._kept and (normal in self._dropped or normal.startswith(self._beginnings))
         read = b"" if is_dropped else name.lower()
         if len(name) <= 64:
             if len(self.known) >= _MEMO_SIZE:

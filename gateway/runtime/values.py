@@ -16,8 +16,11 @@ from gateway.settings import Settings
 from gateway.web.asgi_head import HeadReader
 
 
-def build_reader(settings: Settings) -> HeadReader:
-    """Make what reads request heads, by the operator's limits, trusted proxies, dropped fields and routes."""
+def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -> HeadReader:
+    """Make what reads request heads, by the operator's limits, trusted proxies, dropped fields and routes.
+
+    `reserved` are the names that identity goes by.
+    """
     limits = settings.limits
     return HeadReader(
         TrustedProxies(settings.trusted_proxies, keep=[name.lower() for name in settings.trusted_headers]),
@@ -28,7 +31,7 @@ def build_reader(settings: Settings) -> HeadReader:
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
             check_target=f"{settings.prefix}/ext_authz".encode(),
         ),
-        FieldNames(settings.drop_headers),
+        FieldNames(settings.drop_headers, kept=reserved),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
         own_host=urlsplit(settings.public_url).netloc.encode(),
         probes=frozenset(f"{settings.prefix}/{name}".encode() for name in ("livez", "readyz")),

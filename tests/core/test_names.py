@@ -17,6 +17,13 @@ def test_what_is_dropped_goes_in_every_spelling(name: bytes) -> None:
     assert NAMES.read(name) == b""  # as it is remembered
 
 
+@given(spellings(("X-Remote-User",)))
+def test_what_is_kept_stays_though_its_family_goes(name: bytes) -> None:
+    names = FieldNames(["X-Remote-*"], kept=frozenset({b"x-remote-user"}))
+    assert names.read(name) == name.lower()
+    assert names.read(b"X-Remote-Users") == b""
+
+
 @pytest.mark.parametrize("name", [b"Proxy-Status", b"X-Remote", b"X-Proxy", b"Cookie", b"*"])
 def test_all_else_stays(name: bytes) -> None:
     assert NAMES.read(name) == name.lower()

@@ -38,12 +38,12 @@ class App:
             return
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
-        seen = Seen(scope.get("method", "GET").encode(), target, ())
+        seen = Seen(scope.get("method", "GET").encode(), target, tuple(scope["headers"]))
         self._seen.append(seen)
         try:
             await self._answer(scope, receive, send)
         finally:
-            seen.fields = tuple(scope["headers"])  # some servers add a body's trailers to them
+            seen.fields = tuple(scope["headers"])  # once more: some servers add a body's trailers
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].endswith("/upload"):

@@ -49,8 +49,8 @@ class Places:
     app: str
 
 
-Begin = Callable[[Places], contextlib.AbstractContextManager[None]]
-"""Starts a front, and ends it."""
+Begin = Callable[[Places, Path], contextlib.AbstractContextManager[None]]
+"""Starts a front, and ends it; it may keep files in the folder."""
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ def serve_behind(begin: Begin, simulator: RunningSimulator, upstream: str, **cha
     }
     with serve_gateway(simulator, "none", **usual | changes) as gateway:
         found = Places(front, *(url.removeprefix("http://") for url in (gateway.url, gateway.checks, upstream)))
-        with begin(found):
+        with tempfile.TemporaryDirectory() as folder, begin(found, Path(folder)):
             yield Running(f"http://{front}", gateway.settings, simulator, gateway.generation, gateway.checks)
 
 
@@ -87,15 +87,10 @@ def replaced(text: str, changes: Iterable[tuple[str, str]]) -> str:
 @contextlib.contextmanager
 def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = None) -> Generator[None]:
     """Run a program in the foreground until the block ends; `url` is an address that answers 200 once it runs."""
-    with tempfile.TemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, stdout=log, stderr=log)
-
-        def told() -> str:
-            log.seek(0)
-            return log.read().decode("utf-8", "replace")
-
         try:
-            _wait_until_it_answers(url, process, told)
+            _wait_until_it_answers(url, process, Path(log.name))
             yield
         finally:
             process.send_signal(signal.SIGTERM)
@@ -105,11 +100,11 @@ def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = 
             process.wait()
 
 
-def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], told: Callable[[], str]) -> None:
+def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(600):
-        assert process.poll() is None, told()
+        assert process.poll() is None, log.read_text()
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(url, trust_env=False).status_code == 200:
                 return
         time.sleep(0.05)
-    raise AssertionError(told())
+    raise AssertionError(log.read_text())

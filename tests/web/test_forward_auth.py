@@ -291,6 +291,8 @@ def test_the_host_is_what_the_front_says(front: Front) -> None:
     "name",
     [
         "X_TikTok_Open_Id",
+        "X_Remote_User",  # of a family that no client may send either
+        "X.Remote-User",
         "X.TikTok.Open.Id",
         "X~TikTok!Open+Id",
         "x-tiktok_open-id",

@@ -58,7 +58,7 @@ def build_gate(settings: Settings, records: RecordKeeping, life: Life, *, clock:
     allow_files = life.running(AllowFileWatch(routes.allow_files, judge_anew))
     store.follow(lambda _: allow_files.start())  # not every server tells of its start
     return Judging(
-        reader=build_reader(settings),
+        reader=build_reader(settings, routes.headers.reserved),
         routes=routes,
         assertions=assertions,
         gate=gate,
