@@ -17,12 +17,12 @@ SCRIPT = CONFIG / "haproxy" / "gateway.lua"
 
 @contextlib.contextmanager
 def run_haproxy(configuration: str, url: str) -> Generator[Path]:
-    """Run HAProxy until the block ends; yields the file of its log. `url` is an address that answers 200 by then."""
+    """Run HAProxy until the block ends; yields the file of its log. `url` answers 200 once it runs."""
     program = need("haproxy")
-    with tempfile.TemporaryDirectory() as folder:
-        main, log = Path(folder, "haproxy.cfg"), Path(folder, "log")
-        main.write_text(configuration.replace("log /dev/log local0", "log stdout format raw local0"))
-        with run_front(["sh", "-c", 'exec "$0" -db -f "$1" >"$2"', program, str(main), str(log)], url):
+    with tempfile.NamedTemporaryFile("w") as main:
+        main.write(configuration.replace("log /dev/log local0", "log stdout format raw local0"))
+        main.flush()
+        with run_front([program, "-db", "-f", main.name], url) as log:
             yield log
 
 
@@ -41,7 +41,7 @@ def read_shipped(places: Places, changes: Iterable[tuple[str, str]] = ()) -> str
 
 
 @contextlib.contextmanager
-def begin_haproxy(places: Places) -> Generator[None]:
+def begin_haproxy(places: Places, _: Path) -> Generator[None]:
     """Run HAProxy with the file that users copy."""
     with run_haproxy(read_shipped(places), f"http://{places.front}/oauth2/livez"):
         yield

@@ -67,6 +67,8 @@ class Scenarios:
     """Whether `Retry-After` and the gateway's own page come through with it."""
     loses: frozenset[str] = frozenset()
     """Names of `NAMED` that are gone before the front asks, where a client has Connection name them."""
+    refuses_half_a_handshake = False
+    """Whether the front refuses to change to WebSocket without a key, where others take it for a plain request."""
     lets_pass: frozenset[str] = frozenset()
     """Names of `KEPT_OUT` that the front cannot keep from the app."""
 
@@ -247,7 +249,11 @@ class Scenarios:
     def test_only_a_websocket_is_an_upgrade(self, front: Front, person: Browser) -> None:
         for protocol in ("h2c", "foo", "websocket, h2c"):
             lies = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAAQAAP__")
-            assert _ask(front, "/private/x", _cookie_of(person), *lies).status == 200
+            answer = _ask(front, "/private/x", _cookie_of(person), *lies)
+            if self.refuses_half_a_handshake and "websocket" in protocol:
+                assert answer.status == 400
+                continue
+            assert answer.status == 200
             (seen,) = front.app.take()
             assert not seen.every(b"upgrade")
             assert not [value for value in seen.every(b"connection") if b"upgrade" in value.lower()]
