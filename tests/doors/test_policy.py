@@ -17,6 +17,9 @@ from gateway.settings import RouteSettings
 from gateway.simulator import RunningSimulator
 from gateway.simulator.people import PEOPLE
 from tests.doors.conftest import haproxy, nginx, wsgi
+from tests.fronts.starting import Begin, serve_behind
+from tests.fronts.test_caddy import begin_caddy
+from tests.fronts.test_traefik import begin_traefik
 from tests.harness import (
     Browser,
     Running,
@@ -111,12 +114,25 @@ def slow(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
         yield running
 
 
+def behind(begin: Begin) -> Callable[..., contextlib.AbstractContextManager[Running]]:
+    """A real front with the file that users copy, which asks."""
+
+    @contextlib.contextmanager
+    def front(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
+        with serve_app(echo) as upstream, serve_behind(begin, simulator, upstream, **changes) as running:
+            yield running
+
+    return front
+
+
 DOORS: Mapping[str, Callable[..., contextlib.AbstractContextManager[Running]]] = {
     "fast": fast,
     "slow": slow,
     "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,
+    "caddy": behind(begin_caddy),
+    "traefik": behind(begin_traefik),
     "haproxy": haproxy,
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from gateway.simulator import RunningSimulator
 from tests.fronts.scenarios import SETTINGS, Scenarios
@@ -14,6 +15,7 @@ from tests.fronts.starting import CONFIG, Front, Places, replaced, run_front, se
 from tests.programs import need
 
 SHIPPED = CONFIG / "traefik" / "traefik.yaml"
+MANIFEST = CONFIG / "kubernetes" / "traefik.yaml"
 RULES = CONFIG / "traefik" / "gateway.yaml"
 
 
@@ -43,3 +45,25 @@ class TestTraefik(Scenarios):
     """It takes away what Connection names before it asks, whatever that is; at worst somebody seems signed out."""
 
     loses = frozenset({"Cookie"})
+
+
+def test_the_manifest_says_the_same() -> None:
+    """Nobody runs a cluster here: what the real program was put through is what the resources say."""
+    yaml = YAML(typ="safe")
+    told = yaml.load(RULES.read_text())["http"]
+    resources = list(yaml.load_all(MANIFEST.read_text()))
+    middlewares = {each["metadata"]["name"]: each["spec"] for each in resources if each["kind"] == "Middleware"}
+    expected = told["middlewares"]
+    asked = expected["gateway"]["forwardAuth"]["address"]
+    expected["gateway"]["forwardAuth"]["address"] = asked.replace("127.0.0.1", "gateway")
+    assert middlewares == expected
+    (routes,) = [each["spec"]["routes"] for each in resources if each["kind"] == "IngressRoute"]
+    assert [
+        {
+            "rule": route["match"],
+            "priority": route["priority"],
+            "middlewares": [each["name"] for each in route["middlewares"]],
+            "service": route["services"][0]["name"],
+        }
+        for route in routes
+    ] == list(told["routers"].values())
