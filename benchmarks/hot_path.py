@@ -129,15 +129,15 @@ async def sign_in(generation: Generation, number: int) -> str:
 
 def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol], list[Connection]]:
     """Make so many client connections and as many idle upstream connections, all without sockets."""
-    assert generation.entrances.short_way is not None
-    config = uvicorn.Config(generation.entrances.app, log_config=None, access_log=False, server_header=False)
+    assert generation.doors.short_way is not None
+    config = uvicorn.Config(generation.doors.app, log_config=None, access_log=False, server_header=False)
     config.load()
     state = ServerState()
     state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
     protocol = type(
         "Protocol",
         (ShortWayProtocol,),
-        {"short_way": generation.entrances.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))},
+        {"short_way": generation.doors.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))},
     )
     clients, upstreams = [], []
     pool = generation.behind.proxies["default"].pool

@@ -48,7 +48,7 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGa
             "proxy"
         )
     generation = build(settings, app=app)
-    judging, own_cookies = generation.judging, generation.entrances.own_cookies
+    judging, own_cookies = generation.judging, generation.doors.own_cookies
     return WsgiGateway(
         app,
         pipeline=generation.pages.pipeline,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 
+import httpx._transports.default
 import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -26,6 +28,9 @@ __all__ = [
     "pytest_timeout_set_timer",
     "pytest_xdist_auto_num_workers",
 ]
+
+# each client of httpx reads all of certifi's certificates, which takes longer than most tests: one context does for all
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

@@ -166,7 +166,7 @@ class Closing:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
-            await self.generation.entrances.app(scope, receive, send)
+            await self.generation.doors.app(scope, receive, send)
             return
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -182,7 +182,7 @@ def serve_gateway(simulator: RunningSimulator, upstream: str, **changes: str) ->
         changes.setdefault("public_url", url_of(bound))
         settings = read_settings(simulator, upstream=upstream, **changes)
         generation = build(settings)
-        with _serve_generation(generation, simulator, bound, short_way=generation.entrances.short_way) as running:
+        with _serve_generation(generation, simulator, bound, short_way=generation.doors.short_way) as running:
             yield running
 
 

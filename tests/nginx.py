@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import httpx
@@ -16,26 +15,28 @@ import httpx
 from gateway.simulator import RunningSimulator
 from tests.harness import Running, serve_gateway
 from tests.ports import free_port
-from tests.programs import need
+from tests.programs import need, need_module
+from tests.waiting import wait_for
 
 SHIPPED = Path(__file__).parents[1] / "config" / "nginx" / "gateway.conf"
 """The file that users copy."""
 
 
 @contextlib.contextmanager
-def run_nginx(http: str, url: str) -> Generator[Path]:
+def run_nginx(http: str, url: str, *, modules: Sequence[str] = ()) -> Generator[Path]:
     """Run nginx with the contents of an `http` block until the block ends; yields its folder.
 
-    In `http`, @{folder} stands for that folder. `url` is an address that answers once it runs.
+    In `http`, @{folder} stands for that folder. `url` is an address that answers once it runs. `modules` are Debian's.
     """
     program = need("nginx")
+    loaded = "".join(f"load_module {need_module(each)};\n" for each in modules)
     with tempfile.TemporaryDirectory() as folder:
         main = Path(folder, "nginx.conf")
         temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in temporary)
         user = "user root;" if os.geteuid() == 0 else ""
         main.write_text(
-            f"{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
+            f"{loaded}{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
             f"events {{}}\nhttp {{ access_log off; {paths}\n{http.replace('@{folder}', folder)}\n}}\n"
         )
         process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", str(main), "-p", folder])
@@ -76,10 +77,8 @@ def _read_shipped(gateway: Running, upstream: str, port: int) -> str:
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(100):
+    def answers() -> httpx.Response:
         assert process.poll() is None, "nginx ended"
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(url, trust_env=False)
-            return
-        time.sleep(0.05)
-    raise AssertionError("nginx does not answer")
+        return httpx.get(url, trust_env=False)
+
+    wait_for(lambda: answers() is not None, "nginx answers")

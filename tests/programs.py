@@ -38,3 +38,11 @@ def need(program: str) -> str:
     if found is None:
         pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
     return found
+
+
+def need_module(module: str) -> str:
+    """Return the path of one of nginx's modules that Debian has as packages; without it the test skips."""
+    found = Path("/usr/lib/nginx/modules", f"{module}.so")
+    if not found.exists():
+        pytest.skip(f"needs nginx's {module}: apt-get install libnginx-mod-http-set-misc")
+    return str(found)

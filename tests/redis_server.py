@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
 from tests.ports import free_port
 from tests.programs import need
+from tests.waiting import wait_for
 
 
 @dataclass
@@ -73,9 +73,11 @@ def run_redis(*words: str, program: str | None = None) -> Generator[RedisServer]
 def _start(program: str, folder: str, port: int, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
     process = subprocess.Popen([program, *options, *words], stdout=subprocess.DEVNULL)
-    for _ in range(200):
+
+    def listens() -> bool:
         assert process.poll() is None, "redis-server ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return process
-        time.sleep(0.02)
-    raise AssertionError("redis-server does not answer")
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+
+    wait_for(listens, "redis-server listens")
+    return process

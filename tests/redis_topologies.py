@@ -5,28 +5,17 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ports import free_port
 from tests.programs import need
 from tests.redis_server import RedisServer, run_redis
+from tests.waiting import wait_for
 
 SERVICE = "gateway"
 SLOTS = 16384
-
-
-def wait_for(said: Callable[[], bool], what: str, *, within: float = 20) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            if said():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {within:g} s: {what}")
 
 
 @dataclass

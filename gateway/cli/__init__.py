@@ -7,6 +7,7 @@ demo           `gateway demo`
 check          `gateway check`
 explain        `gateway explain`
 doctor         `gateway doctor`
+migrate        `gateway migrate`
 operator       `gateway sessions` and `gateway grants`
 simulator      `gateway simulator`
 health         `gateway health`

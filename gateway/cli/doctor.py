@@ -1,4 +1,4 @@
-"""`gateway doctor`: is everything there that the gateway leans on, and what is to be registered at TikTok?"""
+"""`gateway doctor` (diagnostics): is all there that the gateway leans on, and what is to be registered at TikTok?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gateway explain`: what would happen to a request, by the same code that decides on real ones."""
+"""`gateway explain` (dry run): what would happen to a request, by the same code that decides on real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gateway health`: one question to the admin listener, at the price of little more than a bare Python."""
+"""`gateway health` (health check): one question to the admin listener, for little more than a bare Python costs."""
 
 from __future__ import annotations
 

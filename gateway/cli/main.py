@@ -202,6 +202,32 @@ def grants_erase(
     raise typer.Exit(erase(config, os.environ, user, even_unreadable=even_unreadable, as_json=json))
 
 
+@app.command(context_settings={"ignore_unknown_options": False})
+def migrate(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="oauth2-proxy's config file, or its structured one (.yaml).", show_default=False),
+    ] = None,
+    flags: Annotated[
+        list[str] | None, typer.Argument(help="After --, the flags it is started with.", show_default=False)
+    ] = None,
+    alpha: Annotated[
+        Path | None, typer.Option("--alpha-config", help="Its structured configuration.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, instead of printing.", show_default=False)
+    ] = None,
+) -> None:
+    """Print settings that do what oauth2-proxy did, with a comment for each thing to fill in, or to know.
+
+    Its variables, OAUTH2_PROXY_…, count too. No secret is repeated. Example:
+    gateway migrate oauth2-proxy.cfg --output gateway.yaml -- --upstream=http://127.0.0.1:3000
+    """
+    from gateway.cli.migrate import migrate as move
+
+    raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output))
+
+
 @keys.command("new")
 def keys_new() -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""

@@ -5,8 +5,8 @@ for which app, until when.
 
 No key of its own has to be kept: each of `secret_keys` is stretched by HKDF-SHA256 (RFC 5869) into a private key on
 P-256, with 64 bits more than needed, reduced modulo n-1 (FIPS 186-5 §A.2.1). So all replicas share them, and they
-rotate with the secret keys: the newest signs, and the public halves of all are published, each under its thumbprint
-(RFC 7638). Nobody can get from a signature, or a public key, to the secret key: HKDF does not run backwards.
+rotate with the secret keys: the newest signs, and the public halves of all are published (JWKS), each under its
+thumbprint (RFC 7638). Nobody can get from a signature, or a public key, to the secret key: HKDF does not run backwards.
 """
 
 from __future__ import annotations

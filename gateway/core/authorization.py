@@ -1,4 +1,4 @@
-"""What TikTok is asked for at the beginning of a sign-in, and the attempt that is kept of it."""
+"""What TikTok is asked for at the beginning of a sign-in (OAuth authorization request), and what is kept of it."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""The cookies that bind sign-in attempts to a browser, and the count of a loop of sign-ins.
+"""The cookies that bind sign-in attempts to a browser (login CSRF), and the count of a loop of sign-ins.
 
 A value is 43 characters that only this browser knows, and after a completed sign-in also the turns of a loop and the
-moment of completion: `binding.turns.completed_at`. Who begins again so soon has not got in: his session cookie did not
-come back, the session was not found, or the app itself sent him away. After a few turns nothing new can be expected.
+moment of completion: `binding.turns.completed_at`. Somebody who begins again so soon has not got in: their session
+cookie did not come back, the session was not found, or the app itself sent them away. After a few turns nothing new can
+be expected.
 
 A browser that has none yet may open five tabs at once, and gets five: each answer sets a cookie of a name of its own,
-so that none takes another's place. A browser that has some goes on with one of them, and is freed of the oldest when
-there are too many, a few at a time.
+so that none takes another's place. A browser that has some goes on with one of them; when it has too many,
+the oldest are deleted, a few at a time.
 
-Nothing of it is sealed: whoever alters the count breaks, or begins, only a loop of their own.
+None of this is sealed: somebody who alters the count can break, or begin, a loop of their own and no other.
 """
 
 from __future__ import annotations

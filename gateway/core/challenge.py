@@ -3,9 +3,9 @@
 Browsers say so in Fetch Metadata (W3C, `Sec-Fetch-*`), which scripts can neither set nor remove. They send it to
 https and loopback addresses only, so `Accept` and `Origin` stand in where it is missing.
 
-A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else is told
-401, in a frame by a page with a link out of it. A state-changing call must prove that it comes from our own pages; what
-cannot is taken for cross-site.
+A sign-in begins by a redirect, which only the top-level navigation of a person survives: anything else gets a 401, and
+in a frame that is a page with a link out of the frame. A state-changing call must prove that it comes from our own
+pages (CSRF); one that cannot is taken for cross-site.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     browser calls a prefetch, a frame, an image or a fetch is never redirected.
     """
     if on_unauthenticated == "unauthorized" or head.websocket:
-        return ChallengeKind.UNAUTHORIZED
+        return ChallengeKind.PROGRAM
     fields = dict(head.headers)
     viewer = _find_viewer(fields)
     if viewer is Viewer.FRAME:
@@ -73,10 +73,10 @@ def choose(head: RequestHead, on_unauthenticated: Literal["auto", "redirect", "u
     if viewer is Viewer.WINDOW:
         # a redirect would lose the body of a form: the person should know
         kinds = {"GET": ChallengeKind.REDIRECT, "POST": ChallengeKind.PAGE, UNKNOWN_METHOD: ChallengeKind.PAGE}
-        return kinds.get(head.method, ChallengeKind.UNAUTHORIZED)
+        return kinds.get(head.method, ChallengeKind.PROGRAM)
     if on_unauthenticated == "redirect" and head.method == "GET" and _may_follow(fields):
         return ChallengeKind.REDIRECT
-    return ChallengeKind.UNAUTHORIZED
+    return ChallengeKind.PROGRAM
 
 
 def is_cross_site_post(head: RequestHead, public_origins: frozenset[str]) -> bool:

@@ -1,9 +1,9 @@
 """Answers for scripts of other origins (Fetch §3.2, CORS): who may read ours, and what becomes of a preflight.
 
 A browser asks by a preflight before it sends what a form could not: `OPTIONS`, `Origin`,
-`Access-Control-Request-Method`; never a cookie, never a body. So it cannot be signed in, and where a sign-in is needed
-it would always be told 401, which the browser takes for a no to the request itself. What asks with a cookie or with a
-body is no preflight and gets no favour.
+`Access-Control-Request-Method`; never a cookie, never a body. So a preflight is never signed in, and where a sign-in is
+needed it would always get a 401, which the browser takes for a no to the request itself. What asks with a cookie or
+with a body is no preflight and gets no favour.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The answers of the gate."""
+"""The answers of the gate (authorization decision)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ChallengeKind(StrEnum):
     REDIRECT = "redirect"  # a navigation: to TikTok, or to the page with the button
     PAGE = "page"  # a navigation whose body a redirect would lose: a page with the button
     FRAME = "frame"  # a navigation within a frame: a page with a link out of it
-    UNAUTHORIZED = "unauthorized"  # a program: 401
+    PROGRAM = "unauthorized"  # a program: 401, in HTTP's name for it
 
 
 class Allow(msgspec.Struct, frozen=True):

@@ -1,9 +1,10 @@
 """Who asks, and what their browser asked for, when there are other proxies in front.
 
-Nobody is believed by default. When the peer is a trusted proxy, the client address is the right-most hop that is not
-trusted itself. The scheme is what the proxy says that saw this hop: lists are aligned from the right, where the nearest
-has written. So is the host in `Forwarded`, whose elements keep all together; in X-Forwarded-Host the last word counts.
-Malformed words of a trusted proxy are refused: a front that is set up wrongly must not decide who somebody is.
+Nobody is believed by default. When the peer is a trusted proxy, the client address (client IP) is the right-most hop
+that is not trusted itself. Lists are read from the right, where the nearest proxy has written, hop by hop; the scheme
+is the one said of the hop that counts. In `Forwarded` each element has a hop's host too; of X-Forwarded-Host the last
+word counts. Malformed words of a trusted proxy are refused: a front that is set up wrongly must not decide who somebody
+is.
 
 What a front says besides is kept only if the operator asks for it: many fronts pass on what a client has invented.
 """
@@ -44,7 +45,7 @@ _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 _LAST_PORT: Final = 65535
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z._~+/=:@-]{1,128}")
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -147,7 +148,7 @@ def _read_origin(said: dict[bytes, str], seen: Origin, trusted: TrustedProxies) 
 
 def without_default_port(scheme: str, host: str) -> str:
     """Return a host without the port that its scheme stands for: it is the same host (RFC 3986 §6.2.3)."""
-    return host.removesuffix(_DEFAULT_PORTS.get(scheme, "/"))
+    return host.removesuffix(DEFAULT_PORTS.get(scheme, "/"))
 
 
 def plain_origin(origin: str) -> str:

@@ -10,6 +10,9 @@ import secrets
 import struct
 from typing import Final
 
+GOING_AWAY: Final = 1001
+INTERNAL_ERROR: Final = 1011
+"""Close codes (§7.4.1)."""
 _CLOSE: Final = 0x8
 _FINAL: Final = 0x80
 _MASKED: Final = 0x80

@@ -1,7 +1,9 @@
 """Header fields: what goes in to the app. What comes back out is `response`'s.
 
-In is sacred; strip, then inject. The order is the defence: hop-by-hop fields go first, with whatever `Connection`
-names, then every reserved name in every spelling, and only then ours are added.
+In is sacred; strip, then inject. The order is the defence against header spoofing: hop-by-hop fields go first, with
+whatever `Connection` names, then every reserved name in every spelling, and only then ours are added. What fronts say
+(`X-Forwarded-Host` and the like) is made anew, never a client's: by such fields shared caches are poisoned (cache
+poisoning).
 """
 
 from __future__ import annotations
@@ -161,7 +163,7 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
 
 
 def forwarded_headers(client_address: str, host: str, scheme: str, port: str = "") -> Fields:
-    """Say who asks and for what, in both dialects (RFC 7239 §4); `port` only if a front has said so."""
+    """Say who asks and for what, by both kinds of fields (RFC 7239 §4); `port` only if a front has said so."""
     named, spoken = host.encode(), scheme.encode()
     forwarded = b'host="' + named + b'";proto=' + spoken
     fields: Fields = [(b"x-forwarded-port", port.encode())] if port else []

@@ -1,4 +1,4 @@
-"""What the app is told of a person, as headers.
+"""What the app is told of a person, as headers (identity headers).
 
 Values are visible ASCII, always. A display name is free text: percent-encoded UTF-8 wherever it is used, so that
 decoding gives it back. Other values stand as they are, and percent-encoded only where they have a space, a
@@ -203,9 +203,9 @@ class IdentityHeaders:
         return _fill(self._answered, identity)
 
     @property
-    def answered(self) -> tuple[bytes, ...]:
-        """The names that a forward-auth answer may have, in lower case."""
-        return tuple(name for name, _ in self._answered)
+    def names(self) -> frozenset[bytes]:
+        """All reserved names in lower case, each as it is usually spelled."""
+        return self._names
 
     def is_look_alike(self, name: bytes) -> bool:
         """Whether a field (lower case) poses as a reserved one by another spelling, which overwrites no such field."""

@@ -1,4 +1,4 @@
-"""Browsers inside other apps, told by their user agents.
+"""Browsers inside other apps (in-app browser, web view), told by their user agents.
 
 They keep cookies apart from the system's browser, forget them when closed, or open the provider's own app, which then
 comes back in another browser. Nothing depends on this but the advice that people are given.

@@ -1,8 +1,8 @@
 """A form that was sent without a live session, kept until its sender has signed in.
 
-Kept are only forms that our own pages sent as a navigation (anything else could be another site's doing, which the
-sign-in must not launder), that are small, and whose fields a page can show again exactly: text in UTF-8. It is sealed,
-bound to the browser, taken once, and sent again only by the press of a button.
+Kept are only forms that our own pages sent as a navigation (anything else could be another site's doing, CSRF, which
+the sign-in must not launder), that are small, and whose fields a page can show again exactly: text in UTF-8. A kept
+form is sealed, bound to the browser, taken once, and sent again only by the press of a button.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sealing: authenticated encryption of what leaves the process, under keys that can be rotated.
+"""Sealing: authenticated encryption (AEAD) of what leaves the process, under keys that can be rotated.
 
 A sealed value is `version (1) | key id (4) | nonce (12) | ciphertext and tag`. The cipher is AES-256-GCM; purpose and
 context (the key a record is stored under) are associated data, so that a value opens only as what it is, where it

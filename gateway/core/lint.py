@@ -36,7 +36,7 @@ def _find_in_path(route: Route, where: str) -> Iterator[Fault]:
     everything = route.path in _EVERYTHING and route.host is None and route.methods is None
     if everything and route.opens:
         yield where, f"makes everything {route.access}"
-    elif route.opens and _OPEN_END.search(route.path):
+    elif route.opens and not route.path.startswith("regex:") and _OPEN_END.search(route.path):
         stem = route.path.rstrip("*")
         yield f"{where}.path", f"opens every path that begins with {stem}, like {stem}-x: write {stem} and {stem}/**"
     pattern = route.path.removeprefix("regex:")

@@ -1,8 +1,8 @@
 """Where a request ends, in the bytes of a connection as they come (RFC 9112 §6, §7.1).
 
-The parser is fed one request at a time: what a client sends behind it stays the bytes it came as, which cost what they
-weigh. To cut there, the end must be known before the parser has seen it; whoever feeds the parser checks that it
-agrees.
+The parser is fed one request at a time: what a client sends behind it (pipelining) stays the bytes it came as, which
+cost what they weigh. To cut there, the end must be known before the parser has seen it; whoever feeds the parser checks
+that it agrees.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Names of header fields, as a request's are read: in lower case, and without those that no client may send.
+"""Names of header fields, as a request's are read: in lower case, and without those of `drop_headers`.
 
-Apps believe some fields because a front of theirs once set them: an address, a host, a person, another method. From a
-client they are lies, so they go where heads are read, for every way to the app alike.
+Apps believe some fields because a front of theirs once set them: an address, a host, another method. From a client they
+are lies, so they go where heads are read, for every way to the app alike. Identity headers go later: see `headers`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The one form of a path, which policy decides on and which is forwarded byte for byte.
 
-A path that can be read in two ways is refused, not guessed at:
+A path that can be read in two ways is refused, not guessed at (path traversal):
 
 1. Refused: `%2f`, `%5c`, `%00` and other encoded control characters, a backslash, `#`, white space, bytes beyond
    ASCII, broken percent-encoding, percent-encoded bytes that are not UTF-8 (overlong forms are not), dot segments with
@@ -49,8 +49,8 @@ class CanonicalPath(msgspec.Struct, frozen=True, eq=False):
 
     raw: bytes  # percent-encoded, as it is forwarded
     text: str  # percent-decoded, as policy reads it; an encoded slash stands there as `%2F`
-    encoded_slash: bool = False  # whether there is one; see `Route.encoded_slashes`
-    merged: bool = False  # whether slashes were merged; see `Route.merge_slashes`
+    encoded_slash: bool = False  # whether there is one; see `policy.Route.encoded_slashes`
+    merged: bool = False  # whether slashes were merged; see `policy.Route.merge_slashes`
     unmerged: bytes = b""  # `raw` without that; b"" where none were, or where dot segments make it ambiguous
     fixed: bool = False  # handed on as it came, by somebody who merges no slashes for us
 

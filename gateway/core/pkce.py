@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange, in TikTok's dialect and in the standard one.
+"""Proof Key for Code Exchange (PKCE), in TikTok's form and in the standard one.
 
 TikTok's challenge is the lower-case hexadecimal SHA-256 of the verifier (Login Kit for Desktop), which is *not*
 the base64url form of RFC 7636 §4.2. `off` sends no challenge at all.

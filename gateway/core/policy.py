@@ -12,10 +12,11 @@ Apps differ in what they take for the same path, so no spelling may be more perm
    all that is let in, `/files/%252e%252e/internal` is denied as `/internal` is. So does the path as it is written,
    where others lead up from it: `/internal/%252e%252e/files` is denied too.
 
-Of a request whose method is not known only that holds which holds for every method: the strictest route decides, and
-each takes the path in its form.
+A request whose method is not known may do only what it might do with every method: the strictest route decides, and all
+of them must take the path in its form.
 
-What a route lets in besides the canonical form is asked of the route that decides, never a reason to pass one over:
+Some routes let in more than the canonical form. Only the route that decides is asked for that; it is never a reason to
+pass a route over:
 
 4. A path with an encoded slash is refused unless that route takes it (`encoded_slashes`); as one that is decoded, it
    is among the readings of rules 1 to 3. Repeated slashes are merged unless that route keeps them (`merge_slashes`).
@@ -44,6 +45,15 @@ from gateway.errors import MalformedRequest, SettingsError
 
 _STRICTNESS: Final = {Access.PUBLIC: 0, Access.OPTIONAL: 0, Access.SIGNED_IN: 1, Access.DENY: 3}
 _WITH_REQUIREMENT: Final = 2
+_NOT_PECULIAR: Final = frozenset(
+    {
+        *("path", "host", "methods", "access"),  # what it matches, and its strictness
+        *("on_unauthenticated", "reason", "keep_post", "preflight"),  # how a no is said
+        *("body_limit", "encoded_slashes", "merge_slashes", "strip_prefix"),  # what of a request the app gets
+    }
+)
+"""Keys by which two routes may differ and still let in and tell the same people."""
+_PECULIAR: Final = tuple(name for name in Route.__struct_fields__ if name not in _NOT_PECULIAR)
 _DEFAULT_PORTS: Final = frozenset({"80", "443"})
 
 
@@ -245,7 +255,8 @@ def _stricter_of(one: Match | None, other: Match | None) -> Match | None:
 
 
 def _peculiarities(route: Route) -> tuple[object, ...]:
-    return route.requirement, route.headers, route.upstream, route.allowed_origins
+    """Return what lets in or tells somebody else than a route that is as strict: a new key does, at first."""
+    return tuple(getattr(route, name) for name in _PECULIAR)
 
 
 def _overruling(match: Match | None, reading: str) -> Step:

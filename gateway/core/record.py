@@ -1,11 +1,11 @@
-"""Sealed records: the one way in which anything of ours is written to the store.
+"""Sealed records (encryption at rest): the one way in which anything of ours is written to the store.
 
 A record is encoded (MessagePack), then sealed with its purpose and with the key it is stored under as associated
 data: a dump of the store opens nothing, and a value copied under another key, or read as another kind of record,
 does not open either.
 
 A record says whose it is: gateways that share a store, and maybe the keys, do not take each other's records for their
-own. Records of before that was so say nothing, and are everybody's until they have ended or are written anew.
+own. Older records do not say it, and are everybody's until they end or are written anew.
 """
 
 from __future__ import annotations

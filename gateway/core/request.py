@@ -1,7 +1,8 @@
 """The head of one request, as every door hands it to the gate; and the reading of it, which refuses what is ambiguous.
 
-Servers let much through that two programs read in two ways; each check below names what it stands on. The result is
-frozen: policy decides on exactly what is forwarded.
+Servers let much through that two programs read in two ways (request smuggling, desync); each check below names what it
+stands on. A target that names another host than `Host` does is refused: the gateway fetches nothing for strangers
+(SSRF). The result is frozen: policy decides on exactly what is forwarded.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a route asks of a person besides being signed in: scopes, being on a list, facts about a creator.
+"""What a route asks of a person besides being signed in: scopes, being on an allow-list, facts about a creator.
 
-A scope that is missing can be asked for; who is not on a list, or is not what was asked for, cannot help it. So the
-list and what is known come first: nobody is asked to share something for a route that stays closed.
+A scope that is missing can be asked for; a person cannot help not being on a list, or not being verified. So the list
+and the known facts come first: nobody is asked to share something for a route that stays closed to them.
 
-Facts are what TikTok last told, up to a day ago. A fact needs the scope under which TikTok tells it; with that scope,
-and still unknown, it counts as not so.
+Facts are attributes (ABAC): what TikTok last told, up to a day ago. A fact needs the scope under which TikTok tells it;
+with that scope, and still unknown, it counts as not so.
 """
 
 from __future__ import annotations

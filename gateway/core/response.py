@@ -1,16 +1,17 @@
 """What comes back: the fields of an app's answer, and what of them the client may see.
 
 Out is ours: hop-by-hop fields end here, with whatever `Connection` names; identity headers and the gateway's own
-cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches.
+cookies are never the app's to set; and what was made for somebody in particular is kept out of shared caches (web cache
+deception). A field that would begin another line is refused (header injection, response splitting).
 
-Apps send the same lines, and often the same heads, again and again, so what there is to know of one is kept by its
+Apps send the same lines, and often the same heads, again and again, so what was found out about one is kept, by its
 exact bytes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -31,6 +32,7 @@ CODING: Final = 7
 LENGTH: Final = 8
 """Kinds of fields: what must be looked at besides the name."""
 
+_NO_BODY: Final = frozenset({*range(100, 200), 204, 304})
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (101|[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")  # RFC 9112 §4
 _MEMO_SIZE: Final = 4096
@@ -65,9 +67,13 @@ class AnswerField(msgspec.Struct, frozen=True):
     number: int = -1  # of a Content-Length; -1: none
 
 
+EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
+"""From the fields of an answer to those that the client may see."""
+
+
 def has_no_body(status: int) -> bool:
     """Whether answers of a status have no body, and so no length, whatever they say (RFC 9110 §6.4.1)."""
-    return status in {204, 304} or 100 <= status < 200
+    return status in _NO_BODY
 
 
 class AnswerHead:

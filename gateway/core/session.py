@@ -1,7 +1,8 @@
 """One browser that is signed in.
 
 The cookie holds a random session id and nothing else. The store knows only the id's SHA-256, so that a dump of the
-store gives nobody a cookie. A session leans on a grant, which it shares with the person's other sessions.
+store gives nobody a cookie (session hijacking). A session leans on a grant, which it shares with the person's other
+sessions.
 
 Two limits hold, whatever the traffic: the idle timeout since it was last seen, and the absolute timeout since the
 sign-in. Being seen is written down at most every `touch_interval`, so that reading stays cheap.

@@ -1,8 +1,8 @@
 """One sign-in, from the first redirect to the callback.
 
-An attempt is kept in the store under its state, sealed, short-lived and single-use, and is bound to the browser that
-began it by a cookie (RFC 9700 §4.7: login CSRF). The order is fixed by types: `SignInAttempt.verify` is the only maker
-of a `VerifiedCode`, and only a `VerifiedCode` can be redeemed.
+An attempt is kept in the store under its state, sealed, short-lived and single-use (replay), and bound to the browser
+that began it by a cookie (RFC 9700 §4.7: login CSRF). The order is fixed by types: `SignInAttempt.verify` is the only
+maker of a `VerifiedCode`, and only a `VerifiedCode` can be redeemed.
 
 A browser may have several binding cookies (see `binding`), and each tab has an attempt of its own: five sign-ins at
 once each end at their own address.

@@ -1,4 +1,4 @@
-"""TikTok's protocol as pure functions: what to send, and how to read what comes back.
+"""TikTok's protocol (OAuth 2) as pure functions: what to send, and how to read what comes back.
 
 Sources: developers.tiktok.com, "Login Kit for Web", "Manage User Access Tokens", "Get User Info".
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.forwarded import DEFAULT_PORTS
 from gateway.core.path import CanonicalPath, canonicalise
 from gateway.errors import DestinationElsewhere, MalformedRequest
 
@@ -23,7 +24,6 @@ _REFERENCE: Final = re.compile(
     rb"(?:(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[A-Za-z0-9._~:\[\]-]+))?"
     rb"(?P<path>/[\x21-\x7e]*?)?(?P<query>\?[\x21-\x7e]*)?"
 )
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -53,5 +53,5 @@ def read_destination(value: bytes, host: str) -> Reference:
 def _is_same_host(scheme: str, authority: str, host: str) -> bool:
     """Compare hosts, default ports aside. Clients behind TLS are known to say http, so the scheme does not count."""
     own = host.lower()
-    named = authority.lower().removesuffix(_DEFAULT_PORTS[scheme])
-    return named == own or named in {own.removesuffix(port) for port in _DEFAULT_PORTS.values()}
+    named = authority.lower().removesuffix(DEFAULT_PORTS[scheme])
+    return named == own or named in {own.removesuffix(port) for port in DEFAULT_PORTS.values()}

@@ -1,8 +1,8 @@
-"""How many sign-ins may begin: what anonymous traffic can write to the store is bounded by this (and see `kept_posts`).
+"""How many sign-ins may begin (rate limit): it bounds what strangers can write to the store (and see `kept_posts`).
 
 Each sign-in that begins writes one record, which stays for `ATTEMPT_KEPT` or until the callback takes it. One network
-may begin few in a minute; all together may begin more, but not more than the store can hold. Who is refused for the
-first reason does not count for the second: one network cannot use up what is there for all.
+may begin few in a minute; all together may begin more, but not more than the store can hold. A sign-in refused
+by the limit of its network does not count towards that of all: one network cannot use up what is there for all.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Disconnect: end the app's grant at TikTok, and every session that leans on it.
+"""Disconnect: end the app's grant at TikTok (token revocation), and every session that leans on it.
 
 Not the same as sign-out, which ends one session and leaves TikTok alone.
 
 Here everything ends at once; only a refresh that is under way is waited for, since it may be the end of the tokens in
 hand. TikTok is told at once too, if it answers; else again and again, by a job that survives restarts. Revoking needs a
 live access token, so an expired one is refreshed first, and the rotated tokens are kept in the job before they are
-used. Where there are spare tokens, of a later sign-in, the others may be dead, of which TikTok says that they are
-revoked: both are. A new sign-in withdraws the job: revoking ends whatever the person has granted, and they have just
-granted it anew.
+used. A grant may have spare tokens, of a later sign-in; then its own may be dead, and TikTok says of dead tokens, too,
+that they are revoked. So both are revoked. A new sign-in withdraws the job: revoking ends whatever the person has
+granted, and they have just granted it anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gate: one question, one of three answers. Every door asks it, and nothing else decides."""
+"""The gate: one question, one of four answers. Every door asks it, and nothing else decides (policy enforcement)."""
 
 from __future__ import annotations
 
@@ -209,19 +209,14 @@ class Gate:
         """Return the identity headers of a route."""
         return self._headers_of_routes.get(match.index, self.identity_headers)
 
-    def build_forward_auth(self, passage: Passage, *, clear: bool = False) -> Headers:
-        """Return the headers of a forward-auth answer that lets a request pass.
-
-        With `clear`, those that it might have and has not are there too, empty: they overwrite a client's own.
-        """
-        who, named = passage.allow.identity, self.headers_for(passage.match)
-        headers = named.build_forward_auth(who) if who is not None else ()
-        name = self._assertions.name if self._assertions is not None else b""
-        told = (*headers, *(field for field in passage.allow.set_headers if field[0] == name))
-        if not clear:
-            return told
-        there = {field for field, _ in told}
-        return (*told, *((each, b"") for each in (*named.answered, name) if each and each not in there))
+    def build_forward_auth(self, passage: Passage) -> Headers:
+        """Return the headers of a forward-auth answer that lets a request pass."""
+        who = passage.allow.identity
+        if who is None:
+            return ()
+        headers = self.headers_for(passage.match).build_forward_auth(who)
+        name = self._assertions.name if self._assertions is not None else None
+        return (*headers, *(field for field in passage.allow.set_headers if field[0] == name))
 
     def _pass_preflight(self, head: RequestHead) -> Passage | None:
         """Let a preflight in, as nobody, where the route of the request that it asks about says so."""

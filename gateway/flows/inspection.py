@@ -1,4 +1,4 @@
-"""A look at everything that a gateway leans on, as far as that can be done without changing anything."""
+"""A look (diagnostics) at everything that a gateway leans on, as far as that can be done without changing anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is under way for people who are signed in, and its end when they no longer are.
+"""What is under way for people who are signed in, and its end when they no longer are (session revocation).
 
 Rules
 1. Whoever lets a request or a WebSocket in keeps it in `Live` until it is over.
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final, Protocol
 
+from gateway.core.frames import GOING_AWAY
 from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
 from gateway.tasks import stop
@@ -28,7 +29,6 @@ from gateway.telemetry.logs import log
 
 SIGNED_OUT: Final = 4401
 FORBIDDEN: Final = 4403
-GOING_AWAY: Final = 1001
 
 TICK: Final = 1.0
 """Seconds between two looks for what is due."""

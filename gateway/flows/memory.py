@@ -1,11 +1,11 @@
-"""Callers remembered for a short while, so that most requests ask the store nothing, or only whether all is the same.
+"""Callers remembered for a short while (cache), so that most requests ask the store little or nothing.
 
 Rules
 1. Only what the store would have said is remembered, at most `lasts` long, and never beyond the moment at which
    something has to be done about the session (it expires, it must be marked as seen, its token is due).
-2. Whoever changes a session or a grant, on whatever replica, makes it forgotten: the store tells each change.
-   While the store cannot promise that, nothing is answered from memory.
-   Whoever holds a `KnownCaller` asks whether it is still `remembered`; that is taken away at once.
+2. Whoever changes a session or a grant, on whatever replica, makes it forgotten (cache invalidation): the store tells
+   each change. While the store cannot promise that, nothing is answered from memory. Whoever holds a `KnownCaller` asks
+   whether it is still `remembered`; that is taken away at once.
 3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
 4. What is too old to be answered from is kept all the same: if the store still has the same bytes, it is true again.
 """

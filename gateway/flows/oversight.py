@@ -3,8 +3,9 @@
 Sessions are named by their public ids, which open nothing. What is ended here has ended on every replica, and so has
 what leans on it: they all hear of it from the store.
 
-Records that none of the keys opens are told, never guessed about: whoever asks with old keys would otherwise see nobody
-signed in, and delete grants that then nobody can revoke at TikTok. Their store keys are added to `unreadable`.
+Records that none of the keys opens are told of, never guessed about: an operator with the wrong keys would otherwise
+see nobody signed in, and might delete grants that nobody could then revoke at TikTok. Their store keys are added to
+`unreadable`.
 """
 
 from __future__ import annotations

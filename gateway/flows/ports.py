@@ -1,7 +1,7 @@
 """What the flows need from the world, said by them; `store` and `provider` obey.
 
 The store is asked through small ports (interface segregation): each flow names those that it uses, in a type of its own
-where there are several. So it is seen at the door what a flow can do to the store, and a test needs no more of one.
+where there are several. So it is seen at a glance what a flow can do to the store, and a test needs no more of one.
 
 Keys are relative, the store adds its prefix, and all that is kept under them expires. Every method that asks the store
 raises `StoreUnavailable`, within the configured timeout, when the store cannot answer as it should; every method of

@@ -10,9 +10,9 @@ The protocol:
    changed, which the store tells; a look now and then is for when it does not. Whoever gets it reads the grant again
    first: it may have been refreshed just before.
 4. The fence is the grant itself. New tokens are written in place of exactly the record they were made from, or of one
-   that still has the same refresh token, before anybody uses them: a holder whose lease ran out cannot overwrite what
-   a successor or a new sign-in wrote, and nobody can overwrite what it has got. Writing is retried while the store is
-   away, because the old refresh token may be dead by now.
+   that still has the same refresh token, before anybody uses them: a holder whose lease ran out cannot overwrite what a
+   successor or a new sign-in wrote, and nobody can overwrite what the holder has got. Writing is retried while the
+   store is away, because the old refresh token may be dead by now.
 5. Before TikTok is asked, it is written down that this refresh token is on its way, and taken back once TikTok's word
    is known. If the word never comes (a holder dies, an answer is lost), TikTok may have rotated the token, and the new
    one is lost. The next holder sees that note. It tries the same token all the same, as it may not have been rotated;

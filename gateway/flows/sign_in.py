@@ -1,7 +1,8 @@
-"""Sign-in: begin an attempt, complete it at the callback.
+"""Sign-in (login, OAuth authorization code flow): begin an attempt, complete it at the callback.
 
 The order at the callback is the defence (RFC 9700 §4.7): the state names the attempt, the browser's cookie proves whose
-it is, the attempt is taken (once, atomically), and only then is the code redeemed.
+it is, the attempt is taken (once, atomically), and only then is the code redeemed. The session is always a
+new one: what the browser had before ends, and is never taken over (session fixation).
 
 TikTok's tokens have the scopes that their own sign-in asked for, and all devices of a person share one grant. So where
 more was given before, the earlier tokens stay, if they can still be renewed, which is tried at once. Else the person

@@ -1,8 +1,9 @@
 """Access tokens outside a request: for an app's own jobs, which know a person's open_id and have no cookie.
 
-Who asks has a key of its own, may have some scopes only, and so often in a minute; each token given is told in the log.
-The token is the person's one access token, refreshed as for a request, and may do whatever the person has granted:
-scopes here say what must be there and what a client may ask about, since TikTok cannot narrow a token.
+Each client has a key of its own, is given tokens with certain scopes only, and so many a minute (rate limit); each
+token that is given stands in the log (audit). The token is the person's one access token, refreshed as for a request,
+and may do whatever the person has granted: scopes here say what must be there and what a client may ask about, since
+TikTok cannot narrow a token.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Rules
 1. Nothing is read before the signature is verified; what is not TikTok's is refused (4xx), and changes nothing.
 2. TikTok delivers at least once, in any order, for up to 72 hours. An event that was taken is known by its body and is
-   not acted on again, for as long as its signature can be valid. When taking it fails, it is not known, and TikTok is
-   told to try again (503).
+   not acted on again (replay), for as long as its signature can be valid. An event that could not be taken is not
+   marked as known, and TikTok is told to try again (503).
 3. `authorization.removed` ends every session of the person and drops the grant. The tokens are dead already: nothing is
    revoked or refreshed. An event older than the grant is about an earlier one and ends nothing. Both times are whole
    seconds; the same second counts as after, since ending a session too many is mended by signing in.

@@ -14,7 +14,7 @@ from gateway.runtime.life import Life
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import build_cookies
 from gateway.runtime.wiring.apps import build_apps
-from gateway.runtime.wiring.entrances import build_entrances
+from gateway.runtime.wiring.doors import build_doors
 from gateway.runtime.wiring.flows import build_flows
 from gateway.runtime.wiring.gate import build_gate
 from gateway.runtime.wiring.pages import build_pages
@@ -48,7 +48,7 @@ def build(
     flows = build_flows(settings, behind, records, judging, life, clock=clock)
     readiness = Readiness(records.store)
     pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
-    entrances = build_entrances(settings, cookies, behind, judging, flows, pages, readiness, metrics)
+    doors = build_doors(settings, cookies, behind, judging, flows, pages, readiness, metrics)
     return Generation(
         settings=settings,
         behind=behind,
@@ -56,7 +56,7 @@ def build(
         judging=judging,
         flows=flows,
         pages=pages,
-        entrances=entrances,
+        doors=doors,
         metrics=metrics,
         readiness=readiness,
         life=life,

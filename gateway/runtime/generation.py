@@ -10,7 +10,7 @@ import dataclasses
 from gateway.runtime.life import Life
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.wiring.apps import Behind
-from gateway.runtime.wiring.entrances import Entrances
+from gateway.runtime.wiring.doors import Doors
 from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.pages import OwnPages
@@ -29,7 +29,7 @@ class Generation:
     judging: Judging
     flows: Flows
     pages: OwnPages
-    entrances: Entrances
+    doors: Doors
     metrics: Metrics
     readiness: Readiness
     life: Life

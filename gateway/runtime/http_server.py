@@ -84,4 +84,4 @@ def build_server(
 
 def build_check_server(generation: Generation) -> uvicorn.Server:
     """Make the server of the listener for checks."""
-    return build_server(generation.entrances.checks, generation.settings, only_checks=True)
+    return build_server(generation.doors.checks, generation.settings, only_checks=True)

@@ -24,7 +24,7 @@ class Lifespan:
         """Serve a request, or take part in the server's start and end."""
         self.generation.judging.allow_files.start()  # not every server tells of its start
         if scope["type"] != "lifespan":
-            await self.generation.entrances.app(scope, receive, send)
+            await self.generation.doors.app(scope, receive, send)
         elif self._app is None:
             await self._answer(receive, send)
         else:

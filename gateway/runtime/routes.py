@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from gateway.core.identity import IdentityHeaders
 from gateway.core.lint import find_faults
@@ -16,6 +17,11 @@ from gateway.settings import Problem, RouteSettings, Settings
 from gateway.settings.route import AllowSettings, CreatorSettings
 
 _COUNTS = ("follower_count", "following_count", "likes_count", "video_count")
+_MADE: Final = frozenset({"access", "methods", "headers", "encoded_slashes", "allowed_origins"})
+"""Keys of a route that are of another type in the policy."""
+_SHARED: Final = tuple(
+    name for name in Route.__struct_fields__ if name in RouteSettings.model_fields and name not in _MADE
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,22 +71,16 @@ def lint(settings: Settings) -> tuple[Problem, ...]:
 
 
 def _build_route(settings: Settings, route: RouteSettings, index: int, files: list[AllowFile]) -> Route:
+    """Return a route: what is called the same in the settings is taken over, the rest made."""
     upstream = settings.apps.get(route.upstream)
     return Route(
-        path=route.path,
-        host=route.host,
-        methods=frozenset(route.methods) if route.methods else None,
+        **{name: getattr(route, name) for name in _SHARED},
         access=Access(route.access),
-        on_unauthenticated=route.on_unauthenticated,
-        upstream=route.upstream,
+        methods=frozenset(route.methods) if route.methods else None,
         body_limit=route.limits.body if route.limits is not None else settings.limits.body,
         requirement=_build_requirement(route, f"routes[{index}].allow.file", files),
-        reason=route.reason,
         headers=tuple(route.headers.items()),
-        keep_post=route.keep_post,
-        preflight=route.preflight,
         encoded_slashes=route.encoded_slashes == "keep",
-        merge_slashes=route.merge_slashes,
         allowed_origins=frozenset(route.allowed_origins),
         strip_prefix=upstream.strip_prefix if upstream is not None else "",
     )

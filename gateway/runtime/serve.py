@@ -56,8 +56,8 @@ def run(settings: Settings, workers: int = 1) -> None:
         def work(number: int) -> None:
             parent = os.getppid() if workers > 1 else None
             generation = build(settings, metrics=Metrics(boards.metrics, number), workers=workers)
-            entrances = generation.entrances
-            server = build_server(entrances.app, settings, short_way=entrances.short_way, boards=boards, worker=number)
+            doors = generation.doors
+            server = build_server(doors.app, settings, short_way=doors.short_way, boards=boards, worker=number)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 of_worker = [sockets[number] for sockets in checks]
                 runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
@@ -82,7 +82,7 @@ async def serve(
     """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
     servers, sockets = [server], [[public]]
     if admin is not None:
-        servers.append(build_server(generation.entrances.admin, generation.settings))
+        servers.append(build_server(generation.doors.admin, generation.settings))
         sockets.append([admin])
     if checks:
         servers.append(build_check_server(generation))

@@ -6,6 +6,6 @@ refusal            how it is refused
 client_connection  the life of one client connection: timers (slowloris), what waits, a gentle end
 connections        all of them: how many an address may have, and who looks at the clock for them
 cycle              a request that the ASGI app answers
-memory             gives back what a flood has left
+trim               gives back what a flood has left
 short/             the short way of a request, from the parser to the upstream and back
 """

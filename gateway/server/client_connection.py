@@ -144,7 +144,7 @@ class ClientConnection(HttpToolsProtocol):
 
     # The clock's side
 
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """End what takes too long; called about once a second."""
         if self._upgraded:  # this object hears no more of the connection
             if self.transport.is_closing():

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from typing import Final, Protocol
 
 from gateway.core.forwarded import TrustedProxies, find_network
-from gateway.server.memory import Tide
+from gateway.server.trim import Tide
 from gateway.telemetry.board import Board
 from gateway.telemetry.logs import log
 
@@ -26,7 +26,7 @@ SILENCE: Final = 60.0  # seconds between two warnings
 class Connection(Protocol):
     """A client connection."""
 
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """End what takes too long."""
 
 
@@ -153,7 +153,7 @@ class ConnectionGuard:
         self._timer = loop.call_later(TICK, self._tick) if self._slots else None
         now = loop.time()
         for connection in tuple(self._slots):
-            connection.check(now)
+            connection.tick(now)
         self._tide.look(len(self._slots), self._waiting_of.total())
 
     def _warn(self, event: str, limit: str, client: str = "") -> None:

@@ -5,6 +5,7 @@ tiktok        one section of it: keys, defaults, meanings, rules; a key is there
 session       sessions and their cookie, return_to, cors
 identity      what the app is told of a person
 redis         the store
+redis_url     what its URL may be
 upstream      the apps behind the gateway
 route         who may go where
 limits        what is too much
@@ -16,8 +17,8 @@ section       what sections have in common
 scalars       the small types that they are made of: durations, sizes, addresses
 problem       what is wrong with a file, and where
 secret        the types of what must never be shown
-redis_url     what a Redis URL may be
 keys          which keys there are, and which are secrets
+
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}

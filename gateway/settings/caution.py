@@ -1,4 +1,4 @@
-"""What is allowed but unsafe: said by `gateway check`, and no reason not to start."""
+"""What is allowed but unsafe (hardening): said by `gateway check`, and no reason not to start."""
 
 from __future__ import annotations
 
@@ -75,6 +75,12 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             "forward_auth",
             "is off, with `upstream: none`: whoever asks is told by status alone, never who somebody is; "
             "set forward_auth.listen, and let the front ask there",
+        )
+    narrowed = next((index for index, route in enumerate(settings.routes) if route.host is not None), None)
+    if narrowed is not None and (asked.listen or asked.secret is not None or only_asked):
+        yield (
+            f"routes[{narrowed}].host",
+            "is what the front says: have it set X-Forwarded-Host itself, or a client may name that host",
         )
     for listen in asked.listen:
         if not listen.unix_path and not is_loopback(listen.host):

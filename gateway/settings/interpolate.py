@@ -1,7 +1,8 @@
 """`${NAME}`, `${NAME:-default}` and `${file:PATH}` in any string; within PATH and the default they work again.
 
-Only `${` is special: a password may have any `$` in it. `$${` stands for a literal `${`. What is taken from a variable
-or a file is not read again. Errors quote names and paths as they stand in the settings, never a value.
+Environment variables, and files of secrets. Only `${` is special: a password may have any `$` in it. `$${` stands for a
+literal `${`. What is taken from a variable or a file is not read again. Errors quote names and paths as they stand in
+the settings, never a value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The types of what must never be shown.
+"""The types of what must never be shown (redaction).
 
 A key whose type holds pydantic's `SecretStr` is a secret, and by that alone: no message quotes it, `check` says when it
 stands in the file in the clear. Stray bytes, which editors, `echo` and clipboards leave behind, are told here, by their

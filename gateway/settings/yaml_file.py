@@ -53,6 +53,14 @@ def parse_flow(text: str) -> Any:
         raise ValueError(f"is neither a YAML list nor a mapping: at character {fault.column + 1}, {fault}") from None
 
 
+def parse_yaml(text: str) -> Any:
+    """Parse a text that is no settings file of ours. Raises `ValueError`, which says where."""
+    try:
+        return _read(text, {})
+    except YamlFault as fault:
+        raise ValueError(f"is not YAML: line {fault.line + 1}, column {fault.column + 1}: {fault}") from None
+
+
 def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:

@@ -6,6 +6,8 @@ state       codes, tokens, grants, and the calls that were made
 authorize   the authorization page, where a person chooses
 oauth       redeem, refresh, revoke
 api         user info
+form        form bodies, read
+outage      what every endpoint does on a bad day
 webhook     signed events
 app         all of it as an ASGI app, with the controls under /simulator/
 running     serves it: in a thread for tests, or until Ctrl-C

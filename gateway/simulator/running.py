@@ -98,5 +98,6 @@ def _build_server(simulator: Simulator) -> uvicorn.Server:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,  # a switch may have left an answer hanging
+            timeout_keep_alive=75,  # seconds, as fronts do: longer than clients keep a connection, so that they end it
         )
     )

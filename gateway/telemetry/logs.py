@@ -4,10 +4,10 @@ Everything goes through the standard library's logger `gateway`, so that inside 
 decides. `configure_logs` is for our own process: `json` for machines, `console` for people, on standard error.
 
 Secrets are not filtered here but never given: callers name codes, paths, ids and durations only. As a second fence,
-a value under a telling name is blanked.
+a value under a telling name is blanked (redaction).
 
-What a visitor sends can be in a line (a path, a name, another library's message), so nothing in it acts on a terminal:
-JSON is ASCII, and for people control and bidi characters are escaped, line ends too.
+What a visitor sends can be in a line (a path, a name, another library's message), so nothing in it acts on a terminal
+(log injection): JSON is ASCII, and for people control and bidi characters are escaped, line ends too.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
 
     # The owner's side
 
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Called about once a second: end what is overdue."""
         if self._sink is None:
             return

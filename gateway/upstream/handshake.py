@@ -19,10 +19,9 @@ from websockets.utils import accept_key
 
 from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
-from gateway.core.response import AnswerField, build_field
+from gateway.core.response import AnswerField, EditResponse, build_field
 from gateway.errors import MalformedRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.upstream.address import Upstream
-from gateway.upstream.http import EditResponse
 from gateway.upstream.place import Place
 from gateway.upstream.request import OUR_FRAMING, build_request, build_target, title_case_name
 

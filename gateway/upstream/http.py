@@ -23,7 +23,7 @@ from gateway.core.fields import Fields
 from gateway.core.forwarded import find_network
 from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
-from gateway.core.response import HOP, LENGTH, AnswerField, AnswerHead, has_no_body
+from gateway.core.response import HOP, LENGTH, AnswerField, AnswerHead, EditResponse, has_no_body
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.tasks import OwnedTask
 from gateway.upstream.connection import Connection
@@ -35,7 +35,6 @@ HIGH_WATER: Final = 32 * 1024
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 
 # RFC 9110 §9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})

@@ -245,7 +245,7 @@ class Pool:
         self._timer = None
         now = asyncio.get_running_loop().time()
         for connection in tuple(self._open):
-            connection.check(now)
+            connection.tick(now)
         for place in self.places.known:
             # Oldest first: the list is a stack, and what is put on it is the youngest.
             while place.idle and now - place.idle[0].idle_since >= self.upstream.keep_alive:

@@ -6,8 +6,9 @@ import asyncio
 
 from gateway.core.fields import Fields
 from gateway.core.request import RequestHead
+from gateway.core.response import EditResponse
 from gateway.upstream.address import Upstream
-from gateway.upstream.http import EditResponse, Receive, Send, forward
+from gateway.upstream.http import Receive, Send, forward
 from gateway.upstream.pool import Pool
 from gateway.upstream.websocket import SocketRelay
 

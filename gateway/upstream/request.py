@@ -3,7 +3,7 @@
 Rules
 - The target is exactly the path that was judged and the query that was received.
 - The headers come in final; only those that frame the body are ours (RFC 9112 §6).
-- A body is counted when the client counted it, else chunked. No header may begin a new line.
+- A body is counted when the client counted it, else chunked. No header may begin a new line (header injection).
 
 Sans-IO: bytes out, nothing sent.
 """

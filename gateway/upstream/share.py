@@ -1,4 +1,4 @@
-"""What one client may hold of an upstream's connections, so that something is left for the others (fairness).
+"""What one client may hold of an upstream's connections, so that something is left for the others (bulkhead).
 
 While more than a quarter of them are free, anybody takes what they need. The last quarter is for those who hold less
 than a sixteenth: one client that holds requests open, however many, stops nobody else.

@@ -15,10 +15,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.frames import FrameTracker, build_close
+from gateway.core.frames import GOING_AWAY, INTERNAL_ERROR, FrameTracker, build_close
 
-GOING_AWAY: Final = 1001
-INTERNAL_ERROR: Final = 1011
 PATIENCE: Final = 2.0  # seconds for an end to answer our close frame
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}  # seconds, seconds, probes
 
@@ -69,7 +67,7 @@ class Tunnel:
         for end in (self._client, self._upstream):
             end.say_close(code)
 
-    def check(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """End what takes too long; called about once a second."""
         if self._closing_at:
             if now - self._closing_at > PATIENCE:

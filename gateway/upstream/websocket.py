@@ -21,18 +21,18 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 from gateway.core.fields import Fields
+from gateway.core.frames import GOING_AWAY, INTERNAL_ERROR
 from gateway.core.request import RequestHead
+from gateway.core.response import EditResponse
 from gateway.errors import UpstreamBroken, UpstreamUnreachable
 from gateway.upstream.handshake import CLOSE_TIMEOUT, MOST_MESSAGE, dial, read_fields
-from gateway.upstream.http import EditResponse, Message, Receive, Send
+from gateway.upstream.http import Message, Receive, Send
 from gateway.upstream.place import Place
 from gateway.upstream.pool import Pool
 
 _NORMAL: Final = 1000
-_GOING_AWAY: Final = 1001
 _NO_CODE: Final = 1005
 _TOO_BIG: Final = 1009
-_INTERNAL_ERROR: Final = 1011
 
 
 class SocketRelay:
@@ -82,7 +82,7 @@ class SocketRelay:
         """Tell the upstream that we go, without keeping the client waiting for its reply."""
         if socket.state is State.CLOSED:
             return
-        task = asyncio.get_running_loop().create_task(socket.close(_GOING_AWAY))
+        task = asyncio.get_running_loop().create_task(socket.close(GOING_AWAY))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
@@ -148,7 +148,7 @@ class _Pair:
             self._client_gone = True
 
     async def _close_client(self, closed: ConnectionClosed) -> None:
-        code, reason = _INTERNAL_ERROR, ""
+        code, reason = INTERNAL_ERROR, ""
         if closed.sent is not None and closed.sent.code == _TOO_BIG:
             code = _TOO_BIG
         elif closed.rcvd is not None:
@@ -171,7 +171,7 @@ def _read_client_close(message: Message) -> tuple[int, str]:
         return _NORMAL, ""
     if code in {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014} or 3000 <= code <= 4999:
         return code, message.get("reason") or ""
-    return _GOING_AWAY, ""
+    return GOING_AWAY, ""
 
 
 def _build_accept(socket: ClientConnection, edit_response: EditResponse | None) -> Message:

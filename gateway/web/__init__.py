@@ -7,10 +7,7 @@ body_limit      bodies that are too large (413); the reading of a whole one
 middleware      the door of ASGI: the proxy's, and that of an app in this process
 wsgi/           the door of WSGI
 forward_auth/   the door of fronts, which serve the request themselves
-apps            what is behind the gate: an app in this process, or none
-proxied_app     what is behind the gate: an upstream
-user            a person, as Starlette knows them
-event_delivery  webhooks on their way to the app
+behind/         what is behind the gate: an upstream, an app in this process, or nothing
 answers/        the gateway's own answers, and the pages that people see
 table           path → method → handler: how the following two lead to their answers
 own/            the gateway's own paths, under its prefix

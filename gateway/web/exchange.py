@@ -1,4 +1,4 @@
-"""One request and its answer, as seen by the log and the metrics."""
+"""One request and its answer, as seen by the log (its line is the access log) and the metrics."""
 
 from __future__ import annotations
 

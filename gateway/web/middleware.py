@@ -13,8 +13,8 @@ from gateway.flows.gate import Passage
 from gateway.flows.live import Live, OpenSocket, seconds_of_grace, why
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
-from gateway.web.apps import AppRaised, Apps
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Receive, Scope, Send
+from gateway.web.behind.apps import AppRaised, Apps
 from gateway.web.body_limit import read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline

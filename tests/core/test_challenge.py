@@ -91,7 +91,7 @@ def test_navigations_are_redirected(headers: dict[str, str]) -> None:
     assert is_navigation(head(headers))
     assert choose(head(headers), "auto") is ChallengeKind.REDIRECT
     assert choose(head(headers), "redirect") is ChallengeKind.REDIRECT
-    assert choose(head(headers), "unauthorized") is ChallengeKind.UNAUTHORIZED
+    assert choose(head(headers), "unauthorized") is ChallengeKind.PROGRAM
 
 
 FRAMES = [
@@ -107,7 +107,7 @@ def test_a_frame_gets_a_page_and_never_a_redirect(headers: dict[str, str], metho
     assert not shows_page(asked)
     assert find_viewer(asked.headers) is Viewer.FRAME
     assert choose(asked, "auto") is choose(asked, "redirect") is ChallengeKind.FRAME
-    assert choose(asked, "unauthorized") is ChallengeKind.UNAUTHORIZED
+    assert choose(asked, "unauthorized") is ChallengeKind.PROGRAM
 
 
 @pytest.mark.parametrize("headers", [*FRAMES, *NAVIGATIONS])
@@ -119,19 +119,19 @@ def test_nobody_sees_what_a_prefetch_or_a_websocket_is_answered(headers: dict[st
 @pytest.mark.parametrize("headers", OTHERS)
 def test_anything_else_is_told_401(headers: dict[str, str]) -> None:
     assert not is_navigation(head(headers))
-    assert choose(head(headers), "auto") is ChallengeKind.UNAUTHORIZED
-    assert choose(head(headers, method="POST"), "auto") is ChallengeKind.UNAUTHORIZED
+    assert choose(head(headers), "auto") is ChallengeKind.PROGRAM
+    assert choose(head(headers, method="POST"), "auto") is ChallengeKind.PROGRAM
 
 
 @pytest.mark.parametrize("headers", OTHERS)
 def test_redirect_takes_in_only_those_that_do_not_say(headers: dict[str, str]) -> None:
     silent = not any(name.startswith("sec-") for name in headers) and "x-requested-with" not in headers
-    expected = ChallengeKind.REDIRECT if silent else ChallengeKind.UNAUTHORIZED
+    expected = ChallengeKind.REDIRECT if silent else ChallengeKind.PROGRAM
     if silent and set(headers) & {"purpose", "x-purpose", "x-moz"}:
-        expected = ChallengeKind.UNAUTHORIZED
+        expected = ChallengeKind.PROGRAM
     assert choose(head(headers), "redirect") is expected
-    assert choose(head(headers, method="DELETE"), "redirect") is ChallengeKind.UNAUTHORIZED
-    assert choose(head(headers, websocket=True), "redirect") is ChallengeKind.UNAUTHORIZED
+    assert choose(head(headers, method="DELETE"), "redirect") is ChallengeKind.PROGRAM
+    assert choose(head(headers, websocket=True), "redirect") is ChallengeKind.PROGRAM
 
 
 @pytest.mark.parametrize("headers", NAVIGATIONS)
@@ -139,9 +139,9 @@ def test_redirect_takes_in_only_those_that_do_not_say(headers: dict[str, str]) -
     ("method", "kind"),
     [
         ("POST", ChallengeKind.PAGE),
-        ("HEAD", ChallengeKind.UNAUTHORIZED),
-        ("PUT", ChallengeKind.UNAUTHORIZED),
-        ("get", ChallengeKind.UNAUTHORIZED),
+        ("HEAD", ChallengeKind.PROGRAM),
+        ("PUT", ChallengeKind.PROGRAM),
+        ("get", ChallengeKind.PROGRAM),
     ],
 )
 def test_other_methods_begin_no_sign_in(headers: dict[str, str], method: str, kind: ChallengeKind) -> None:
@@ -152,7 +152,7 @@ def test_other_methods_begin_no_sign_in(headers: dict[str, str], method: str, ki
 
 def test_a_websocket_is_no_navigation() -> None:
     assert not is_navigation(head(HTML, websocket=True))
-    assert choose(head(NAVIGATE, websocket=True), "redirect") is ChallengeKind.UNAUTHORIZED
+    assert choose(head(NAVIGATE, websocket=True), "redirect") is ChallengeKind.PROGRAM
 
 
 def test_prefetch() -> None:

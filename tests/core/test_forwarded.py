@@ -4,12 +4,15 @@ from hypothesis import strategies as st
 
 from gateway.core.fields import Headers
 from gateway.core.forwarded import (
+    NO_FRONT,
+    Front,
     Origin,
     TrustedProxies,
     find_network,
     is_host,
     plain_origin,
     read_forwarded,
+    read_front,
     without_default_port,
 )
 from gateway.errors import MalformedRequest
@@ -268,3 +271,57 @@ def test_a_zone_means_nothing_elsewhere(node: str) -> None:
 def test_the_same_host_with_its_port_is_no_contradiction() -> None:
     said = ((b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"a.example:443"))
     assert origin(*said, (b"forwarded", b"proto=https;host=a.example")).host == "a.example"
+
+
+# What a front says besides the origin
+
+KEEPING = TrustedProxies(["10.0.0.0/8"], keep=["x-forwarded-prefix", "x-forwarded-port", "x-request-id"])
+
+
+def front(*headers: tuple[bytes, bytes], peer: str | None = PROXY, trusted: TrustedProxies = KEEPING) -> Front:
+    return read_front(headers, peer=peer, trusted=trusted)
+
+
+SAID: Headers = (
+    (b"x-forwarded-prefix", b"/app/"),
+    (b"x-forwarded-port", b"8443"),
+    (b"x-request-id", b"0af7651916cd43dd"),
+)
+
+
+def test_what_is_to_be_kept_of_a_front_is_kept() -> None:
+    assert front(*SAID) == Front("/app", "8443", "0af7651916cd43dd")
+    assert front(*SAID, trusted=TrustedProxies(["10.0.0.0/8"], keep=["x-forwarded-port"])) == Front(port="8443")
+
+
+def test_nothing_is_kept_of_anybody_else_or_unless_it_is_asked_for() -> None:
+    assert front(*SAID, peer="198.51.100.1") == NO_FRONT
+    assert front(*SAID, trusted=TrustedProxies(["10.0.0.0/8"])) == NO_FRONT
+
+
+@pytest.mark.parametrize("prefix", [b"/a/../b", b"/..", b"/.", b"/a/.", b"app", b"//evil.example", b"/a%2fb", b"/a?b"])
+def test_a_prefix_that_is_no_plain_path_is_refused(prefix: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        front((b"x-forwarded-prefix", prefix))
+
+
+@pytest.mark.parametrize("port", [b"0", b"65536", b"443,443", b"https", b"-1", b"080"])
+def test_a_port_that_is_none_is_refused(port: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        front((b"x-forwarded-port", port))
+
+
+@pytest.mark.parametrize("name", [b"x-forwarded-prefix", b"x-forwarded-port"])
+@pytest.mark.parametrize("second", [b"", b"/other", b"1"])
+def test_what_is_said_twice_is_refused_though_it_were_the_same(name: bytes, second: bytes) -> None:
+    """The client's own field may have come through beside the front's."""
+    first = dict(SAID)[name]
+    for other in (first, second):
+        with pytest.raises(MalformedRequest, match="twice"):
+            front((name, first), (name, other))
+
+
+def test_an_id_that_cannot_be_ours_or_comes_twice_is_passed_over() -> None:
+    for value in (b"", b"a b", b"x" * 129, b"a,b", "é".encode("latin-1")):
+        assert front((b"x-request-id", value)) == NO_FRONT
+    assert front((b"x-request-id", b"a"), (b"x-request-id", b"b")) == NO_FRONT

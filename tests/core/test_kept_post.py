@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.binding import new_binding
-from gateway.core.kept_post import MOST_BYTES, FormField, KeptPost, may_be_kept, read_post
+from gateway.core.kept_post import MOST_BYTES, MOST_FIELDS, FormField, KeptPost, may_be_kept, read_post
 from tests.core.test_challenge import HTML, NAVIGATE, OURS, head
 
 BINDING = new_binding()
@@ -74,6 +74,7 @@ def test_what_a_page_could_not_show_again(body: bytes) -> None:
         b"preamble\r\n" + parts(named(b"f", b"x")),
         parts(named(b"f", b"x"), end=b"--\r\nepilogue"),
         b"",
+        parts(*(named(b"f", b"x") for _ in range(MOST_FIELDS + 1))),
     ],
 )
 def test_multipart_that_cannot_be_kept(body: bytes) -> None:

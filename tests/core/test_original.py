@@ -7,7 +7,7 @@ import pytest
 from gateway.core.original import read_original
 from gateway.core.path import canonicalise
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
-from gateway.errors import RequestRefused
+from gateway.errors import CheckRefused, RequestRefused
 
 Fields = dict[str, str]
 
@@ -133,6 +133,15 @@ def test_one_field_said_twice_must_be_the_same(name: str) -> None:
     with pytest.raises(RequestRefused):
         read_original(check(rest, (name, values[0]), (name, values[1])))
     assert read(rest, (name, values[0]), (name, values[0])).path.text == "/a"
+
+
+@pytest.mark.parametrize("other", ["https://app.example.com/a", "http://admin.example.com/a"])
+def test_whole_addresses_that_differ_in_scheme_or_host_alone_contradict_each_other(other: str) -> None:
+    ours = ("X-Original-URL", "http://app.example.com/a")
+    for one, two in ((ours, ("X-Original-URL", other)), (ours, ("X-Original-URI", other))):
+        with pytest.raises(CheckRefused, match="contradict"):
+            read_original(check({}, one, two))
+    assert read({}, ours, ours).path.text == "/a"
 
 
 def test_whatever_else_a_head_tells_is_kept() -> None:

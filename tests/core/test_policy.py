@@ -361,8 +361,8 @@ class TestDecide:
         ("request_head", "on_unauthenticated", "kind"),
         [
             (head(), "auto", ChallengeKind.REDIRECT),
-            (head(), "unauthorized", ChallengeKind.UNAUTHORIZED),
-            (head(headers=()), "auto", ChallengeKind.UNAUTHORIZED),
+            (head(), "unauthorized", ChallengeKind.PROGRAM),
+            (head(headers=()), "auto", ChallengeKind.PROGRAM),
             (head(headers=()), "redirect", ChallengeKind.REDIRECT),
             (head(method="POST"), "auto", ChallengeKind.PAGE),
         ],

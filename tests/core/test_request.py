@@ -288,3 +288,12 @@ def test_whatever_comes_it_is_read_or_refused(method: str, target: bytes, header
     assert head.raw_target.startswith(b"/")
     assert all(name == name.lower() for name, _ in head.headers)
     assert b"\n" not in b"".join(name + value for name, value in head.headers)
+
+
+def test_a_destination_is_kept_as_it_came_and_two_are_refused() -> None:
+    one, other = (b"Destination", b"/a"), (b"Destination", b"/b")
+    assert read(HOST).destination is None
+    assert read(HOST, one).destination == b"/a"
+    for second in (one, other):
+        with pytest.raises(MalformedRequest, match="two Destination"):
+            read(HOST, one, second)

@@ -71,7 +71,7 @@ class _ThreadedServer(ThreadingMixIn, WSGIServer):
 
 
 @contextlib.contextmanager
-def wsgi(simulator: RunningSimulator, app: Flask | None = None, **changes: str) -> Generator[Running]:
+def wsgi(simulator: RunningSimulator, app: Any = None, **changes: str) -> Generator[Running]:
     server = _ThreadedServer(("127.0.0.1", 0), _QuietHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     settings = read_settings(simulator, url, **changes)

@@ -19,6 +19,7 @@ from gateway.simulator.people import PEOPLE
 from tests.doors.conftest import haproxy, nginx, wsgi
 from tests.fronts.starting import Begin, serve_behind
 from tests.fronts.test_caddy import begin_caddy
+from tests.fronts.test_envoy import begin_envoy
 from tests.fronts.test_traefik import begin_traefik
 from tests.harness import (
     Browser,
@@ -30,6 +31,7 @@ from tests.harness import (
     serve_gateway,
     serve_gateway_slowly,
 )
+from tests.waiting import wait_for
 
 ADA, FOX, DASH = PEOPLE["plain"], PEOPLE["emoji"], PEOPLE["dash"]
 SCOPES = ["user.info.basic", "user.info.profile", "user.info.stats", "video.list"]
@@ -133,6 +135,7 @@ DOORS: Mapping[str, Callable[..., contextlib.AbstractContextManager[Running]]] =
     "nginx": nginx,
     "caddy": behind(begin_caddy),
     "traefik": behind(begin_traefik),
+    "envoy": behind(begin_envoy),
     "haproxy": haproxy,
 }
 
@@ -383,8 +386,4 @@ def test_an_allow_list_that_changed_before_anybody_came_is_the_one_that_counts(
 
 
 def until(said: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if said():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true")
+    wait_for(said, "it came true")

@@ -48,7 +48,7 @@ def wsgi_echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 @contextlib.contextmanager
 def wsgi_form(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
-    with wsgi(simulator, wsgi_echo, **changes) as running:  # type: ignore[arg-type]
+    with wsgi(simulator, wsgi_echo, **changes) as running:
         yield running
 
 

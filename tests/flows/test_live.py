@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.core.frames import GOING_AWAY
 from gateway.errors import Forbidden, ProviderUnavailable, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
-from gateway.flows.live import FORBIDDEN, GOING_AWAY, SIGNED_OUT, Live, OpenSocket, Watch, seconds_of_grace, why
+from gateway.flows.live import FORBIDDEN, SIGNED_OUT, Live, OpenSocket, Watch, why
 from gateway.flows.memory import KnownCaller
 from tests.flows.conftest import Process, World
 from tests.flows.test_memory import build_gate, request_with
@@ -182,6 +183,9 @@ def test_each_code_has_its_error() -> None:
     assert isinstance(why(FORBIDDEN), Forbidden)
 
 
-@pytest.mark.parametrize(("now", "left"), [(10.0, 1.0), (10.25, 0.75), (11.0, 0.0), (4000.0, 0.0)])
-def test_a_request_has_a_second_from_its_beginning_to_end_by_itself(now: float, left: float) -> None:
-    assert seconds_of_grace(10.0, now) == left
+async def test_what_is_ended_twice_is_closed_once_and_keeps_its_first_code(world: World, process: Process) -> None:
+    stage, _ = await begin(world, process)
+    stage.socket.end(SIGNED_OUT)
+    stage.live.close_websockets()
+    assert stage.codes == [SIGNED_OUT]
+    assert stage.socket.close_code == SIGNED_OUT

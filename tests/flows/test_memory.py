@@ -218,3 +218,46 @@ async def test_while_changes_are_not_told_nothing_is_answered_from_memory(world:
     assert recall(gate, head) is None
     assert await caller_of(gate, head) is not None
     assert recall(gate, head) is None
+
+
+async def test_nor_is_what_is_found_out_meanwhile_remembered_in_anybodys_hands(world: World, process: Process) -> None:
+    """Whoever keeps a caller asks `remembered` alone, and would not hear of its end."""
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    gate._memory._store = DeafStore()  # type: ignore[assignment]
+    for _ in range(2):  # read, and then found to be the same
+        verdict = await gate.check(head)
+        assert isinstance(verdict, Passage)
+        assert verdict.caller is not None
+        assert not verdict.caller.remembered
+        assert gate.seconds_left(verdict.caller) == 0.0
+
+
+async def test_what_takes_the_place_of_a_caller_takes_it_out_of_everybodys_hands(
+    world: World, process: Process
+) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    match, (key,) = gate.match(head.method, head.host, head.path), gate.read_session_keys(head.headers)
+    first, second = await gate.read_caller(key), await gate.read_caller(key)
+    assert first is not None
+    assert second is not None
+    assert (first.remembered, second.remembered) == (False, True)
+    found = gate.admit_at_once(match, key)
+    assert isinstance(found, Passage)
+    assert found.caller is second
+
+
+async def test_what_is_too_old_to_answer_from_is_found_until_it_has_to_be_seen_to(
+    world: World, process: Process
+) -> None:
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process, lasts=timedelta(seconds=5)), request_with(session_id)
+    (key,) = gate.read_session_keys(head.headers)
+    known = await gate.read_caller(key)
+    assert known is not None
+    assert known.until < known.settled_until
+    memory = gate._memory
+    assert memory.recall(key, known.until) is None
+    assert memory.find(key, known.until) is known
+    assert memory.find(key, known.settled_until) is None

@@ -51,6 +51,19 @@ async def test_fifty_requests_at_expiry_on_three_processes_refresh_once(world: W
     assert world.simulator.refreshes == 1
 
 
+async def test_who_read_the_grant_before_another_process_refreshed_it_asks_for_nothing(
+    world: World, process: Process
+) -> None:
+    key, grant, _ = await world.signed_in(process)
+    world.clock.forward(EXPIRED)
+    renewed = await world.process().refresh.fresh(key, grant)
+    found = await process.refresh.fresh(key, grant)
+    assert found is not None
+    assert renewed is not None
+    assert found.tokens == renewed.tokens
+    assert world.simulator.refreshes == 1
+
+
 async def test_a_client_that_hangs_up_cancels_nothing(world: World, process: Process) -> None:
     key, grant, _ = await world.signed_in(process)
     world.clock.forward(EXPIRED)
@@ -225,15 +238,24 @@ async def test_a_token_that_is_not_rotated_keeps_its_own_end(world: World, proce
     assert found.tokens.refresh_token == grant.tokens.refresh_token
 
 
-async def test_a_new_sign_in_meanwhile_wins_over_a_dead_refresh_token(world: World, process: Process) -> None:
+async def test_a_new_sign_in_meanwhile_wins_over_a_dead_refresh_token(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, grant, _ = await world.signed_in(process)
     world.clock.forward(EXPIRED)
-    world.simulator.troubles.token_delay = 0.3
     world.simulator.simulator.disconnect(grant.subject)
+    ask_tiktok, asking, signed_in_anew = process.provider.refresh, asyncio.Event(), asyncio.Event()
+
+    async def ask_once_signed_in_anew(tokens: TokenSet) -> TokenSet:
+        asking.set()
+        await signed_in_anew.wait()
+        return await ask_tiktok(tokens)
+
+    monkeypatch.setattr(process.provider, "refresh", ask_once_signed_in_anew)
     waiting = asyncio.create_task(process.refresh.fresh(key, grant))
-    await asyncio.sleep(0.1)
-    world.simulator.troubles.token_delay = 0
+    await asking.wait()
     _, newer, _ = await world.signed_in(process)
+    signed_in_anew.set()
     found = await waiting
     assert found is not None
     assert found.tokens == newer.tokens

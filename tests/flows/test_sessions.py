@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
+from gateway.core.record import seal_record
 from gateway.core.session import build_session_key
 from tests.flows.conftest import Process, World
 
@@ -72,3 +74,30 @@ async def test_a_value_moved_to_another_key_does_not_open(world: World, process:
     assert stolen is not None
     await world.store.write(my_key, stolen, 60)
     assert await process.read(mine) is None
+
+
+async def test_a_sign_in_that_comes_between_keeps_its_grant(world: World, process: Process) -> None:
+    """The last session ends, and its grant with it: that very one, not what a new sign-in has written meanwhile."""
+    key, _, session_id = await world.signed_in(process)
+    signed_in = await process.read(session_id)
+    assert signed_in is not None
+    remove_member, begun = world.store.remove_member, list[str]()
+
+    async def remove_and_sign_in(index: str, member: str) -> int:
+        left = await remove_member(index, member)
+        begun.append((await world.signed_in(process))[2])
+        return left
+
+    world.store.remove_member = remove_and_sign_in  # type: ignore[method-assign]
+    await process.sessions.end(signed_in)
+    assert await process.read(session_id) is None
+    assert await process.read(begun[0]) is not None
+    assert await process.sessions.read_grant(key) is not None
+
+
+async def test_a_grant_of_somebody_else_makes_nobody_signed_in(world: World, process: Process) -> None:
+    key, grant, session_id = await world.signed_in(process)
+    tokens = msgspec.structs.replace(grant.tokens, open_id="-000somebody-else")
+    other = msgspec.structs.replace(grant, tokens=tokens)
+    await world.store.write(key, seal_record(world.keyring, key, other), 600)
+    assert await process.read(session_id) is None

@@ -67,8 +67,12 @@ class Scenarios:
     """Whether `Retry-After` and the gateway's own page come through with it."""
     loses: frozenset[str] = frozenset()
     """Names of `NAMED` that are gone before the front asks, where a client has Connection name them."""
-    refuses_half_a_handshake = False
-    """Whether the front refuses to change to WebSocket without a key, where others take it for a plain request."""
+    refuses: frozenset[str] = frozenset()
+    """What the front refuses by 400 where a client has Connection name it."""
+    refuses_upgrades: frozenset[str] = frozenset()
+    """Protocols that the front refuses to change to, by 400 or 403, where others serve the request as it is."""
+    picks_websocket = False
+    """Whether of several protocols the front picks WebSocket, and takes the others away."""
     lets_pass: frozenset[str] = frozenset()
     """Names of `KEPT_OUT` that the front cannot keep from the app."""
 
@@ -235,6 +239,10 @@ class Scenarios:
     @pytest.mark.parametrize("name", NAMED)
     def test_connection_takes_nothing_of_ours_away(self, front: Front, person: Browser, name: str) -> None:
         lies = (f"Connection: keep-alive, {name}", "X-Forwarded-Uri: /public/x", "X-Forwarded-Method: HEAD")
+        if name in self.refuses:
+            assert _ask(front, "/private/x", _cookie_of(person), *lies).status == 400
+            assert front.app.take() == []
+            return
         assert _ask(front, "/private/x", b"", *lies).status == 401
         assert front.app.take() == []
         assert _ask(front, "/read/x", b"", *lies, method=b"DELETE").status == 403
@@ -249,9 +257,13 @@ class Scenarios:
     def test_only_a_websocket_is_an_upgrade(self, front: Front, person: Browser) -> None:
         for protocol in ("h2c", "foo", "websocket, h2c"):
             lies = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAAQAAP__")
+            if protocol in self.refuses_upgrades:
+                assert _ask(front, "/private/x", _cookie_of(person), *lies).status in {400, 403}
+                assert front.app.take() == []
+                continue
             answer = _ask(front, "/private/x", _cookie_of(person), *lies)
-            if self.refuses_half_a_handshake and "websocket" in protocol:
-                assert answer.status == 400
+            if self.picks_websocket and "websocket" in protocol:
+                assert b"missing Sec-WebSocket-Key" in answer.body  # says the app's server
                 continue
             assert answer.status == 200
             (seen,) = front.app.take()
@@ -331,6 +343,10 @@ class Scenarios:
         for lie in LIES:
             fields = {name: value for name, value in lie.items() if name != "X_Gateway_Check"}
             lines = [f"{name}: {value.replace('private', 'public')}" for name, value in fields.items()]
+            if fields.get("Connection") in self.refuses:
+                assert _ask(front, "/private/x", _cookie_of(person), *lines).status == 400
+                assert front.app.take() == []
+                continue
             assert _ask(front, "/private/x", b"", *lines).status == 401, lie
             assert _ask(front, "/read/x", b"", *lines, "X-Forwarded-Method: GET", method=b"DELETE").status == 403, lie
             assert front.app.take() == []

@@ -12,7 +12,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gateway.simulator import RunningSimulator
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, run_gateway
+from tests.waiting import wait_for
 
 PERSON = "dash"
 
@@ -50,12 +50,14 @@ def run_app(tmp_path: Path, port: int, *command: str) -> Generator[str]:
     """Run an app until the test ends it; yields its address."""
     with (tmp_path / "app.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+
+    def listens() -> bool:
+        assert process.poll() is None, (tmp_path / "app.log").read_text()
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+
     try:
-        for _ in range(600):
-            assert process.poll() is None, (tmp_path / "app.log").read_text()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.1)
+        wait_for(listens, "the app listens")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

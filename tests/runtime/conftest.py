@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
 from tests.ports import free_port
 from tests.redis_server import RedisServer
+from tests.waiting import wait_for
 
 
 def gateway_environ(**names: str) -> dict[str, str]:
@@ -85,13 +85,12 @@ def run_gateway(
 
 
 def _wait_until_it_answers(running: RunningProcess) -> None:
-    for _ in range(200):
+    def answers() -> bool:
         assert running.process.poll() is None, running.log.read_text()
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(running.url + "/oauth2/livez", trust_env=False)
-            return
-        time.sleep(0.05)
-    raise AssertionError(running.log.read_text())
+        httpx.get(running.url + "/oauth2/livez", trust_env=False)
+        return True
+
+    wait_for(answers, "the gateway answers")
 
 
 @pytest.fixture

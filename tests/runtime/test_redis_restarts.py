@@ -19,8 +19,9 @@ from gateway.core.session import build_session_key
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser
 from tests.redis_server import run_redis
-from tests.redis_topologies import SERVICE, move_slot, run_cluster, run_sentinel, wait_for
+from tests.redis_topologies import SERVICE, move_slot, run_cluster, run_sentinel
 from tests.runtime.conftest import RunningProcess, run_gateway
+from tests.waiting import wait_for
 
 LASTS = float(os.environ.get("GATEWAY_TESTS_RESTARTS_FOR", "8"))  # seconds
 PAUSE = 0.01  # seconds between two requests: 200 a second, for two paths

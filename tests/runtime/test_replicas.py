@@ -27,23 +27,25 @@ WITHIN = 2.0  # seconds from a sign-out to the end of what leaned on it
 def run_replicas(
     tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
 ) -> Generator[list[RunningProcess]]:
-    """Run three gateways that share a store and their keys."""
-    key = new_secret_key()
+    """Run three gateways that share a store and their keys; they start at the same time."""
+    settings = {"secret_keys": f'["{new_secret_key()}"]', "instance": "replicas", "tiktok__webhook__enabled": "true"}
     with contextlib.ExitStack() as stack:
-        running = []
-        for name in "abc":
+
+        def start(name: str) -> RunningProcess:
             folder = tmp_path / name
             folder.mkdir()
-            settings = {"secret_keys": f'["{key}"]', "instance": "replicas", "tiktok__webhook__enabled": "true"}
-            running.append(stack.enter_context(run_gateway(folder, simulator, redis_server, upstream, **settings)))
+            return stack.enter_context(run_gateway(folder, simulator, redis_server, upstream, **settings))
+
+        with ThreadPoolExecutor() as threads:
+            running = list(threads.map(start, "abc"))
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def replicas(
-    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+    tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
 ) -> Generator[list[RunningProcess]]:
-    with run_replicas(tmp_path, simulator, redis_server, upstream) as running:
+    with run_replicas(tmp_path_factory.mktemp("replicas"), simulator, redis_server, upstream) as running:
         yield running
 
 

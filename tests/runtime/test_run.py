@@ -23,6 +23,7 @@ from tests.harness import Browser, headers_of, serve_app
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
+from tests.waiting import wait_for
 
 
 def test_a_dump_of_redis_opens_nothing_and_every_key_ends(running: RunningProcess) -> None:
@@ -193,6 +194,7 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path, simulator: RunningSimulat
     async def slow(scope: dict[str, object], receive: object, send: object) -> None:
         import anyio
 
+        assert isinstance(scope, dict)
         assert callable(send)
         if scope["type"] != "http":
             return
@@ -211,7 +213,7 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path, simulator: RunningSimulat
         ended: list[int] = []
         stopping = threading.Thread(target=lambda: ended.append(running.stop()))
         stopping.start()
-        time.sleep(0.5)
+        wait_for(lambda: '"stopping"' in running.log.read_text(), "it has heard that it is to end")
         release.set()
         thread.join(timeout=20)
         stopping.join(timeout=30)

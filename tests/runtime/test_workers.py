@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.harness import Browser
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -42,12 +42,7 @@ def children(pid: int) -> list[int]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    for _ in range(150):
-        with contextlib.suppress(httpx.TransportError):
-            if condition():
-                return
-        time.sleep(0.1)
-    raise AssertionError("it did not come true")
+    wait_for(condition, "it came true")
 
 
 def get(url: str) -> httpx.Response:

@@ -85,14 +85,14 @@ class Dry:
     def __init__(self, generation: Generation, session_id: str) -> None:
         self.generation = generation
         self.session_id = session_id
-        self._config = uvicorn.Config(generation.entrances.app, log_config=None, access_log=False, server_header=False)
+        self._config = uvicorn.Config(generation.doors.app, log_config=None, access_log=False, server_header=False)
         self._config.load()
 
     def connect(self, *, peer: str = "192.0.2.7") -> tuple[ShortWayProtocol, DryTransport]:
         """Make a client connection."""
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
-        own = {"short_way": self.generation.entrances.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
+        own = {"short_way": self.generation.doors.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
         client = type("Protocol", (ShortWayProtocol,), own)(self._config, state, {})
         transport = DryTransport(peer)
         client.connection_made(transport)

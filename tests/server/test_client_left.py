@@ -35,5 +35,5 @@ async def test_an_answer_that_nobody_takes_is_no_bug(
         "extensions": {"websocket.http.response": {}},
         "asgi": {"version": "3.0"},
     }
-    await dry.generation.entrances.app(scope, receive, send)
+    await dry.generation.doors.app(scope, receive, send)
     assert not [record for record in caplog.records if "bug" in record.getMessage() or record.exc_info]

@@ -130,9 +130,9 @@ async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("line", COMMON)
 async def test_a_common_line_needs_no_parser(dry: Dry, line: bytes) -> None:
-    assert dry.generation.entrances.short_way is not None
+    assert dry.generation.doors.short_way is not None
     block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
-    assert dry.generation.entrances.short_way.read_block(block, "192.0.2.7", "http") is not None
+    assert dry.generation.doors.short_way.read_block(block, "192.0.2.7", "http") is not None
 
 
 @pytest.mark.parametrize(
@@ -144,18 +144,18 @@ async def test_a_common_line_needs_no_parser(dry: Dry, line: bytes) -> None:
     ],
 )
 async def test_what_is_not_plain_is_left_to_the_parser(dry: Dry, line: bytes) -> None:
-    assert dry.generation.entrances.short_way is not None
+    assert dry.generation.doors.short_way is not None
     block = b"\r\nHost: app.example\r\n" + line + b"\r\n\r\n"
-    assert dry.generation.entrances.short_way.read_block(block, "192.0.2.7", "http") is None
+    assert dry.generation.doors.short_way.read_block(block, "192.0.2.7", "http") is None
 
 
 async def test_limits_hold_here_too(dry: Dry) -> None:
-    assert dry.generation.entrances.short_way is not None
+    assert dry.generation.doors.short_way is not None
     host = b"\r\nHost: app.example"
     many = host + b"".join(b"\r\nX-%d: 1" % number for number in range(100)) + b"\r\n\r\n"
     large = host + b"\r\nX: " + b"x" * 33_000 + b"\r\n\r\n"
     for block in (many, large):
-        assert dry.generation.entrances.short_way.read_block(block, "192.0.2.7", "http") is None
+        assert dry.generation.doors.short_way.read_block(block, "192.0.2.7", "http") is None
 
 
 async def test_another_peer_is_somebody_else(dry: Dry) -> None:
@@ -170,7 +170,7 @@ async def test_another_peer_is_somebody_else(dry: Dry) -> None:
 
 
 async def test_what_is_kept_is_bounded(dry: Dry) -> None:
-    short_way = dry.generation.entrances.short_way
+    short_way = dry.generation.doors.short_way
     assert short_way is not None
     reader = short_way._blocks
     short_way._blocks = small = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
@@ -206,8 +206,8 @@ async def test_so_are_long_ones_by_their_weight(dry: Dry, monkeypatch: pytest.Mo
 
 def read_many(dry: Dry, blocks: Sequence[bytes]) -> BlockReader:
     """Return a fresh reader that has read so many blocks."""
-    assert dry.generation.entrances.short_way is not None
-    reader = dry.generation.entrances.short_way._blocks
+    assert dry.generation.doors.short_way is not None
+    reader = dry.generation.doors.short_way._blocks
     fresh = BlockReader(reader._reader, reader._pipeline, reader._own_cookies)
     for block in blocks:
         assert fresh.read(block, "192.0.2.7", "http") is not None

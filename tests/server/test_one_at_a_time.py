@@ -76,9 +76,9 @@ async def test_behind_a_request_that_takes_long_nothing_is_kept(dry: Dry) -> Non
     upstream, towards_upstream = dry.connect_upstream()
     client.data_received(GET % 1 + GET % 2)
     assert (await until_written(towards_upstream)).startswith(b"GET /public/1 ")
-    client.check(client.loop.time() + 1)
+    client.tick(client.loop.time() + 1)
     assert not towards_client.reading
-    client.check(client.loop.time() + 3)
+    client.tick(client.loop.time() + 3)
     assert towards_client.reading  # so that the end of the client would be noticed
     client.data_received(GET % 3)
     upstream.data_received(OK)

@@ -71,7 +71,7 @@ async def trickle(client: ShortWayProtocol, transport: DryTransport, rate: int, 
         client.data_received(b"x" * rate)
         clock.now += 1
         before()
-        client.check(clock.now)
+        client.tick(clock.now)
         await asyncio.sleep(0)
         if transport.written:
             assert transport.take().startswith(b"HTTP/1.1 408 ")
@@ -119,7 +119,7 @@ async def test_who_is_refused_while_sending_gets_to_read_why(dry: Dry, sent: byt
     client.data_received(b"x" * 100_000)
     assert not towards_client.closing
     assert towards_client.reading
-    client.check(client.loop.time() + 60)
+    client.tick(client.loop.time() + 60)
     assert towards_client.closing
 
 

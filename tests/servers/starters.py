@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from gateway.simulator import RunningSimulator
 from tests.harness import settings_environ
 from tests.ports import free_port
 from tests.programs import need
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 ASGI = "tests.servers.asgi_app:application"
@@ -219,13 +219,11 @@ def serve(server: Server, mount: str, simulator: RunningSimulator) -> Generator[
 
 
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, trust_env=False).status_code == 200:
-                return
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
+        return httpx.get(url, trust_env=False).status_code == 200
+
+    wait_for(answers, "the server answers")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -308,6 +308,29 @@ def test_who_only_answers_checks_is_told_that_none_is_proven(
     assert any("forward_auth: is off" in caution and "forward_auth.listen" in caution for caution in found) is warned
 
 
+@pytest.mark.parametrize(
+    ("upstream", "lines", "warned"),
+    [
+        ("upstream: none", "", True),
+        ("upstream: none", "forward_auth: {listen: 'unix:/run/checks.sock'}", True),
+        ("upstream: http://127.0.0.1:3000", "forward_auth: {listen: '127.0.0.1:8081'}", True),
+        ("upstream: http://127.0.0.1:3000", 'forward_auth: {secret: "${CHECK}"}', True),
+        ("upstream: http://127.0.0.1:3000", "", False),
+    ],
+)
+def test_rules_by_host_lean_on_what_a_front_says(tmp_path: Path, upstream: str, lines: str, warned: bool) -> None:
+    text = MINIMAL.replace("upstream: http://127.0.0.1:3000", upstream) + lines + "\n"
+    environ = ENVIRON | {"CHECK": "c" * 32}
+
+    def told(routes: str) -> list[str]:
+        settings = read(tmp_path, f"{text}routes: [{{path: /a/**}}, {routes}]\n", environ)
+        return [str(each) for each in warnings(settings) if "X-Forwarded-Host" in str(each)]
+
+    found = told("{path: /b/**, host: pub.example.com, access: public}, {path: /**, host: b.example.com}")
+    assert [each.partition(": ")[0] for each in found] == ["routes[1].host"] * warned
+    assert told("{path: /**}") == []
+
+
 def test_checks_are_asked_on_one_address_or_several(tmp_path: Path) -> None:
     asked = read(
         tmp_path, MINIMAL + "forward_auth: {listen: ['127.0.0.1:8081', 'unix:/run/checks.sock']}\n"

@@ -11,8 +11,9 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer
-from tests.redis_topologies import SERVICE, move_slot, run_cluster, run_sentinel, wait_for
+from tests.redis_topologies import SERVICE, move_slot, run_cluster, run_sentinel
 from tests.store.stores import LEAST_RIGHTS, open_at, until
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.anyio
 

@@ -41,7 +41,7 @@ WAYS: dict[str, Callable[[str], None]] = {
     "event": lambda text: log.info(text),
     "inside a list": lambda text: log.info("request", items=[text]),
     "an exception as a value": lambda text: log.info("request", reason=ValueError(text)),
-    "another library": lambda text: logging.getLogger("uvicorn.error").warning("odd %s", text),
+    "another library": lambda text: logging.getLogger("of.another.library").warning("odd %s", text),
     "traceback": raise_and_log,
     "request line": lambda text: logs.log_request(RequestLine("id", text, text, 200, "allow", 0, 0.1, text, text)),
 }

@@ -89,9 +89,9 @@ def guard_behind_nginx(simulator: RunningSimulator, **changes: str) -> Generator
 
 
 @contextlib.contextmanager
-def guard_app(simulator: RunningSimulator, http: Literal["h11", "httptools"]) -> Generator[Guarded]:
+def guard_app(simulator: RunningSimulator, http: Literal["h11", "httptools"], **changes: str) -> Generator[Guarded]:
     """The gateway inside a recording app, under a server that is not ours."""
     bound, app = listener(), RecordingApp()
-    settings = read_settings(simulator, url_of(bound))
+    settings = read_settings(simulator, url_of(bound), **changes)
     with serve_app(protect(app, settings), bound, http=http) as url:
         yield Guarded(Running(url, settings, simulator), app, own_server=False)

@@ -154,11 +154,14 @@ def test_bytes_after_the_end_are_noticed(raw: bytes, head_request: bool) -> None
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x-a, Close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False),
+        (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", False),
     ],
 )
 def test_whether_the_connection_stays(raw: bytes, keep_alive: bool) -> None:
     assert read(raw)[0].keep_alive is keep_alive
+    assert read(raw[:20], raw[20:])[0].keep_alive is keep_alive  # which another parser reads
 
 
 def test_a_body_that_ends_with_the_connection() -> None:

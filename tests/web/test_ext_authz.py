@@ -229,14 +229,16 @@ def test_whoever_proves_nothing_hears_a_status(
         assert "location" not in answer.headers
 
 
-def test_envoy_is_told_what_to_clear(running: Running, cookie: str) -> None:
+def test_envoy_is_told_what_to_remove(running: Running, cookie: str) -> None:
     """It lets a client's own field pass where the answer has none of that name."""
     front = Front(running, in_path=True, listener=True)
-    stranger = front.ask("/public/x")
-    assert stranger.status_code == 200
-    assert {stranger.headers[name] for name in (*IDENTITY, "cookie")} == {""}
-    assert set(front.ask("/private/x", cookie).headers) >= set(stranger.headers)
-    assert not IDENTITY & set(Front(running, in_path=False, listener=True).ask("/public/x").headers)
+    stranger, person = front.ask("/public/x"), front.ask("/private/x", "a=1; " + cookie)
+    removed = [set(answer.headers["x-envoy-auth-headers-to-remove"].split(",")) for answer in (stranger, person)]
+    assert removed[0] >= IDENTITY | {"cookie", "x-auth-request-user", "remote-user"}
+    assert not removed[1] & (IDENTITY | {"cookie"})
+    assert removed[1] >= {"x-auth-request-user", "remote-user"}
+    assert not IDENTITY & set(stranger.headers)
+    assert "x-envoy-auth-headers-to-remove" not in Front(running, in_path=False, listener=True).ask("/public/x").headers
 
 
 @pytest.mark.parametrize("way", WAYS)

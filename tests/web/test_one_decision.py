@@ -126,7 +126,7 @@ class Request:
         }
         try:
             return decided(
-                generation, EnvironReader(generation.judging.reader, generation.entrances.own_cookies).read(environ)
+                generation, EnvironReader(generation.judging.reader, generation.doors.own_cookies).read(environ)
             )
         except GatewayError:
             return REFUSED

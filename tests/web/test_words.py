@@ -193,7 +193,8 @@ def test_a_target_with_two_slashes_is_no_link_to_another_site(simulator: Running
     with listener() as closed:
         nobody = url_of(closed)
     with serve_gateway(simulator, nobody, routes="[{path: /**, access: public}]") as running:
-        answer = httpx.Client(trust_env=False).send(_raw(running, b"//evil.example/x"))
+        with httpx.Client(trust_env=False) as client:
+            answer = client.send(_raw(running, b"//evil.example/x"))
         assert 'href="//' not in answer.text
 
 

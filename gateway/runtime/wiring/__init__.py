@@ -7,5 +7,5 @@ records    the store, TikTok, and who is signed in
 gate       routes, and who may pass by them; what is under way
 flows      sign-in, disconnect, webhooks, jobs, the operator's view
 pages      the gateway's own pages and answers
-entrances  the ways in: ASGI, the short way, the listeners of fronts and operators
+doors      the ways in: ASGI, the short way, the listeners of fronts and operators
 """

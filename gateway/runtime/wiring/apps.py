@@ -11,8 +11,8 @@ from gateway.runtime.upstreams import build_translation, build_upstream, find_ow
 from gateway.runtime.values import Cookies
 from gateway.settings import Settings, UpstreamSettings
 from gateway.upstream import ReverseProxy
-from gateway.web.apps import App, InProcessApp, NoApp
-from gateway.web.proxied_app import ProxiedApp
+from gateway.web.behind.apps import App, InProcessApp, NoApp
+from gateway.web.behind.proxied_app import ProxiedApp
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from gateway.runtime.wiring.apps import Behind
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
-from gateway.web.event_delivery import EVENT, EventDelivery, EventQueue
+from gateway.web.behind.event_delivery import EVENT, EventDelivery, EventQueue
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

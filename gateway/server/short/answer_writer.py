@@ -23,7 +23,7 @@ SMALL: Final = 64 * 1024
 class AnswerWriter:
     """An upstream's answer under way. Its head waits for the first piece, if that comes with the same read."""
 
-    __slots__ = ("_chunked", "_head", "_transport")
+    __slots__ = ("_chunked", "_transport", "head")
 
     def __init__(
         self,
@@ -46,32 +46,31 @@ class AnswerWriter:
         elif length < 0 and not to_head:
             self._chunked = True
             end = b"transfer-encoding: chunked\r\n\r\n"
-        self._head = b"".join((STATUS_LINE[status], own, *[field.line for field in fields], end))
+        self.head = b"".join((STATUS_LINE[status], own, *[field.line for field in fields], end))  # not sent yet
 
     def add(self, data: bytes) -> None:
         """Send a piece of the body."""
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head:
+        if self.head:
             if len(data) <= SMALL:
-                data = self._head + data
+                data = self.head + data
             else:
-                self._transport.write(self._head)
-            self._head = b""
+                self._transport.write(self.head)
+            self.head = b""
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Send the head, if no piece has come with it."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
+        """Send the head: no piece has come with it."""
+        head, self.head = self.head, b""
+        self._transport.write(head)
 
     def end(self) -> None:
         """Send what says that the answer is whole."""
         if self._chunked:
-            self._transport.write(self._head + b"0\r\n\r\n")
-            self._head = b""
-        else:
+            self._transport.write(self.head + b"0\r\n\r\n")
+            self.head = b""
+        elif self.head:
             self.flush()
 
 

@@ -116,24 +116,32 @@ class AnsweringExchange(Exchange):
 
     def on_body(self, data: bytes) -> None:
         """Pass some of the body on."""
-        if self._writer is not None and not self.done:
-            self._writer.add(data)
+        writer = self._writer
+        if writer is not None and not self.done:
+            writer.add(data)
 
     def on_flush(self) -> None:
         """Write the head, if nothing of the body has come with it."""
-        if self._writer is not None and not self.done:
-            self._writer.flush()
+        writer = self._writer
+        if writer is not None and writer.head and not self.done:
+            writer.flush()
 
     def on_end(self, error: UpstreamError | None) -> None:
         """End the answer, or say why there is none."""
         if self.done:
             return
         if error is not None:
-            self.fail(error)
+            self._lose_connection(error)
             return
         if self._writer is not None:
             self._writer.end()
-        self._finish(whole=True)
+        self.done = True  # and nothing to leave: the connection has let go of us, and no task is under way
+        self.report()
+        self._client.finish(self.block, whole=True)
+
+    def _lose_connection(self, error: UpstreamError) -> None:
+        """Do what there is to do when the upstream connection has failed."""
+        self.fail(error)
 
     def on_switch(self, rest: bytes) -> None:
         """Join both sockets; the request is told when the WebSocket ends."""

@@ -111,18 +111,15 @@ class ShortExchange(AnsweringExchange):
         if body is not None:
             self._client.release()
 
-    def on_end(self, error: UpstreamError | None) -> None:
-        """End the answer, or say why there is none, or try again."""
-        if error is not None and not self.done and self._may_repeat(error):
-            self._connection = None
-            self.run(self._connect(fresh=True))
-        else:
-            super().on_end(error)
-
-    def _may_repeat(self, error: UpstreamError) -> bool:
+    def _lose_connection(self, error: UpstreamError) -> None:
+        """Try again on another connection, if nothing can happen twice."""
         connection = self._connection
-        return (
+        if (
             connection is not None
             and not self.answering
             and may_repeat(self.target.method, self.body is not None, error, connection)
-        )
+        ):
+            self._connection = None
+            self.run(self._connect(fresh=True))
+        else:
+            self.fail(error)

@@ -12,8 +12,8 @@ from gateway.flows.live import Live
 from gateway.telemetry.logs import RequestLines
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
+from gateway.web.behind.proxied_app import Asked, ProxiedApp
 from gateway.web.pipeline import Pipeline
-from gateway.web.proxied_app import Asked, ProxiedApp
 
 MOST_HEADS: Final = 512
 """Most heads of answers whose lines are kept; as many as `core.response` knows again."""

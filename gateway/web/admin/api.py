@@ -6,7 +6,7 @@
     DELETE /sessions?user=OPEN_ID                   POST   /tokens   {"open_id": …, "scopes": […]}
 
 Everything but `/tokens` wants one of `admin.keys`; `/tokens` wants the key of one of `tokens.clients`. A request that a
-browser makes for another site (it says so, or names an origin) is refused, whatever key it has.
+browser makes for another site (it says so, or names an origin) is refused (CSRF), whatever key it has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The admin listener: health and metrics for whoever reaches it, and an API for who has a key.
+"""The admin listener: health checks and metrics for whoever reaches it, and an API for who has a key.
 
 A page of anybody's can have its own name lead to an address of ours (DNS rebinding), and would then read what stands
 here as its own. So it is asked for by an address, a loopback name, or a name that the operator has listed.

@@ -1,6 +1,8 @@
 """The gateway's own answers as plain values, and how they are sent.
 
-Nothing in them comes from a URL, an exception or a token: titles and advice are fixed texts of the error tree.
+Nothing in them comes from a URL, an exception or a token: titles and advice are fixed texts of the error tree. A page
+is kept by no cache, runs no script but the one it names (Content Security Policy), and stands in no frame unless it was
+made for one (clickjacking).
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Answers:
                 return self.sign_in_page(401, here, "session_ended")
             case ChallengeKind.FRAME:
                 return self.sign_in_page(401, here if head.method == "GET" else "/", "frame")
-            case ChallengeKind.UNAUTHORIZED:
+            case ChallengeKind.PROGRAM:
                 return self.unauthenticated(head, request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
                 assert_never(never)

@@ -26,13 +26,13 @@ class Dialect(msgspec.Struct, frozen=True):
     """Status that lets a request pass. Envoy takes none but 200 for it."""
     whole: bool
     """Whether a no is the gateway's own whole answer. nginx makes a 500 of whatever is not 401 or 403."""
-    clears: bool = False
-    """Whether a yes names the identity headers that it leaves out, empty. Envoy lets a client's own pass otherwise."""
+    removes: bytes = b""
+    """Field of a yes that names what the front is to take off the request: Envoy lets a client's own pass otherwise."""
 
 
 AUTH: Final = Dialect("auth", yes=202, whole=False)
 WHOLE: Final = Dialect("ext_authz", yes=200, whole=True)
-IN_PATH: Final = Dialect("ext_authz", yes=200, whole=True, clears=True)
+IN_PATH: Final = Dialect("ext_authz", yes=200, whole=True, removes=b"x-envoy-auth-headers-to-remove")
 
 
 def find_dialect(path: CanonicalPath, rest: bytes) -> Dialect:

@@ -39,6 +39,7 @@ from gateway.web.pipeline import Pipeline
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
+REDIRECT: Final = b"x-auth-request-redirect"
 MOST_SENT_BACK: Final = 8
 """Times that a session is sent back to a page within `SHORTLY`; browsers follow twenty redirects."""
 SHORTLY: Final = 10.0  # seconds
@@ -120,6 +121,17 @@ class ForwardAuth:
             return None
         return self._of_an_app(self._read_original(head))
 
+    def find_redirect(self, request: Request) -> str | None:
+        """Return where a front leads back to after a sign-in, in oauth2-proxy's word for it; unchecked as a `rd` is.
+
+        None where it does not say, or where anybody might have. Raises `CheckRefused`.
+        """
+        head = head_of(request)
+        told = every(head.headers, REDIRECT)
+        if len(told) != 1 or not (self._trusts_peer_of(request) or self._is_proven(head)):
+            return None
+        return told[0].decode("utf-8", "surrogateescape")
+
     def _count(self, passage: Passage) -> None:
         """Note that a browser is sent back. Raises `CheckMisconfigured` when it would go round and round."""
         now = monotonic()
@@ -159,10 +171,13 @@ class ForwardAuth:
 
     def _say_yes(self, passage: Passage, head: RequestHead, dialect: Dialect) -> Answer:
         """Let pass, as whom the app is to see, with the visitor's cookies but ours."""
-        headers = self._gate.build_forward_auth(passage, clear=dialect.clears)
+        headers = self._gate.build_forward_auth(passage)
         cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
-        kept = ((b"cookie", cookies),) if cookies or dialect.clears else ()
-        return _answer(dialect.yes, *headers, *kept)
+        told = (*headers, (b"cookie", cookies)) if cookies else headers
+        if dialect.removes:
+            left_out = {*self._gate.identity_headers.names, b"cookie"}.difference(name for name, _ in told)
+            told = (*told, (dialect.removes, b",".join(sorted(left_out))))
+        return _answer(dialect.yes, *told)
 
     async def _answer_by_status(self, request: Request, head: RequestHead) -> Answer:
         """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""

@@ -1,6 +1,7 @@
 """What a person can see and do about their own sign-in: `account`, `userinfo`, `sign_out`, `refresh`, `disconnect`.
 
-State changes are POST only, and refused when another site made the browser send them.
+Sign-out (logout) leaves TikTok alone. State changes are POST only, and refused when another site made the browser
+send them (CSRF).
 """
 
 from __future__ import annotations

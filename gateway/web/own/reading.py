@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
 from gateway.web.body_limit import MAX_FORM
 
 
-def read_rd(request: Request) -> str | None:
-    """Return the address to come back to; one that is given twice is ambiguous and counts as none."""
-    values = request.query_params.getlist("rd")
-    return values[0] if len(values) == 1 else None
+def read_rd(head: RequestHead) -> str | None:
+    """Return the address to come back to, None where there is none; one that is given twice is ambiguous: "".
+
+    A `+` is one: an address has no spaces, and many fronts put theirs here as it came.
+    """
+    pairs = (pair.partition(b"=") for pair in head.query.split(b"&"))
+    values = [value for name, _, value in pairs if unquote_to_bytes(name) == b"rd"]
+    if len(values) != 1:
+        return "" if values else None
+    return unquote_to_bytes(values[0]).decode("utf-8", "surrogateescape")
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The pages that lead to TikTok and back: `sign_in`, `start`, `callback`."""
+"""The pages that lead to TikTok and back (login): `sign_in`, `start`, `callback`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class SignInPages:
 
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button; to somebody who is signed in already, the way on, or to another account."""
-        return_to = self._answers.site.check_return_to(read_rd(request))
+        return_to = self._answers.site.check_return_to(self._read_rd(request))
         return self._answers.sign_in_page(200, return_to.url, None, await self._find_person(request))
 
     async def _find_person(self, request: Request) -> PersonName | None:
@@ -89,13 +89,18 @@ class SignInPages:
             granted = live[0].grant.all_scopes if len(live) == 1 else self._usual_scopes
             extra = wanted.difference(granted)
             wish = Wish(scopes=tuple({*granted, *wanted}), extra=tuple(sorted(extra)), ask=True)
-            answer = await self._answers.begin_with(read_rd(request), head, wish)
+            answer = await self._answers.begin_with(self._read_rd(request), head, wish)
         elif request.query_params.getlist("switch") == ["1"]:
-            answer = await self._answers.begin_with(read_rd(request), head, Wish(ask=True))
+            answer = await self._answers.begin_with(self._read_rd(request), head, Wish(ask=True))
         else:
-            answer = await self._answers.begin(read_rd(request), head, signed_in=bool(live))
+            answer = await self._answers.begin(self._read_rd(request), head, signed_in=bool(live))
         self._metrics.count_sign_in("begun")
         return answer
+
+    def _read_rd(self, request: Request) -> str | None:
+        """Return the address to come back to: the visitor's word, else a front's."""
+        rd = read_rd(head_of(request))
+        return self._forward_auth.find_redirect(request) if rd is None else rd
 
     def _read_scopes(self, request: Request) -> set[str]:
         """Return the scopes that are asked for besides; only such as the settings name anywhere."""

@@ -20,8 +20,8 @@ from gateway.core.route import Route
 from gateway.errors import GatewayError, NothingHere
 from gateway.flows.gate import Passage
 from gateway.web.asgi_head import Receive, Scope, Send
+from gateway.web.behind.user import build_auth, build_user
 from gateway.web.body_limit import check_length, limit_body
-from gateway.web.user import build_auth, build_user
 
 
 class AppRaised(Exception):

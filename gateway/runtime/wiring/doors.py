@@ -18,13 +18,13 @@ from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
 from gateway.web.admin.listener import Admin
-from gateway.web.apps import Apps
+from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Entrances:
+class Doors:
     """An ASGI app for each listener; and the short way, where there are only upstreams behind."""
 
     app: GatewayMiddleware
@@ -34,7 +34,7 @@ class Entrances:
     own_cookies: OwnCookies
 
 
-def build_entrances(
+def build_doors(
     settings: Settings,
     cookies: Cookies,
     behind: Behind,
@@ -43,9 +43,9 @@ def build_entrances(
     pages: OwnPages,
     readiness: Readiness,
     metrics: Metrics,
-) -> Entrances:
+) -> Doors:
     """Make the ways in."""
-    return Entrances(
+    return Doors(
         app=GatewayMiddleware(
             Apps(behind.all),
             pipeline=pages.pipeline,

@@ -20,8 +20,8 @@ from gateway.core.request import RequestHead
 from gateway.core.webhook import WebhookEvent
 from gateway.errors import GatewayError, UpstreamBroken
 from gateway.flows.outbox import Outbox, Save
-from gateway.web.apps import App, AppRaised
 from gateway.web.asgi_head import Message
+from gateway.web.behind.apps import App, AppRaised
 from gateway.web.exchange import new_request_id
 
 EVENT: Final = "event"

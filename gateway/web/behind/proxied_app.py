@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -13,12 +12,10 @@ from gateway.core.fields import Fields
 from gateway.core.headers import address_headers, passing_headers, upstream_headers
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
-from gateway.core.response import AnswerField, client_fields
+from gateway.core.response import AnswerField, EditResponse, client_fields
 from gateway.core.webdav import read_destination
 from gateway.errors import Forbidden
 from gateway.web.asgi_head import Receive, Scope, Send
-
-EditResponse = Callable[[list[AnswerField]], list[AnswerField]]
 
 
 class Forwarder(Protocol):

@@ -1,0 +1,7 @@
+"""What is behind the gate.
+
+apps            an app in this process, or none; how a route finds its app
+proxied_app     an upstream, as a reverse proxy has it
+event_delivery  webhooks on their way to the app
+user            a person, as Starlette knows them
+"""
