@@ -11,6 +11,7 @@ import pytest
 HOW_TO_GET = {
     "redis-server": "apt-get install redis-server",
     "nginx": "apt-get install nginx",
+    "haproxy": "apt-get install haproxy",
     "chromium": "apt-get install chromium",
     "node": "apt-get install nodejs",
     "go": "apt-get install golang-go",

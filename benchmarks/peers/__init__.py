@@ -8,6 +8,7 @@ the others write none.
 from __future__ import annotations
 
 from benchmarks.peers.gateway import GATEWAY, GATEWAY_ASSERTING, GATEWAY_FOR_MANY, GATEWAY_WITHOUT_MEMORY
+from benchmarks.peers.haproxy import HAPROXY_GATEWAY
 from benchmarks.peers.nginx import NGINX, NGINX_ALWAYS_YES, NGINX_GATEWAY, NGINX_UNBUFFERED
 from benchmarks.peers.openid import APACHE, OAUTH2_PROXY
 from benchmarks.peers.peer import Peer
@@ -21,6 +22,7 @@ PEERS = (
     GATEWAY,
     NGINX_ALWAYS_YES,
     NGINX_GATEWAY,
+    HAPROXY_GATEWAY,
     OAUTH2_PROXY,
     APACHE,
     TEXTBOOK,

@@ -38,6 +38,10 @@ class Generation:
         """Begin what runs beside requests, within the event loop; without it, most begins with the first of them."""
         self.life.start()
 
+    def announce_end(self) -> None:
+        """Say that it is not ready any more; whatever comes is served on."""
+        self.readiness.draining = True
+
     def drain(self) -> None:
         """Begin the end: not ready any more, and WebSockets are closed. Requests under way may finish."""
         self.readiness.draining = True

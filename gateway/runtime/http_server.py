@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Generator
-from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import uvicorn
 
@@ -18,9 +18,6 @@ from gateway.server.protocol import StrictHttpProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Settings
-
-DRAIN: Final = timedelta(seconds=20)
-"""Longest time given to requests under way; below the 30 s of Kubernetes and above the 10 s of Docker's default."""
 
 
 class _Server(uvicorn.Server):
@@ -81,7 +78,7 @@ def build_server(
             proxy_headers=False,
             server_header=False,
             date_header=True,
-            timeout_graceful_shutdown=int(DRAIN.total_seconds()),
+            timeout_graceful_shutdown=math.ceil(settings.drain.timeout.total_seconds()),
         )
     )
 

@@ -2,9 +2,9 @@
 
 The public one, the admin's, and one for checks where `forward_auth.listen` names it.
 
-SIGTERM or SIGINT (graceful shutdown): not ready any more → no new connections → WebSockets closed with 1001 → requests
-under way finish, up to the drain time → refreshes under way finish → connections closed → exit code 0. A second signal
-ends at once.
+SIGTERM or SIGINT (graceful shutdown): not ready any more → `drain.delay` → no new connections → WebSockets closed with
+1001 → requests under way finish, up to `drain.timeout` → refreshes under way finish → connections closed → exit code 0.
+A second signal ends at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What has a serving process end: a signal, or that its parent is gone (graceful shutdown).
 
-SIGTERM or SIGINT begins the drain; a second one ends at once.
+SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once.
 """
 
 from __future__ import annotations
@@ -26,13 +26,24 @@ PARENT_TICK: Final = timedelta(seconds=1)
 def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generator[Callable[[], None]]:
     """Have signals end `server`, within the event loop; yields what they call."""
     loop = asyncio.get_running_loop()
+    delay = generation.settings.drain.delay.total_seconds()
 
     def stop() -> None:
         if generation.readiness.draining:
             server.force_exit = True
-        log.info("stopping", websockets=generation.judging.live.count_websockets())
-        generation.drain()
-        server.should_exit = True
+            drain()
+        elif delay:
+            log.info("not_ready", seconds=delay, advice="it serves on for so long, until load balancers have noticed")
+            generation.announce_end()
+            loop.call_later(delay, drain)
+        else:
+            drain()
+
+    def drain() -> None:
+        if not server.should_exit:
+            log.info("stopping", websockets=generation.judging.live.count_websockets())
+            generation.drain()
+            server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)

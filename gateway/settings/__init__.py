@@ -10,7 +10,7 @@ upstream      the apps behind the gateway
 route         who may go where
 limits        what is too much
 forward_auth  where and how fronts ask
-operator      admin, tokens, log
+operator      admin, tokens, drain, log
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
 section       what sections have in common

@@ -70,22 +70,25 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
 def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
     asked = settings.forward_auth
     only_asked = "upstream" in settings.model_fields_set and not settings.apps
-    if only_asked and not asked.listen and asked.secret is None:
+    is_proven = bool(asked.listen) or asked.secret is not None or asked.grpc is not None
+    if only_asked and not is_proven:
         yield (
             "forward_auth",
             "is off, with `upstream: none`: whoever asks is told by status alone, never who somebody is; "
             "set forward_auth.listen, and let the front ask there",
         )
     narrowed = next((index for index, route in enumerate(settings.routes) if route.host is not None), None)
-    if narrowed is not None and (asked.listen or asked.secret is not None or only_asked):
+    if narrowed is not None and (is_proven or only_asked):
         yield (
             f"routes[{narrowed}].host",
             "is what the front says: have it set X-Forwarded-Host itself, or a client may name that host",
         )
-    for listen in asked.listen:
+    private = [("listen", listen) for listen in asked.listen]
+    private += [("grpc", asked.grpc)] if asked.grpc is not None else []
+    for key, listen in private:
         if not listen.unix_path and not is_loopback(listen.host):
             yield (
-                "forward_auth.listen",
+                f"forward_auth.{key}",
                 f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
                 "keep browsers and other programs away from it",
             )

@@ -21,7 +21,7 @@ from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
-from gateway.settings.operator import AdminSettings, LogSettings, TokensSettings
+from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
@@ -86,6 +86,8 @@ class Settings(Section):
     """The operator's listener."""
     tokens: TokensSettings = TokensSettings()
     """Access tokens outside a request."""
+    drain: DrainSettings = DrainSettings()
+    """The end of a process, after SIGTERM."""
     log: LogSettings = LogSettings()
     """The log."""
 

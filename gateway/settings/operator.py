@@ -1,7 +1,8 @@
-"""The sections `admin`, `tokens` and `log`: what operators and their programs see and do."""
+"""The sections `admin`, `tokens`, `drain` and `log`: what operators and their programs see and do."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -9,7 +10,9 @@ from pydantic import BeforeValidator, Field, field_validator
 from gateway.settings.problem import quote
 from gateway.settings.scalars import (
     HOST_AND_PORT,
+    Duration,
     OptionalListenOn,
+    Span,
     read_listen,
 )
 from gateway.settings.secret import StrongKey
@@ -78,6 +81,15 @@ class TokensSettings(Section):
 def _read_level(value: Any) -> Any:
     """Read a level in any case, and as other programs write it."""
     return {"warn": "warning"}.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+class DrainSettings(Section):
+    """The end of a process, after SIGTERM."""
+
+    delay: Span = timedelta(0)
+    """Time in which it serves on and says that it is not ready, so that load balancers notice; 0s for none."""
+    timeout: Duration = timedelta(seconds=20)
+    """Longest time that requests under way have after that; below the 30 s that Kubernetes gives by default."""
 
 
 class LogSettings(Section):

@@ -15,6 +15,7 @@ from flask import Flask, jsonify, request
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 from gateway.wsgi import protect as protect_wsgi
+from tests.haproxy import serve_behind_haproxy
 from tests.harness import (
     Running,
     asgi_form,
@@ -94,12 +95,20 @@ def nginx(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
         yield running
 
 
+@contextlib.contextmanager
+def haproxy(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
+    """The shipped files in a real HAProxy, before the echoing app."""
+    with serve_app(echo) as upstream, serve_behind_haproxy(simulator, upstream, **changes) as running:
+        yield running
+
+
 DOORS: dict[str, Callable[[RunningSimulator], contextlib.AbstractContextManager[Running]]] = {
     "proxy": proxy_form,
     "slow-proxy": slow_proxy_form,
     "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,
+    "haproxy": haproxy,
 }
 
 
@@ -110,5 +119,5 @@ def door(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Generat
 
 
 @pytest.fixture
-def is_nginx(request: pytest.FixtureRequest) -> bool:
-    return "nginx" in request.node.name
+def is_asked_by_a_front(request: pytest.FixtureRequest) -> bool:
+    return "nginx" in request.node.name or "haproxy" in request.node.name

@@ -12,12 +12,13 @@ import pytest
 
 from gateway.simulator import RunningSimulator
 from gateway.verify import Claims, Verifier
-from tests.doors.conftest import nginx, wsgi
+from tests.doors.conftest import haproxy, nginx, wsgi
 from tests.doors.test_policy import fast, slow
 from tests.harness import Browser, Running, asgi_form, echo, headers_of, serve_app, serve_gateway
 
 Serve = Callable[..., contextlib.AbstractContextManager[Running]]
-DOORS: dict[str, Serve] = {"fast": fast, "slow": slow, "asgi": asgi_form, "wsgi": wsgi, "nginx": nginx}
+DOORS: dict[str, Serve] = {"fast": fast, "slow": slow, "asgi": asgi_form, "wsgi": wsgi}
+DOORS |= {"nginx": nginx, "haproxy": haproxy}
 ON = {"identity__assertion": "true"}
 
 

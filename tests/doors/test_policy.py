@@ -16,7 +16,7 @@ from gateway.cli.explain import explain
 from gateway.settings import RouteSettings
 from gateway.simulator import RunningSimulator
 from gateway.simulator.people import PEOPLE
-from tests.doors.conftest import nginx, wsgi
+from tests.doors.conftest import haproxy, nginx, wsgi
 from tests.fronts.starting import Begin, serve_behind
 from tests.fronts.test_caddy import begin_caddy
 from tests.fronts.test_envoy import begin_envoy
@@ -136,6 +136,7 @@ DOORS: Mapping[str, Callable[..., contextlib.AbstractContextManager[Running]]] =
     "caddy": behind(begin_caddy),
     "traefik": behind(begin_traefik),
     "envoy": behind(begin_envoy),
+    "haproxy": haproxy,
 }
 
 

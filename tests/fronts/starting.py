@@ -95,13 +95,16 @@ def replaced(text: str, changes: Iterable[tuple[str, str]]) -> str:
 
 
 @contextlib.contextmanager
-def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = None) -> Generator[None]:
-    """Run a program in the foreground until the block ends; `url` is an address that answers 200 once it runs."""
+def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = None) -> Generator[Path]:
+    """Run a program in the foreground until the block ends; yields the file of what it says.
+
+    `url` is an address that answers 200 once it runs.
+    """
     with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, stdout=log, stderr=log)
         try:
             _wait_until_it_answers(url, process, Path(log.name))
-            yield
+            yield Path(log.name)
         finally:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -286,3 +287,34 @@ def test_a_wrong_client_secret_is_told_to_visitor_and_operator(
     assert "compare `tiktok.client_key` and `tiktok.client_secret`" in told["reason"]
     assert told["level"] in {"warning", "error"}
     assert "Traceback" not in line
+
+
+def test_sigterm_serves_on_for_a_while_where_that_is_asked_for(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    """Not ready, so that load balancers notice before connections are refused."""
+    with (
+        run_gateway(tmp_path, simulator, redis_server, upstream, drain__delay="1m") as running,
+        connect(running.url.replace("http:", "ws:") + "/public/socket", proxy=None) as websocket,
+    ):
+        websocket.recv(timeout=10)
+        running.process.send_signal(signal.SIGTERM)
+        for listener in (running.url + "/oauth2", running.admin):
+            while httpx.get(listener + "/readyz", trust_env=False).status_code != 503:
+                time.sleep(0.02)
+        assert httpx.get(running.url + "/public/x", trust_env=False).status_code == 200  # by a new connection
+        websocket.send("still here")
+        assert websocket.recv(timeout=10) == "still here"
+        assert running.stop() == 0  # told twice, it ends at once
+        with pytest.raises(ConnectionClosed):
+            websocket.recv(timeout=10)
+
+
+def test_sigterm_ends_after_the_delay_by_itself(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    changes = {"drain__delay": "300ms", "drain__timeout": "1s"}
+    with run_gateway(tmp_path, simulator, redis_server, upstream, **changes) as running:
+        assert running.stop() == 0
+        told = [json.loads(line)["event"] for line in running.log.read_text().splitlines()]
+        assert [event for event in told if event != "request"][-3:] == ["not_ready", "stopping", "stopped"]
