@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.core.forwarded import is_host, without_default_port
-from gateway.core.request import UNKNOWN_METHOD, RequestHead, check_method, split_target
-from gateway.errors import CheckMisconfigured, CheckRefused
+from gateway.core.request import UNKNOWN_METHOD, Limits, RequestHead, check_method, split_target
+from gateway.errors import CheckMisconfigured, CheckRefused, TargetTooLong
 
 PROOF: Final = b"x-gateway-check"
 """Field in which a front proves by a secret that it asks."""
@@ -49,10 +49,13 @@ class _Address(NamedTuple):
     host: str = ""
 
 
-def read_original(head: RequestHead, rest: bytes = b"", *, encoded_slashes: bool = False) -> RequestHead | None:
+def read_original(
+    head: RequestHead, rest: bytes = b"", *, encoded_slashes: bool = False, longest: int = Limits().target_bytes
+) -> RequestHead | None:
     """Return the request that a check is about; None where it does not say.
 
-    `rest` is what the check's own target has behind the page that answers it: the visitor's target, by their method.
+    `rest` is what the check's own target has behind the page that answers it: the visitor's target, by their method. A
+    target has `longest` bytes at most.
 
     Only for checks of a front that is believed. Its path must be the one that the front forwards: only a path that is
     canonical but for its percent-encoding is taken. Raises `RequestRefused`: for fields that contradict each other, and
@@ -65,6 +68,8 @@ def read_original(head: RequestHead, rest: bytes = b"", *, encoded_slashes: bool
     address = _read_address(said, rest)
     if address is None:
         return None
+    if len(address.target) > longest:
+        raise TargetTooLong(f"the original target is longer than {longest} bytes")
     path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
     scheme = _read_scheme(said, address, head.scheme)
     return msgspec.structs.replace(

@@ -41,6 +41,8 @@ _PLAIN_LINE: Final = re.compile(
     rb"(%b) ((/%b)(?:\?(%b))?) HTTP/1\.1" % ("|".join(_BODILESS).encode(), _PATH_BYTES, _QUERY_BYTES)
 )
 """A request line of the plainest form (RFC 9112 §3), of a method that needs no body."""
+LONGEST_METHOD: Final = 64
+"""Most characters of a method; those of WebDAV and its kin have at most 17."""
 ROOM: Final = 1024
 """Bytes for what our own targets say besides the one that they name."""
 UNKNOWN_METHOD: Final = ""
@@ -119,7 +121,8 @@ def read_head(
     Raises `MalformedRequest`, `MethodRefused`, `TargetTooLong` or `HeadersTooLarge`.
     """
     check_method(method)
-    if len(target) > limits.target_bytes and not limits.takes_address(target):
+    own_length = len(limits.check_target) if limits.holds_another(target) else 0
+    if len(target) - own_length > limits.target_bytes and not limits.takes_address(target):
         raise TargetTooLong(f"the request target is longer than {limits.target_bytes} bytes")
     fields = read_headers(headers, limits, names)
     read_body_length(fields, http_version)
@@ -156,6 +159,23 @@ def read_head(
 
 def _names_scheme(name: bytes, value: bytes) -> bool:
     return name == b"x-forwarded-proto" or (name == b"forwarded" and b"proto=" in value.lower())
+
+
+def find_check_target(
+    raw: bytes | None, path: bytes, query: bytes, mount: CanonicalPath | None, limits: Limits
+) -> bytes | None:
+    """Return the whole target of a check that has another request's behind it, as it was received; None for any other.
+
+    `raw` is the path as it was received, if the server tells it, and `path` what the server made of it. Servers decode,
+    and some resolve dot segments, so `path` is not what a front asks about. Raises `MalformedRequest` without `raw`.
+    """
+    if raw is not None:
+        for received in (raw, mount.raw + raw) if mount is not None else (raw,):
+            if limits.holds_another(received):
+                return received + b"?" + query if query else received
+    if limits.holds_another(path):
+        raise MalformedRequest("the server does not tell a target as it was received: no front can ask by path here")
+    return None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]], limits: Limits, names: FieldNames = ALL_NAMES) -> Headers:
@@ -206,6 +226,8 @@ def check_method(method: str) -> None:
     """Check a request method. Raises `MethodRefused` for one that is never forwarded, `MalformedRequest` for none."""
     if method in _METHODS:
         return
+    if len(method) > LONGEST_METHOD:
+        raise MalformedRequest(f"the method is longer than {LONGEST_METHOD} characters")
     # CONNECT asks for a tunnel, TRACE for our own headers back (RFC 9110 §9.3.6, §9.3.8)
     if method.upper() in {"CONNECT", "TRACE", "TRACK"}:
         raise MethodRefused(f"{method} is not forwarded")

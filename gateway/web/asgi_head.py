@@ -18,7 +18,7 @@ from starlette.requests import Request
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.names import ALL_NAMES, FieldNames
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
-from gateway.core.request import Limits, RequestHead, read_head
+from gateway.core.request import Limits, RequestHead, find_check_target, read_head
 
 TARGET_KEY: Final = "gateway.target"
 """Scope key under which our server's protocol leaves the request target, as bytes."""
@@ -63,7 +63,7 @@ class HeadReader:
         """Return the head. Raises a `RequestRefused` when it cannot be understood in exactly one way."""
         client, headers = scope.get("client"), scope["headers"]
         mount = read_mount(_encode(scope.get("root_path") or ""))
-        target = _read_target(scope, mount)
+        target = _read_target(scope, mount, self.limits)
         if scope.get("http_version") == "1.0" and target in self._probes and not any(n == b"host" for n, _ in headers):
             headers = [*headers, (b"host", self._own_host)]  # RFC 9112 §3.2: only HTTP/1.1 demands it
         return self.read_raw(
@@ -112,14 +112,17 @@ def head_of(request: Request) -> RequestHead:
     return head
 
 
-def _read_target(scope: Scope, mount: CanonicalPath | None) -> bytes:
+def _read_target(scope: Scope, mount: CanonicalPath | None, limits: Limits) -> bytes:
     target: bytes | None = scope.get(TARGET_KEY)
     if target is not None:
         return target
+    raw, query = scope.get("raw_path"), scope.get("query_string", b"")
+    check = find_check_target(raw, _encode(scope["path"]), query, mount, limits)
+    if check is not None:
+        return check
     path = _read_path(scope)
     if mount is not None and path.startswith(b"/") and not _is_below(scope["path"], mount.text):
         path = mount.raw + path
-    query: bytes = scope.get("query_string", b"")
     return path + b"?" + query if query else path
 
 

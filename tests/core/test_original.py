@@ -7,7 +7,7 @@ import pytest
 from gateway.core.original import read_original
 from gateway.core.path import canonicalise
 from gateway.core.request import UNKNOWN_METHOD, RequestHead
-from gateway.errors import CheckRefused, RequestRefused
+from gateway.errors import CheckRefused, MalformedRequest, RequestRefused, TargetTooLong
 
 Fields = dict[str, str]
 
@@ -150,3 +150,16 @@ def test_whatever_else_a_head_tells_is_kept() -> None:
     assert original is not None
     different = {name for name in RequestHead.__struct_fields__ if getattr(head, name) != getattr(original, name)}
     assert different == {"method", "path", "query", "raw_target"}
+
+
+@pytest.mark.parametrize("fields", [{"X-Forwarded-Uri": "/" + "a" * 8192}, {"X-Original-URI": "/" + "%C3%A9" * 2000}])
+def test_it_is_no_longer_than_a_target_may_be(fields: Fields) -> None:
+    with pytest.raises(TargetTooLong):
+        read(fields)
+    assert read({"X-Forwarded-Uri": "/" + "a" * 8191}).method == UNKNOWN_METHOD
+
+
+def test_nor_is_its_method() -> None:
+    with pytest.raises(MalformedRequest, match="64 characters"):
+        read({"X-Forwarded-Uri": "/a", "X-Forwarded-Method": "B" * 65})
+    assert read({"X-Forwarded-Uri": "/a", "X-Forwarded-Method": "B" * 64}).method == "B" * 64

@@ -37,6 +37,12 @@ CLIMBS = (
 )
 CLOSED = ("denied/x", "others/x", "scoped/x", "private/x")
 
+ASKED = [
+    *("/../livez", "/denied/../../livez", "/%2e%2e/livez", "/denied/%2e%2e/%2e%2e/livez", "/x/..%2f..%2flivez"),
+    *("/denied/../public/x", "/denied/%2e%2e/public/x", "/public//x", "/denied/../../../public/x", "/public%2Fx"),
+]
+"""What a front asks about by path, and forwards as it is."""
+
 
 def ask(
     serving: Serving, target: str, fields: str = "", *, method: str = "GET", body: bytes = b""
@@ -113,6 +119,15 @@ def test_no_rule_is_walked_around(serving: Serving, person: Browser, signed_in: 
                 else:
                     assert status >= 400
                     assert b"sha256" not in body
+
+
+@pytest.mark.parametrize("signed_in", [False, True], ids=["nobody", "somebody"])
+def test_a_front_that_asks_by_path_hears_of_that_path(serving: Serving, person: Browser, signed_in: bool) -> None:
+    """A yes to what a server has made of the path would be one to what the front forwards."""
+    fields = f"Cookie: gateway={cookie_of(person)}\r\n" if signed_in else ""
+    for rest in ASKED:
+        status, _ = ask(serving, f"{serving.mount}/oauth2/ext_authz{rest}", fields)
+        assert status in {400, 401, 403, 404}, rest
 
 
 def test_a_client_cannot_name_the_mount(serving: Serving) -> None:

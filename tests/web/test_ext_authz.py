@@ -209,6 +209,12 @@ def test_without_an_address_it_is_no(running: Running, cookie: str, listener: bo
         assert httpx.get(address + target, headers={"Cookie": cookie, **proof}, trust_env=False).status_code == 403
 
 
+@pytest.mark.parametrize("length", [8192, 8193])
+def test_a_target_may_be_as_long_as_without_a_front(front: Front, length: int) -> None:
+    target = "/public/" + "x" * (length - len("/public/"))
+    assert front.ask(target).status_code == (200 if length == 8192 else 414)
+
+
 @pytest.mark.parametrize("path", ["/oauth2/start", "/oauth2/livez", "/oauth2"])
 def test_a_path_of_ours_is_no_apps(front: Front, cookie: str, path: str) -> None:
     assert front.ask(path, cookie).status_code == 403
@@ -227,6 +233,8 @@ def test_whoever_proves_nothing_hears_a_status(
         assert (answer.status_code, answer.content) == (status, b"")
         assert not IDENTITY & set(answer.headers)
         assert "location" not in answer.headers
+        if status == 200:  # who trusts a bare yes passes no client's word of who it is
+            assert set(answer.headers["x-envoy-auth-headers-to-remove"].split(",")) >= IDENTITY | {"cookie"}
 
 
 def test_envoy_is_told_what_to_remove(running: Running, cookie: str) -> None:

@@ -114,6 +114,7 @@ def _build_forward_auth(
         authentication=records.authentication,
         trusted=judging.reader.trusted,
         encoded_slashes=judging.reader.encoded_slashes,
+        longest_target=judging.reader.limits.target_bytes,
         answers=answers,
         own_cookies=cookies.own,
         secret=secret.get_secret_value() if secret is not None else None,

@@ -57,19 +57,21 @@ class ForwardAuth:
         authentication: Authentication,
         trusted: TrustedProxies,
         encoded_slashes: bool,
+        longest_target: int,
         answers: Answers,
         own_cookies: frozenset[bytes],
         secret: str | None,
     ) -> None:
         """`secret` proves a check on the public listener; without one, none there is proven.
 
-        `encoded_slashes`: some route takes them in paths.
+        `encoded_slashes`: some route takes them in paths. `longest_target` of a visitor, in bytes.
         """
         self._gate = gate
         self._pipeline = pipeline
         self._authentication = authentication
         self._trusted = trusted
         self._encoded_slashes = encoded_slashes
+        self._longest_target = longest_target
         self._answers = answers
         self._own_cookies = own_cookies
         self._in_path = f"{answers.site.prefix}/{IN_PATH.page}".encode()
@@ -192,7 +194,11 @@ class ForwardAuth:
             return _answer(403 if dialect.whole else dialect.yes)  # a yes would hold for every path
         self._warn()
         verdict = await self._pipeline.decide(original)
-        return _say_no(verdict) if isinstance(verdict, Refusal) else _answer(dialect.yes)
+        if isinstance(verdict, Refusal):
+            return _say_no(verdict)
+        # no word of who it is; and no client's own word either, where a yes without any would let that pass
+        names = b",".join(sorted({*self._gate.identity_headers.names, b"cookie"}))
+        return _answer(dialect.yes, *([(dialect.removes, names)] if dialect.removes else []))
 
     def _read_original(self, head: RequestHead) -> RequestHead | None:
         """Return what is asked about; None where that is not said."""
@@ -201,7 +207,9 @@ class ForwardAuth:
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
             if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
                 raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
-        return read_original(head, self._rest_of(head), encoded_slashes=self._encoded_slashes)
+        return read_original(
+            head, self._rest_of(head), encoded_slashes=self._encoded_slashes, longest=self._longest_target
+        )
 
     def _rest_of(self, head: RequestHead) -> bytes:
         """Return the visitor's target, where it is the rest of the check's own; b"" where it is not."""

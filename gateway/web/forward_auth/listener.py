@@ -47,7 +47,7 @@ class CheckListener:
         try:
             answer = await self._answer(scope, receive, exchange)
         except Exception as error:  # noqa: BLE001 -- the border: everything becomes an answer here
-            answer = self._pipeline.answer_error(error, None, exchange)
+            answer = self._pipeline.answer_error(error, None, exchange, scope["headers"])
         exchange.status = answer.status
         try:
             await send_answer(answer, send, head_only=scope["method"] == "HEAD")
@@ -58,6 +58,8 @@ class CheckListener:
         try:
             head = self._reader.read(scope)
         except RequestRefused as refused:
+            if scope["path"].startswith(self._whole):
+                raise
             return self._forward_auth.refuse(refused, exchange)
         exchange.client_address = head.client_address
         path = head.path.text

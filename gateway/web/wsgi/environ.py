@@ -17,7 +17,7 @@ import msgspec
 from gateway.core.cookies import JoinedCookies, OwnCookies
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.path import CanonicalPath, canonicalise, encode_path, read_mount
-from gateway.core.request import RequestHead, read_head
+from gateway.core.request import RequestHead, find_check_target, read_head
 from gateway.telemetry.logs import log
 from gateway.web.asgi_head import HeadReader
 
@@ -50,10 +50,12 @@ class EnvironReader:
         query = environ.get("QUERY_STRING", "").encode("latin-1")
         path = encode_path(name + environ.get("PATH_INFO", "").encode("latin-1")) or b"/"
         peer = environ.get("REMOTE_ADDR") or None
+        received = _read_received(environ)
+        check = find_check_target(received.partition(b"?")[0] if received else None, path, query, mount, self._limits)
         head = read_head(
             method=environ["REQUEST_METHOD"],
             scheme=environ["wsgi.url_scheme"],
-            target=path + b"?" + query if query else path,
+            target=check or (path + b"?" + query if query else path),
             headers=self.read_fields(environ),
             peer=peer,
             trusted=self._whom_to_trust(environ, peer),
@@ -62,7 +64,9 @@ class EnvironReader:
             http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
             mount=mount.text if mount is not None else "",
         )
-        found = _find_raw_target(environ, head, mount, encoded_slashes=self._encoded_slashes)
+        if check is not None:
+            return head
+        found = _find_raw_target(received, head, mount, encoded_slashes=self._encoded_slashes)
         if found is None:
             return head
         raw, asked = found
@@ -103,14 +107,18 @@ def _drops_underscores(environ: Environ) -> bool:
     return environ.get("SERVER_SOFTWARE", "").startswith(_DROP_UNDERSCORES) or "mod_wsgi.version" in environ
 
 
+def _read_received(environ: Environ) -> bytes:
+    """Return the target as it was received, where the server tells it; else b""."""
+    return (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
+
+
 def _find_raw_target(
-    environ: Environ, head: RequestHead, mount: CanonicalPath | None, *, encoded_slashes: bool
+    raw: bytes, head: RequestHead, mount: CanonicalPath | None, *, encoded_slashes: bool
 ) -> tuple[bytes, CanonicalPath] | None:
     """Return the target as it was received, and its path, if the server tells it and it leads to what is judged.
 
     Raises `MalformedRequest` for what decoding has hidden in it, such as an encoded slash.
     """
-    raw = (environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").encode("latin-1", "replace")
     path, _, query = raw.partition(b"?")
     if not path.startswith(b"/"):
         return None
