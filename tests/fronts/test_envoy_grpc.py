@@ -13,11 +13,10 @@ from ruamel.yaml import YAML
 
 from gateway.simulator import RunningSimulator
 from tests.fronts.scenarios import SETTINGS, Scenarios
-from tests.fronts.starting import CONFIG, Front, Places, run_front, serve_front
-from tests.fronts.test_envoy import PICKY, shipped
+from tests.fronts.starting import CONFIG, Front, Places, serve_front
+from tests.fronts.test_envoy import OTHER_PROTOCOLS, PICKY, SHIPPED, placed, run_envoy
 from tests.harness import headers_of
 from tests.ports import free_port
-from tests.programs import need
 
 PART = CONFIG / "envoy" / "grpc.yaml"
 
@@ -30,17 +29,17 @@ def front(simulator: RunningSimulator) -> Generator[Front]:
     @contextlib.contextmanager
     def begin(places: Places, folder: Path) -> Generator[None]:
         yaml = YAML(typ="safe")
-        whole, part = yaml.load(shipped(places)), yaml.load(PART.read_text().replace("8082", str(port)))
+        whole = yaml.load(placed(SHIPPED.read_text(), places))
+        part = yaml.load(PART.read_text().replace("8082", str(port)))
         resources = whole["static_resources"]
         manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-        names = [each["name"] for each in manager["http_filters"]]
-        manager["http_filters"][names.index("gateway")] = part["filter"]
-        clusters = [each["name"] for each in resources["clusters"]]
-        resources["clusters"][clusters.index("gateway_checks")] = part["cluster"]
-        file = folder / "envoy.json"
-        file.write_text(json.dumps(whole))
-        command = [need("envoy"), "-c", str(file), "--concurrency", "1", "--disable-hot-restart"]
-        with run_front([*command, "--log-level", "warning"], f"http://{places.front}/oauth2/livez"):
+        del manager["local_reply_config"]
+        for there, name, new in (
+            (manager["http_filters"], part["filter"]["name"], part["filter"]),
+            (resources["clusters"], part["cluster"]["name"], part["cluster"]),
+        ):
+            there[[each["name"] for each in there].index(name)] = new
+        with run_envoy(json.dumps(whole), places, folder):
             yield
 
     with serve_front(begin, simulator, **SETTINGS, forward_auth__grpc=f"127.0.0.1:{port}") as running:
@@ -52,8 +51,7 @@ class TestEnvoyByGrpc(Scenarios):
 
     refuses = PICKY
     loses = frozenset({"Cookie"})
-    refuses_upgrades = frozenset({"foo"})
-    picks_websocket = True
+    other_protocols = OTHER_PROTOCOLS
 
 
 def test_the_visitors_address_is_the_one_that_envoy_says(front: Front) -> None:
