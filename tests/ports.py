@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
 from typing import Final
 
-_HELD: Final[deque[socket.socket]] = deque(maxlen=64)
+MOST_HELD: Final = 64
+_HELD: Final[deque[socket.socket]] = deque()
+_HOLDING: Final = threading.Lock()  # some programs are started together, by threads
 
 
 def free_port() -> int:
@@ -20,8 +23,9 @@ def free_port() -> int:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind(("127.0.0.1", 0))
-    if len(_HELD) == _HELD.maxlen:
-        _HELD.popleft().close()
-    _HELD.append(held)
+    with _HOLDING:
+        _HELD.append(held)
+        if len(_HELD) > MOST_HELD:
+            _HELD.popleft().close()
     port: int = held.getsockname()[1]
     return port
