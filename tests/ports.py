@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections import deque
@@ -26,6 +27,7 @@ def free_port() -> int:
     with _HOLDING:
         _HELD.append(held)
         if len(_HELD) > MOST_HELD:
-            _HELD.popleft().close()
+            with contextlib.suppress(OSError):
+                _HELD.popleft().close()
     port: int = held.getsockname()[1]
     return port

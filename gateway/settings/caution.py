@@ -77,6 +77,8 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             "is off, with `upstream: none`: whoever asks is told by status alone, never who somebody is; "
             "set forward_auth.listen, and let the front ask there",
         )
+    if is_proven:
+        yield from _find_names(settings)
     narrowed = next((index for index, route in enumerate(settings.routes) if route.host is not None), None)
     if narrowed is not None and (is_proven or only_asked):
         yield (
@@ -92,6 +94,20 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
                 "keep browsers and other programs away from it",
             )
+
+
+def _find_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find names that the files for fronts do not have: one that a front leaves out, every client can say."""
+    identity = settings.identity
+    own = [*identity.headers, *(name for route in settings.routes for name in route.headers)]
+    own += ["Authorization"] if "bearer" in identity.presets else []
+    own += [f"those of the preset {name}" for name in identity.presets if name not in {"tiktok", "bearer"}]
+    if own:
+        yield (
+            "forward_auth",
+            f"has the front tell more than X-TikTok-*: {', '.join(dict.fromkeys(own))}; have it copy and remove these "
+            "names, too, or the app takes a client's word for them",
+        )
 
 
 def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -98,7 +98,7 @@ def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert "warning: forward_auth: is off" in done.stderr
     (tmp_path / "gateway.yaml").write_text(asking.replace("  listen: []", "  listen: 127.0.0.1:8081"))
-    assert "forward_auth" not in gateway("check", cwd=tmp_path).stderr
+    assert "forward_auth: is off" not in gateway("check", cwd=tmp_path).stderr
 
 
 def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:

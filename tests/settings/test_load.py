@@ -365,3 +365,18 @@ def test_unsafe_values_of_the_smallest_file_are_said(tmp_path: Path) -> None:
     found = " ".join(str(caution) for caution in warnings(read(tmp_path, text.replace("${SECRET}", "plain"))))
     for part in ("public_url: is http", "redis: has no password", "tiktok.client_secret: stands in the file"):
         assert part in found
+
+
+@pytest.mark.parametrize(
+    ("identity", "told"),
+    [
+        ("{headers: {X-My-User: '{open_id}'}}", "X-My-User"),
+        ("{presets: [tiktok, bearer]}", "Authorization"),
+        ("{presets: [oauth2-proxy]}", "oauth2-proxy"),
+        ("{presets: [tiktok]}", None),
+    ],
+)
+def test_names_that_a_front_has_to_know_are_told(tmp_path: Path, identity: str, told: str | None) -> None:
+    text = MINIMAL + f"forward_auth: {{listen: 127.0.0.1:8081}}\nidentity: {identity}\n"
+    found = [str(each) for each in warnings(read(tmp_path, text)) if "copy and remove" in str(each)]
+    assert (bool(found), all(str(told) in each for each in found)) == (told is not None, True)
