@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+import pytest
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.asgi import protect
 from gateway.core.keyring import new_secret_key
+from gateway.errors import StoreUnavailable
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.http_server import build_check_server, build_server
@@ -62,6 +64,17 @@ class Running:
         parts = httpx.URL(self.url)
         assert parts.port is not None
         return parts.host, parts.port
+
+    def take_store_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the store answer nothing about callers, and memory neither, until the test ends."""
+
+        async def fail(*_: object) -> None:
+            raise StoreUnavailable("it is away")
+
+        assert self.generation is not None
+        gate = self.generation.pages.pipeline._gate
+        monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
+        monkeypatch.setattr(gate, "_confirm_or_read", fail)
 
 
 def listener() -> socket.socket:

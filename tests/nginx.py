@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from gateway.simulator import RunningSimulator
+from tests.fronts.starting import replaced
 from tests.harness import Running, serve_gateway
 from tests.ports import free_port
 from tests.programs import need, need_module
@@ -62,18 +63,15 @@ def serve_behind_nginx(simulator: RunningSimulator, upstream: str, **changes: st
 
 
 def _read_shipped(gateway: Running, upstream: str, port: int) -> str:
-    text = SHIPPED.read_text()
-    for old, new in (
+    changes = (
         ("server 127.0.0.1:8080;", f"server {gateway.url.removeprefix('http://')};"),
         ("server 127.0.0.1:8081;", f"server {gateway.checks.removeprefix('http://')};"),
         ("server 127.0.0.1:3000;", f"server {upstream.removeprefix('http://')};"),
         ("listen 80;", f"listen 127.0.0.1:{port};"),
         ("server_name app.example.com;", "server_name 127.0.0.1;"),
         ("/var/log/nginx/", "@{folder}/"),
-    ):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    )
+    return replaced(SHIPPED.read_text(), changes)
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:

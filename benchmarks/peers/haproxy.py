@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from benchmarks.peers.gateway import GATEWAY_BESIDE
 from benchmarks.peers.plain import HAPROXY
+from benchmarks.peers.recipe import CONFIG, read_recipe
 from benchmarks.peers.sign_in import sign_in_with_tiktok
 
-RECIPE = Path(__file__).parents[2] / "config" / "haproxy"
+RECIPE = CONFIG / "haproxy"
 """The files that users copy."""
 _CHANGES = {
     "global\n": "global\n    nbthread 1\n",
@@ -23,20 +23,10 @@ _CHANGES = {
     "gateway 127.0.0.1:8081": "gateway 127.0.0.1:@{checks}",
 }
 
-
-def _read_recipe() -> str:
-    text = (RECIPE / "haproxy.cfg").read_text()
-    for old, new in _CHANGES.items():
-        if old not in text:
-            raise ValueError(f"haproxy.cfg no longer has `{old}`")
-        text = text.replace(old, new)
-    return text
-
-
 HAPROXY_GATEWAY = dataclasses.replace(
     HAPROXY,
     name="HAProxy + Lua, gateway",
-    config=_read_recipe(),
+    config=read_recipe(RECIPE / "haproxy.cfg", _CHANGES),
     sign_in=sign_in_with_tiktok,
     identity="X-TikTok-Open-Id",
     beside=GATEWAY_BESIDE,

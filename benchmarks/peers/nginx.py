@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
 from benchmarks.peers.gateway import GATEWAY_BESIDE
 from benchmarks.peers.peer import Peer
+from benchmarks.peers.recipe import CONFIG, read_recipe
 from benchmarks.peers.sign_in import sign_in_with_tiktok
 
-RECIPE = Path(__file__).parents[2] / "config" / "nginx" / "gateway.conf"
+RECIPE = CONFIG / "nginx" / "gateway.conf"
 """The configuration that users copy."""
 
 _MAIN = f"""
@@ -102,20 +102,10 @@ _ADDRESSES = {
     "access_log /var/log/nginx/access.log gateway;": "access_log off;",
 }
 
-
-def _read_recipe() -> str:
-    text = RECIPE.read_text()
-    for old, new in _ADDRESSES.items():
-        if old not in text:
-            raise ValueError(f"{RECIPE.name} no longer has `{old}`")
-        text = text.replace(old, new)
-    return text
-
-
 NGINX_GATEWAY = dataclasses.replace(
     NGINX,
     name="nginx + auth_request, gateway",
-    config=_MAIN % _read_recipe(),
+    config=_MAIN % read_recipe(RECIPE, _ADDRESSES),
     sign_in=sign_in_with_tiktok,
     identity="X-TikTok-Open-Id",
     beside=GATEWAY_BESIDE,

@@ -1,7 +1,7 @@
 """The request that a front asks about: forward-auth's check, read.
 
 A check is a request of its own, which says in its fields what the visitor's request was, and copies the visitor's other
-fields. Fronts have three dialects, and some speak two:
+fields. Fronts have three ways to say it, and some use two:
 
     X-Forwarded-Method, -Proto, -Host, -Uri       Traefik, Caddy, HAProxy, the nginx file of ours
     X-Original-Method, X-Original-URL or -URI     nginx by its older recipes, ingress-nginx
@@ -24,6 +24,10 @@ from gateway.core.forwarded import is_host, without_default_port
 from gateway.core.request import UNKNOWN_METHOD, Limits, RequestHead, check_method, split_target
 from gateway.errors import CheckMisconfigured, CheckRefused, TargetTooLong
 
+BY_STATUS: Final = "auth"
+"""Our page, below the prefix, that answers checks by a status."""
+WHOLE: Final = "ext_authz"
+"""Our page that answers them by whole answers."""
 PROOF: Final = b"x-gateway-check"
 """Field in which a front proves by a secret that it asks."""
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import uvicorn
 
 from gateway.core.forwarded import TrustedProxies
+from gateway.core.original import BY_STATUS, WHOLE
 from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation
 from gateway.server.client_connection import Timeouts
@@ -55,12 +56,12 @@ def build_server(
         board=boards.connections,
         worker=worker,
     )
-    prefix = settings.prefix.encode()
+    asked = (f"{settings.prefix}/{page}".encode() for page in (BY_STATUS, WHOLE))
     own = {
         "head_limit": limits.header_bytes,
         "timeouts": timeouts,
         "guard": guard,
-        "checks": (b"/",) if only_checks else (prefix + b"/auth", prefix + b"/ext_authz"),
+        "checks": (b"/",) if only_checks else tuple(asked),
     }
     if short_way is None:
         protocol = type("Protocol", (StrictHttpProtocol,), own)

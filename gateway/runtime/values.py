@@ -11,6 +11,7 @@ from gateway.core.cookies import CookieSpec, OwnCookies
 from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
+from gateway.core.original import WHOLE
 from gateway.core.request import Limits
 from gateway.settings import Settings
 from gateway.web.asgi_head import HeadReader
@@ -29,7 +30,7 @@ def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -
             header_count=limits.header_count,
             target_bytes=limits.target_bytes,
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
-            check_target=f"{settings.prefix}/ext_authz".encode(),
+            check_target=f"{settings.prefix}/{WHOLE}".encode(),
         ),
         FieldNames(settings.drop_headers, kept=reserved),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),

@@ -9,6 +9,7 @@ A connection is closed gently: a client that is still sending gets to read why (
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from typing import Any, ClassVar, Final
 
 import httptools
@@ -110,9 +111,9 @@ class ClientConnection(HttpToolsProtocol):
         if self._waiting:
             self._go_on_soon()
 
+    @abstractmethod
     def go_on(self) -> None:
         """Parse what waits, if its time has come."""
-        raise NotImplementedError
 
     def _go_on_soon(self) -> None:
         self.guard.call_in_turn(self)

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from gateway.settings.headers import check_headers
-from gateway.settings.scalars import (
-    Duration,
-)
+from gateway.settings.scalars import Duration
 from gateway.settings.section import OneOrMore, Section
 
 

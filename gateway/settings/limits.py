@@ -6,12 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from gateway.settings.scalars import (
-    Duration,
-    OptionalSize,
-    Size,
-    Span,
-)
+from gateway.settings.scalars import Duration, OptionalSize, Size, Span
 from gateway.settings.section import Section
 
 

@@ -8,13 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from gateway.settings.problem import quote
-from gateway.settings.scalars import (
-    HOST_AND_PORT,
-    Duration,
-    OptionalListenOn,
-    Span,
-    read_listen,
-)
+from gateway.settings.scalars import HOST_AND_PORT, Duration, OptionalListenOn, Span, read_listen
 from gateway.settings.secret import StrongKey
 from gateway.settings.section import OneOrMore, Section, Strings
 

@@ -9,12 +9,7 @@ from pydantic import field_validator, model_validator
 
 from gateway.settings.headers import TOKEN
 from gateway.settings.problem import quote
-from gateway.settings.scalars import (
-    HOST_AND_PORT,
-    Duration,
-    PublicUrl,
-    Span,
-)
+from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Span
 from gateway.settings.section import OneOrMore, Section, Strings
 
 

@@ -10,10 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from gateway.settings.problem import quote
 from gateway.settings.route import SCOPE
-from gateway.settings.scalars import (
-    Duration,
-    Endpoint,
-)
+from gateway.settings.scalars import Duration, Endpoint
 from gateway.settings.secret import Token, Word
 from gateway.settings.section import Section, Strings
 

@@ -52,7 +52,7 @@ def read_from(receive: Receive) -> ReadBody:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise MalformedRequest("the client hung up within the form")
+                raise MalformedRequest("the client hung up within its request")
             body += message.get("body", b"")
             if len(body) > limit:
                 return None

@@ -14,7 +14,6 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from gateway.errors import StoreUnavailable
 from tests.fronts.app import PATIENCE
 from tests.fronts.lies import KEPT_OUT, LIES, RESERVED
 from tests.fronts.starting import Front
@@ -289,13 +288,7 @@ class Scenarios:
     def test_a_store_that_is_away_lets_nobody_in(
         self, front: Front, person: Browser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def fail(*_: object) -> None:
-            raise StoreUnavailable("it is away")
-
-        assert front.running.generation is not None
-        gate = front.running.generation.pages.pipeline._gate
-        monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
-        monkeypatch.setattr(gate, "_confirm_or_read", fail)
+        front.running.take_store_away(monkeypatch)
         page, problem = person.navigate("/private/x"), person.fetch("/private/x")
         assert (page.status_code, problem.status_code) == (self.outage, self.outage)
         assert "set-cookie" not in page.headers

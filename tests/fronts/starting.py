@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.simulator import RunningSimulator
 from tests.fronts.app import App
 from tests.harness import Running, serve_app, serve_gateway
 from tests.ports import free_port
+from tests.waiting import wait_for
 
 CONFIG = Path(__file__).parents[2] / "config"
 """Where the files are that users copy."""
@@ -114,10 +114,8 @@ def run_front(command: list[str], url: str, *, environ: dict[str, str] | None = 
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, trust_env=False).status_code == 200:
-                return
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
+        return httpx.get(url, trust_env=False).status_code == 200
+
+    wait_for(answers, "the front answers")

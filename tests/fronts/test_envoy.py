@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from ruamel.yaml import YAML
 
-from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator
 from gateway.web.forward_auth import dialect
 from tests.fronts.lies import RESERVED
@@ -152,13 +151,7 @@ def test_of_two_cookie_fields_the_session_is_not_read(front: Front, person: Brow
 def test_a_store_that_is_away_is_told_in_envoys_words(
     front: Front, person: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise StoreUnavailable("it is away")
-
-    assert front.running.generation is not None
-    gate = front.running.generation.pages.pipeline._gate
-    monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
-    monkeypatch.setattr(gate, "_confirm_or_read", fail)
+    front.running.take_store_away(monkeypatch)
     answer = person.fetch("/private/x")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.text == "The sign-in is away for a moment. Please try again.\n"

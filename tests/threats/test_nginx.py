@@ -12,7 +12,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gateway.core.headers import passing_name
-from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator
 from tests.fronts.lies import KEPT_OUT, LIES, REBUILT, SAYING
 from tests.harness import NAVIGATION, SAME_ORIGIN, Browser, Running, echo, serve_app, serve_gateway
@@ -74,15 +73,9 @@ def test_a_websocket_of_another_site_is_refused(front: Running) -> None:
 
 
 def test_a_store_that_is_down_is_told_as_by_the_gateway_itself(front: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise StoreUnavailable("it is away")
-
-    assert front.generation is not None
     with Browser(front.url) as browser:
         browser.sign_in()
-        gate = front.generation.pages.pipeline._gate
-        monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
-        monkeypatch.setattr(gate, "_confirm_or_read", fail)
+        front.take_store_away(monkeypatch)
         page, problem = browser.navigate("/private/x"), browser.fetch("/private/x")
         assert (page.status_code, problem.status_code) == (503, 503)
         assert page.headers["retry-after"] == problem.headers["retry-after"] == "5"

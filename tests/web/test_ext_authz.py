@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator
 from tests.harness import NAVIGATION, WAYS, Browser, Running
 from tests.talk import Talk
@@ -114,13 +113,7 @@ def test_who_may_not_is_told_so_on_a_page(front: Front, cookie: str) -> None:
 
 
 def test_a_store_that_is_away_is_a_503(front: Front, cookie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise StoreUnavailable("it is away")
-
-    assert front.running.generation is not None
-    gate = front.running.generation.pages.pipeline._gate
-    monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
-    monkeypatch.setattr(gate, "_confirm_or_read", fail)
+    front.running.take_store_away(monkeypatch)
     problem, page = front.ask("/private/x", cookie), front.ask("/private/x", cookie, **navigation())
     for answer in (problem, page):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

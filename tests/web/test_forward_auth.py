@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 from gateway.telemetry.logs import RequestLine
@@ -344,12 +343,7 @@ def test_what_cannot_be_read_is_forbidden_on_the_listener(running: Running, cook
 def test_a_store_that_is_down_is_503(
     front: Front, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]]
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise StoreUnavailable("it is away")
-
-    assert front.gateway.generation is not None
-    monkeypatch.setattr(front.gateway.generation.pages.pipeline._gate, "_confirm_or_read", fail)
-    monkeypatch.setattr(front.gateway.generation.pages.pipeline._gate._memory, "recall", lambda *_: None)
+    front.gateway.take_store_away(monkeypatch)
     answer = front.ask("/private/x")
     assert (answer.status_code, TOKEN in answer.headers) == (503, False)
     assert answer.headers["retry-after"]

@@ -12,9 +12,9 @@ import pytest
 from gateway.errors import SettingsError, StartError
 from gateway.runtime.build import build
 from gateway.simulator import RunningSimulator
-from tests.harness import NAVIGATION, Browser, Running, read_settings, serve_gateway
+from tests.harness import NAVIGATION, Running, read_settings, serve_gateway
 from tests.ports import free_port
-from tests.web.test_forward_auth import ROUTES
+from tests.web.test_forward_auth import ROUTES, sign_in
 
 grpc = pytest.importorskip("grpc", reason="needs gRPC: pip install 'tiktok-gateway[grpc]'")
 KEPT = ROUTES.replace("  {path: /**}", "  {path: /kept/**, keep_post: true},\n  {path: /**}")
@@ -34,10 +34,7 @@ def running(simulator: RunningSimulator, address: str) -> Generator[Running]:
 
 @pytest.fixture(scope="module")
 def cookie(running: Running) -> str:
-    with Browser(running.url) as browser:
-        begun = browser.navigate("/oauth2/start")
-        assert browser.navigate(browser.consent(begun.headers["location"])).status_code == 302
-        return f"gateway={browser.client.cookies['gateway']}"
+    return sign_in(running.url)
 
 
 @pytest.fixture

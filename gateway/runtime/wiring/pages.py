@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from urllib.parse import urlsplit
 
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_allowed_hosts
@@ -14,6 +13,7 @@ from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import Pages
+from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -85,15 +85,19 @@ def build_pages(
 
 
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
-    return Answers(
+    site = Site(
         public_url=settings.public_url,
         prefix=settings.prefix,
         allowed_hosts=build_allowed_hosts(settings),
+        shared=cookies.session.domain is not None,
+    )
+    return Answers(
+        site=site,
         session_cookie=cookies.session,
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=Pages(prefix=settings.prefix, site=urlsplit(settings.public_url).netloc),
+        pages=Pages(prefix=settings.prefix, site=site.host),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.errors import (
     CrossSite,
@@ -34,7 +34,7 @@ from gateway.flows.oversight import Oversight
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.telemetry.logs import log
 from gateway.web.answers.answer import Answer, json_answer, problem, send_answer
-from gateway.web.body_limit import MAX_FORM
+from gateway.web.body_limit import MAX_FORM, read_from
 from gateway.web.exchange import new_request_id
 from gateway.web.table import Table, build_router
 
@@ -166,14 +166,12 @@ def _read_limit(request: Request) -> int:
 
 
 async def _read_body(request: Request) -> TokenRequest:
-    body = b""
+    body = await read_from(request.receive)(MAX_FORM)
+    if body is None:
+        raise MalformedRequest(f"the body is larger than {MAX_FORM} bytes")
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM:
-                raise MalformedRequest(f"the body is larger than {MAX_FORM} bytes")
         return msgspec.json.decode(body, type=TokenRequest)
-    except (msgspec.DecodeError, ClientDisconnect, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise MalformedRequest('the body is JSON like {"open_id": "-000…", "scopes": ["video.list"]}') from None
 
 

@@ -36,9 +36,7 @@ class Answers:
     def __init__(
         self,
         *,
-        public_url: str,
-        prefix: str,
-        allowed_hosts: frozenset[str],
+        site: Site,
         session_cookie: CookieSpec,
         binding_cookie: CookieSpec,
         sign_in: SignIn,
@@ -47,15 +45,10 @@ class Answers:
         ask_first: bool,
         cors_origins: frozenset[str],
     ) -> None:
-        self.site = Site(
-            public_url=public_url,
-            prefix=prefix,
-            allowed_hosts=allowed_hosts,
-            shared=session_cookie.domain is not None,
-        )
-        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=self.site.host)
+        self.site = site
+        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=site.host)
         self.pages = pages
-        self._errors = ErrorPages(pages, prefix)
+        self._errors = ErrorPages(pages, site.prefix)
         self._sign_in = sign_in
         self._kept_posts = kept_posts
         self._ask_first = ask_first

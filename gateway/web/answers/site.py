@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.core.challenge import is_navigation
+from gateway.core.original import BY_STATUS, WHOLE
 from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.urls import ReturnTo, check_return_to
@@ -95,7 +96,7 @@ class Site:
 
     def is_check(self, path: CanonicalPath) -> bool:
         """Whether fronts ask here about requests that they serve themselves."""
-        return path.text in {f"{self.prefix}/auth", f"{self.prefix}/ext_authz"}
+        return path.text in {f"{self.prefix}/{BY_STATUS}", f"{self.prefix}/{WHOLE}"}
 
     def is_callback(self, path: CanonicalPath) -> bool:
         """Whether TikTok's answer comes here."""

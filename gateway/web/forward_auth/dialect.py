@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.core import original
 from gateway.core.path import CanonicalPath
 
 
@@ -30,9 +31,9 @@ class Dialect(msgspec.Struct, frozen=True):
     """Field of a yes that names what the front is to take off the request: Envoy lets a client's own pass otherwise."""
 
 
-AUTH: Final = Dialect("auth", yes=202, whole=False)
-WHOLE: Final = Dialect("ext_authz", yes=200, whole=True)
-IN_PATH: Final = Dialect("ext_authz", yes=200, whole=True, removes=b"x-envoy-auth-headers-to-remove")
+AUTH: Final = Dialect(original.BY_STATUS, yes=202, whole=False)
+WHOLE: Final = Dialect(original.WHOLE, yes=200, whole=True)
+IN_PATH: Final = Dialect(original.WHOLE, yes=200, whole=True, removes=b"x-envoy-auth-headers-to-remove")
 
 
 def find_dialect(path: CanonicalPath, rest: bytes) -> Dialect:

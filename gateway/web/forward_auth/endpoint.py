@@ -34,8 +34,9 @@ from gateway.web.answers.answers import Answers
 from gateway.web.asgi_head import head_of
 from gateway.web.body_limit import read_from
 from gateway.web.exchange import Exchange, exchange_of
-from gateway.web.forward_auth.dialect import IN_PATH, Dialect, find_dialect
+from gateway.web.forward_auth.dialect import AUTH, IN_PATH, WHOLE, Dialect, find_dialect
 from gateway.web.pipeline import Pipeline
+from gateway.web.table import ANY, Table
 
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
@@ -80,6 +81,11 @@ class ForwardAuth:
         self._sent_back: dict[str, int] = {}  # how often, by session
         self._counted_since = 0.0
 
+    @property
+    def table(self) -> Table:
+        """Where fronts ask, on the public listener."""
+        return {f"/{AUTH.page}": {"GET": self}, f"/{WHOLE.page}": {ANY: self}}
+
     async def __call__(self, request: Request) -> Answer:
         """Answer on the public listener, where anybody may ask."""
         head, exchange = head_of(request), exchange_of(request)
@@ -92,9 +98,16 @@ class ForwardAuth:
 
     async def check(self, head: RequestHead, exchange: Exchange, read_body: ReadBody) -> Answer:
         """Answer a check that came where only fronts ask; `read_body` reads what they pass of the visitor's body."""
-        dialect = find_dialect(head.path, self._rest_of(head))
+        rest = self._rest_of(head)
+        dialect = find_dialect(head.path, rest)
         try:
-            return await self._check(head, exchange, dialect, read_body)
+            original = self._read_original(head, rest)
+            if original is None:
+                raise not_told()
+            if self._of_an_app(original) is None:
+                raise CheckRefused("the path is the gateway's own: no app is to have it")
+            exchange.note_original(original)
+            return await self._judge(original, head, exchange, dialect, read_body)
         except RequestRefused as refused:
             return self.refuse(refused, exchange, head if dialect.whole else None)
 
@@ -121,7 +134,7 @@ class ForwardAuth:
         head = head_of(request)
         if not (self._trusts_peer_of(request) or self._is_proven(head)):
             return None
-        return self._of_an_app(self._read_original(head))
+        return self._of_an_app(self._read_original(head, self._rest_of(head)))
 
     def find_redirect(self, request: Request) -> str | None:
         """Return where a front leads back to after a sign-in, in oauth2-proxy's word for it; unchecked as a `rd` is.
@@ -146,40 +159,34 @@ class ForwardAuth:
                 "the front keeps out what the gateway lets in: have it ask where `forward_auth` says, and see its log"
             )
 
-    async def _check(self, head: RequestHead, exchange: Exchange, dialect: Dialect, read_body: ReadBody) -> Answer:
-        original = self._read_original(head)
-        if original is None:
-            raise not_told()
-        if self._of_an_app(original) is None:
-            raise CheckRefused("the path is the gateway's own: no app is to have it")
-        exchange.note_original(original)
-        if not dialect.whole:
-            verdict = await self._decide(original, exchange)
-            return self._say_yes(verdict, head, dialect) if isinstance(verdict, Passage) else _say_no(verdict)
+    async def _judge(
+        self, original: RequestHead, head: RequestHead, exchange: Exchange, dialect: Dialect, read_body: ReadBody
+    ) -> Answer:
+        """Decide on the original request, and say it as the dialect has it."""
         try:
-            verdict = await self._decide(original, exchange)
+            verdict = await self._pipeline.decide(original)
+            exchange.note(verdict)
             if isinstance(verdict, Passage):
-                return self._say_yes(verdict, head, dialect)
+                cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
+                kept = ((b"cookie", cookies),) if cookies else ()
+                return self._say_yes(dialect, *self._gate.build_forward_auth(verdict), *kept)
+            if not dialect.whole:
+                return _say_no(verdict)
             body = read_body if _has_body(head) else None
             answer = await self._pipeline.answer_refusal(verdict, original, exchange.request_id, body)
             return self._answers.share(answer, original)
-        except GatewayError as error:  # such as a store that is away: told as to whoever comes without a front
+        except GatewayError as error:
+            if not dialect.whole:
+                raise
+            # such as a store that is away: told as to whoever comes without a front
             return self._pipeline.answer_error(error, original, exchange)
 
-    async def _decide(self, original: RequestHead, exchange: Exchange) -> Passage | Refusal:
-        verdict = await self._pipeline.decide(original)
-        exchange.note(verdict)
-        return verdict
-
-    def _say_yes(self, passage: Passage, head: RequestHead, dialect: Dialect) -> Answer:
-        """Let pass, as whom the app is to see, with the visitor's cookies but ours."""
-        headers = self._gate.build_forward_auth(passage)
-        cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
-        told = (*headers, (b"cookie", cookies)) if cookies else headers
-        if dialect.removes:
-            left_out = {*self._gate.identity_headers.names, b"cookie"}.difference(name for name, _ in told)
-            told = (*told, (dialect.removes, b",".join(sorted(left_out))))
-        return _answer(dialect.yes, *told)
+    def _say_yes(self, dialect: Dialect, *told: tuple[bytes, bytes]) -> Answer:
+        """Let pass, with what the app is to be told, and as nobody a client says to be."""
+        if not dialect.removes:
+            return _answer(dialect.yes, *told)
+        left_out = {*self._gate.identity_headers.names, b"cookie"}.difference(name for name, _ in told)
+        return _answer(dialect.yes, *told, (dialect.removes, b",".join(sorted(left_out))))
 
     async def _answer_by_status(self, request: Request, head: RequestHead) -> Answer:
         """Say whether somebody is signed in and, where a front names a request all the same, whether it may pass."""
@@ -187,29 +194,23 @@ class ForwardAuth:
         dialect = find_dialect(head.path, rest)
         # the path is the front's own word; a field may be a client's, unless a front is known to overwrite it
         is_told = bool(rest) or self._trusts_peer_of(request)
-        original = self._of_an_app(self._read_original(head)) if is_told else None
+        original = self._of_an_app(self._read_original(head, rest)) if is_told else None
         if await self._authentication.read(head) is None:
             return _answer(401)
         if original is None:
             return _answer(403 if dialect.whole else dialect.yes)  # a yes would hold for every path
         self._warn()
         verdict = await self._pipeline.decide(original)
-        if isinstance(verdict, Refusal):
-            return _say_no(verdict)
-        # no word of who it is; and no client's own word either, where a yes without any would let that pass
-        names = b",".join(sorted({*self._gate.identity_headers.names, b"cookie"}))
-        return _answer(dialect.yes, *([(dialect.removes, names)] if dialect.removes else []))
+        return _say_no(verdict) if isinstance(verdict, Refusal) else self._say_yes(dialect)  # with no word of who it is
 
-    def _read_original(self, head: RequestHead) -> RequestHead | None:
+    def _read_original(self, head: RequestHead, rest: bytes) -> RequestHead | None:
         """Return what is asked about; None where that is not said."""
         for name, _ in head.headers:
             if self._gate.identity_headers.is_look_alike(name):
                 raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
             if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
                 raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
-        return read_original(
-            head, self._rest_of(head), encoded_slashes=self._encoded_slashes, longest=self._longest_target
-        )
+        return read_original(head, rest, encoded_slashes=self._encoded_slashes, longest=self._longest_target)
 
     def _rest_of(self, head: RequestHead) -> bytes:
         """Return the visitor's target, where it is the rest of the check's own; b"" where it is not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from gateway.web.answers.answer import refuse_websocket
 from gateway.web.answers.answers import Answers
 from gateway.web.asgi_head import HEAD_KEY, head_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
-from gateway.web.table import ANY, Handler, Table, build_router
+from gateway.web.table import Handler, Table, build_router
 
 
 class Pages(Protocol):
@@ -29,9 +29,9 @@ class Endpoints:
     def __init__(self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers) -> None:
         self._site = answers.site
         self._forward_auth = forward_auth
-        table: dict[str, dict[str, Handler]] = {"/auth": {"GET": forward_auth}, "/ext_authz": {ANY: forward_auth}}
-        for each in pages:
-            table |= {path: dict(handlers) for path, handlers in each.table.items()}
+        table: dict[str, Mapping[str, Handler]] = {}
+        for each in (forward_auth, *pages):
+            table |= each.table
         self._router = build_router(
             table, answers.site.prefix, finish=lambda answer, request: answers.share(answer, head_of(request))
         )

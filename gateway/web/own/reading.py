@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import parse_qs, unquote_to_bytes
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
-from gateway.web.body_limit import MAX_FORM
+from gateway.web.body_limit import MAX_FORM, read_from
 
 
 def read_rd(head: RequestHead) -> str | None:
@@ -26,14 +26,9 @@ def read_rd(head: RequestHead) -> str | None:
 
 async def read_form(request: Request) -> dict[str, str]:
     """Read a small form. Raises `MalformedRequest` beyond `MAX_FORM`."""
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM:
-                raise MalformedRequest(f"the form is larger than {MAX_FORM} bytes")
-    except ClientDisconnect:
-        raise MalformedRequest("the client hung up within the form") from None
+    body = await read_from(request.receive)(MAX_FORM)
+    if body is None:
+        raise MalformedRequest(f"the form is larger than {MAX_FORM} bytes")
     try:
         fields = parse_qs(body.decode("ascii", "replace"), max_num_fields=16)
     except ValueError:

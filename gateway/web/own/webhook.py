@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.core.fields import every
-from gateway.errors import ContentTooLarge, MalformedRequest, NoSuchPage
+from gateway.errors import ContentTooLarge, NoSuchPage
 from gateway.flows.webhook import Webhook
 from gateway.web.answers.answer import Answer, text_answer
 from gateway.web.asgi_head import head_of
-from gateway.web.body_limit import MAX_OWN_BODY
+from gateway.web.body_limit import MAX_OWN_BODY, read_from
 from gateway.web.table import Table
 
 
@@ -28,14 +28,9 @@ class WebhookPage:
         """Take one delivery."""
         if self._webhook is None:
             raise NoSuchPage("webhooks are off: see `tiktok.webhook`")
-        body = b""
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_OWN_BODY:
-                    raise ContentTooLarge(f"a webhook of more than {MAX_OWN_BODY} bytes")
-        except ClientDisconnect:
-            raise MalformedRequest("the client hung up within the webhook") from None
+        body = await read_from(request.receive)(MAX_OWN_BODY)
+        if body is None:
+            raise ContentTooLarge(f"a webhook of more than {MAX_OWN_BODY} bytes")
         signatures = every(head_of(request).headers, b"tiktok-signature")
         await self._webhook.take(signatures[0].decode("latin-1") if len(signatures) == 1 else "", body)
         return text_answer(200, "ok\n")
