@@ -62,9 +62,11 @@ def run(
 ) -> None:
     """Serve. Example: gateway run -c gateway.yaml --workers 4"""
     from gateway.runtime.serve import run as serve
-    from gateway.settings import find, load
+    from gateway.runtime.source import Source
+    from gateway.settings import find
 
-    serve(load(find(os.environ, config), os.environ), workers)
+    source = Source(find(os.environ, config), os.environ)
+    serve(source.load(), workers, source)
 
 
 @app.command()
