@@ -6,7 +6,7 @@ written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,8 +68,8 @@ def load(
     reader = _Reader(path, places, environ, named)
     reader.add_environment(tree)
     resolved = reader.resolve(tree, ())
-    named = tree.get("upstreams")
-    if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
+    others = tree.get("upstreams")
+    if needs_upstream and "upstream" not in tree and not (isinstance(others, dict) and "default" in others):
         reader.add(("upstream",), f"is missing; add {EXAMPLES['upstream']}")
     try:
         context: dict[str, Any] = {"needs_upstream": needs_upstream, "named": named}
@@ -90,16 +90,28 @@ def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> Listen |
 
     Raises `SettingsError`.
     """
+    return _load_admin(path, environ, ("listen",)).listen
+
+
+def load_admin(path: Path | None, environ: Mapping[str, str]) -> AdminSettings:
+    """Return how to reach a gateway that runs, whatever else is wrong with the settings: `admin.listen`, `admin.keys`.
+
+    Raises `SettingsError`.
+    """
+    return _load_admin(path, environ, ("listen", "keys"))
+
+
+def _load_admin(path: Path | None, environ: Mapping[str, str], keys: Sequence[str]) -> AdminSettings:
     tree, places = load_yaml(path) if path is not None else ({}, {})
     reader = _Reader(path, places, environ)
     reader.add_environment(tree)
     admin = tree.get("admin")
-    given = {key: value for key, value in admin.items() if key == "listen"} if isinstance(admin, dict) else {}
+    given = {key: value for key, value in admin.items() if key in keys} if isinstance(admin, dict) else {}
     try:
-        listen = AdminSettings.model_validate(reader.resolve(given, ("admin",))).listen
+        return AdminSettings.model_validate(reader.resolve(given, ("admin",)))
     except ValidationError:
-        raise SettingsError("admin.listen cannot be used: see `gateway check`") from None
-    return listen
+        named = " or ".join(f"admin.{key}" for key in keys)
+        raise SettingsError(f"{named} cannot be used: see `gateway check`") from None
 
 
 class _Reader:
