@@ -10,6 +10,7 @@ doctor         `gateway doctor`
 migrate        `gateway migrate`
 operator       `gateway sessions` and `gateway grants`
 simulator      `gateway simulator`
+reload         `gateway reload`
 health         `gateway health`
-admin_address  whom that has to ask, found without loading the settings
+admin_address  whom both ask, found without loading the settings
 """

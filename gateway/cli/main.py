@@ -62,9 +62,27 @@ def run(
 ) -> None:
     """Serve. Example: gateway run -c gateway.yaml --workers 4"""
     from gateway.runtime.serve import run as serve
-    from gateway.settings import find, load
+    from gateway.runtime.source import Source
+    from gateway.settings import find
 
-    serve(load(find(os.environ, config), os.environ), workers)
+    source = Source(find(os.environ, config), os.environ)
+    serve(source.load(), workers, source)
+
+
+@app.command("reload")
+def reload_settings(
+    config: Config = None,
+    listen: Annotated[str, typer.Option(help="Address to ask instead, like unix:/run/admin.sock.")] = "",
+    json: Json = False,
+) -> None:
+    """Have the running gateway read its settings anew; what is open goes on. Example: gateway reload -c gateway.yaml
+
+    Asks `admin.listen`, with one of `admin.keys` or $GATEWAY_ADMIN_KEY. Exit code 0 when the settings are in force, 1
+    when they are refused, whereupon those of before stay.
+    """
+    from gateway.cli.reload import reload as ask
+
+    raise typer.Exit(ask(config, listen, os.environ, as_json=json))
 
 
 @app.command()

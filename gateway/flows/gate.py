@@ -134,6 +134,10 @@ class Gate:
         """Return the route that decides on such requests; it may be kept."""
         return self._policy.match(method, host, path)
 
+    def has(self, match: Match) -> bool:
+        """Whether a match is by one of the routes in force."""
+        return self._policy.has(match.route)
+
     def match_preflight(self, head: RequestHead) -> Match | None:
         """Return the route that decides on the request which a preflight asks about; None when this is none."""
         preflight = read_preflight(head)

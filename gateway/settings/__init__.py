@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from gateway.settings.caution import warnings
 from gateway.settings.lists import load_lists
-from gateway.settings.load import find, load, load_admin_listen
+from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.route import RouteSettings
@@ -50,6 +50,7 @@ __all__ = [
     "find",
     "json_schema",
     "load",
+    "load_admin",
     "load_admin_listen",
     "load_lists",
     "warnings",

@@ -6,7 +6,7 @@ written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,17 +54,27 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool = True) -> Settings:
-    """Return the settings. Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file."""
+def load(
+    path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool = True, named: set[Path] | None = None
+) -> Settings:
+    """Return the settings. Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
+
+    `named` is given every file that they come from or name, whatever becomes of them: `${file:…}`, certificates, lists.
+    """
+    named = set() if named is None else named
+    if path is not None:
+        named.add(path)
     tree, places = load_yaml(path) if path is not None else ({}, {})
-    reader = _Reader(path, places, environ)
+    reader = _Reader(path, places, environ, named)
     reader.add_environment(tree)
     resolved = reader.resolve(tree, ())
-    named = tree.get("upstreams")
-    if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
+    others = tree.get("upstreams")
+    if needs_upstream and "upstream" not in tree and not (isinstance(others, dict) and "default" in others):
         reader.add(("upstream",), f"is missing; add {EXAMPLES['upstream']}")
     try:
-        context = {"needs_upstream": needs_upstream} | ({"beside": path.parent} if path is not None else {})
+        context: dict[str, Any] = {"needs_upstream": needs_upstream, "named": named}
+        if path is not None:
+            context["beside"] = path.parent
         settings = Settings.model_validate(resolved, context=context)
     except ValidationError as error:
         reader.add_invalid(error)
@@ -80,23 +90,38 @@ def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> Listen |
 
     Raises `SettingsError`.
     """
+    return _load_admin(path, environ, ("listen",)).listen
+
+
+def load_admin(path: Path | None, environ: Mapping[str, str]) -> AdminSettings:
+    """Return how to reach a gateway that runs, whatever else is wrong with the settings: `admin.listen`, `admin.keys`.
+
+    Raises `SettingsError`.
+    """
+    return _load_admin(path, environ, ("listen", "keys"))
+
+
+def _load_admin(path: Path | None, environ: Mapping[str, str], keys: Sequence[str]) -> AdminSettings:
     tree, places = load_yaml(path) if path is not None else ({}, {})
     reader = _Reader(path, places, environ)
     reader.add_environment(tree)
     admin = tree.get("admin")
-    given = {key: value for key, value in admin.items() if key == "listen"} if isinstance(admin, dict) else {}
+    given = {key: value for key, value in admin.items() if key in keys} if isinstance(admin, dict) else {}
     try:
-        listen = AdminSettings.model_validate(reader.resolve(given, ("admin",))).listen
+        return AdminSettings.model_validate(reader.resolve(given, ("admin",)))
     except ValidationError:
-        raise SettingsError("admin.listen cannot be used: see `gateway check`") from None
-    return listen
+        named = " or ".join(f"admin.{key}" for key in keys)
+        raise SettingsError(f"{named} cannot be used: see `gateway check`") from None
 
 
 class _Reader:
     """Collects problems, with the place of each."""
 
-    def __init__(self, path: Path | None, places: Places, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path | None, places: Places, environ: Mapping[str, str], named: set[Path] | None = None
+    ) -> None:
         self._path = path
+        self._named = named if named is not None else set()
         self._places = places
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}
@@ -141,7 +166,7 @@ class _Reader:
         if not isinstance(node, str):
             return node
         try:
-            value = interpolate(node, self._environ)
+            value = interpolate(node, self._environ, self._named)
             _check_characters(value)
         except ValueError as error:
             self.add(path, str(error))

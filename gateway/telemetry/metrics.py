@@ -6,6 +6,7 @@ of them are known beforehand, each has a cell on a board, and counting is one ad
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
@@ -22,6 +23,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 """Upper bounds in seconds."""
 DECISIONS: Final = ("allow", "challenge", "deny", "own", "refused")
+RELOADS: Final = ("applied", "refused")
 CLASSES: Final = range(6)
 """First digits of a status; 0 where the client was gone before there was one."""
 
@@ -40,6 +42,8 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("sign_in", outcome) for outcome in _OUTCOMES),
     ("websockets",),
     ("change_feed",),
+    *(("reload", outcome) for outcome in RELOADS),
+    ("reloaded_at",),
     ("seconds",),
     *(("bucket", str(bound)) for bound in (*BUCKETS, "+Inf")),
 )
@@ -51,6 +55,7 @@ _SECONDS: Final = _COLUMN[("seconds",)]
 _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 _CHANGE_FEED: Final = _COLUMN[("change_feed",)]
+_RELOADED_AT: Final = _COLUMN[("reloaded_at",)]
 
 
 def open_metrics_board(workers: int) -> Board:
@@ -65,6 +70,9 @@ class Metrics(Collector):
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
         self._cells[_WEBSOCKETS] = self._cells[_CHANGE_FEED] = 0.0  # those of a predecessor are gone
+        self._counts_reloads = worker == 0  # which all workers have in common
+        if self._counts_reloads and not self._cells[_RELOADED_AT]:
+            self._cells[_RELOADED_AT] = time.time()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -91,6 +99,13 @@ class Metrics(Collector):
         """Note whether this process is told of every change in the store."""
         self._cells[_CHANGE_FEED] = float(up)
 
+    def count_reload(self, *, applied: bool) -> None:
+        """Count a reload of the settings, which all workers have at once."""
+        if self._counts_reloads:
+            self._cells[_COLUMN["reload", "applied" if applied else "refused"]] += 1.0
+            if applied:
+                self._cells[_RELOADED_AT] = time.time()
+
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""
         return generate_latest(self._registry)
@@ -106,7 +121,10 @@ class Metrics(Collector):
         sign_ins = CounterMetricFamily(
             "gateway_sign_ins_total", "Sign-ins: begun, completed, or the code of the error.", labels=["outcome"]
         )
-        families = {"request": requests, "error": errors, "sign_in": sign_ins}
+        reloads = CounterMetricFamily(
+            "gateway_reloads_total", "Times that settings were read anew, by what became of it.", labels=["outcome"]
+        )
+        families = {"request": requests, "error": errors, "sign_in": sign_ins, "reload": reloads}
         for labels, column in _COLUMN.items():
             if labels[0] in families and (total := self._board.total(column)):
                 families[labels[0]].add_metric(labels[1:], total)
@@ -116,6 +134,11 @@ class Metrics(Collector):
             "gateway_change_feed_up",
             "Part of the workers that are told of changes in Redis: below 1, requests ask Redis each time.",
             value=self._board.total(_CHANGE_FEED) / self._board.rows,
+        )
+        yield GaugeMetricFamily(
+            "gateway_settings_in_force_since_timestamp_seconds",
+            "When the settings in force were read: at the last reload that was not refused, or at the start.",
+            value=self._board.total(_RELOADED_AT),
         )
         yield self._durations()
 

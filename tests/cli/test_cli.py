@@ -53,7 +53,8 @@ def nameless(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health"]
+    "command",
+    ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health", "reload"],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = gateway(*command.split(), "--help")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Protocol
 
 from gateway.core.cookies import OwnCookies
 from gateway.errors import SettingsError
-from gateway.runtime.life import Closable, Life
+from gateway.runtime.life import Life, Service
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies
 from gateway.runtime.wiring.apps import Behind
@@ -20,9 +21,21 @@ from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
 from gateway.web.admin.listener import Admin
+from gateway.web.admin.reload import ReloadApi, Reloads
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
+
+
+class GrpcDoor(Service, Protocol):
+    """Answers checks by gRPC."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether checks are under way."""
+
+    def take_over(self, before: Any) -> None:
+        """Answer where another of its kind did before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ class Doors:
     checks: CheckListener
     admin: Admin
     own_cookies: OwnCookies
-    grpc_checks: Closable | None
+    grpc_checks: GrpcDoor | None
 
 
 def build_doors(
@@ -49,6 +62,7 @@ def build_doors(
     life: Life,
     *,
     workers: int,
+    reloads: Reloads | None = None,
 ) -> Doors:
     """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
     return Doors(
@@ -70,7 +84,13 @@ def build_doors(
             readiness=readiness,
             metrics=metrics,
         ),
-        admin=Admin(metrics, readiness, _build_admin_api(settings, flows), settings.admin.all_hosts),
+        admin=Admin(
+            metrics,
+            readiness,
+            _build_admin_api(settings, flows),
+            settings.admin.all_hosts,
+            ReloadApi(reloads, [key.get_secret_value() for key in settings.admin.keys]),
+        ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
     )
@@ -78,7 +98,7 @@ def build_doors(
 
 def _build_grpc_checks(
     settings: Settings, judging: Judging, pages: OwnPages, metrics: Metrics, life: Life, *, shared: bool
-) -> Closable | None:
+) -> GrpcDoor | None:
     """Return what answers Envoy by gRPC, where the settings ask for it: gRPC is large, and not for everybody."""
     if settings.forward_auth.grpc is None:
         return None
@@ -102,14 +122,17 @@ def _build_grpc_checks(
 def _build_short_way(
     settings: Settings, cookies: Cookies, behind: Behind, judging: Judging, pages: OwnPages, metrics: Metrics
 ) -> ShortWay | None:
-    """Return the short way; None where it would lead past an app in this process, or nowhere."""
-    if behind.in_process or not behind.proxied:
+    """Return the short way; None where it would lead past an app in this process.
+
+    Where nothing is behind, it leaves all to the long way, until settings come that have an upstream.
+    """
+    if behind.in_process:
         return None
     shared = Means(
         pipeline=pages.pipeline,
         lanes={name: Lane(app, behind.proxies[name].pool) for name, app in behind.proxied.items()},
         metrics=metrics,
-        lines=request_lines(),
+        lines=request_lines(settings.log.format, settings.log.level),
         live=judging.live,
         own_cookies=cookies.own,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),

@@ -40,7 +40,7 @@ def build_flows(
     """Make the flows."""
     store, sessions, keyring = records.store, records.sessions, records.keyring
     performers = _build_performers(settings, behind, records, judging, clock)
-    outbox = life.running(Outbox(store, keyring, performers, clock=clock))
+    outbox = life.leading(Outbox(store, keyring, performers, clock=clock))
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock))
     limits = settings.limits

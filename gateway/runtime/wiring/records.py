@@ -35,12 +35,16 @@ class RecordKeeping:
     authentication: Authentication
 
 
-def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Clock) -> RecordKeeping:
+def build_records(
+    settings: Settings, cookies: Cookies, life: Life, *, clock: Clock, before: Store | None = None
+) -> RecordKeeping:
     """Open the store that the settings name (it connects when it is used), and TikTok.
+
+    `before` is the store of the generation that is succeeded.
 
     Raises `SettingsError` when the embedded store is asked for but not installed.
     """
-    store = life.closing(open_store(settings.redis, gateway=settings.public_url))
+    store = life.closing(open_store(settings.redis, gateway=settings.public_url, before=before))
     life.running(StoreWatch(store))
     provider = life.closing(_build_provider(settings, clock))
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]

@@ -1,5 +1,6 @@
 """The operator's listener.
 
 listener   health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
+reload     settings, read anew
 api        sessions, grants and tokens, for programs with a key
 """
