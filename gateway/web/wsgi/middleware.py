@@ -6,7 +6,7 @@ app itself then runs in the server's thread as ever, with its own streaming of b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,13 +20,17 @@ from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
+from gateway.web.answers.site import Site
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
+from gateway.web.behind.user import AskForToken
+from gateway.web.behind.visit import VISIT_KEY, Visit
 from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.wsgi.body import LimitedInput, LiveBody
 from gateway.web.wsgi.environ import Environ, EnvironReader
 from gateway.web.wsgi.loop import Here, LoopThread
+from gateway.web.wsgi.user import USER_KEY, User
 
 StartResponse = Callable[..., Any]
 
@@ -44,6 +48,8 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
+        site: Site,
+        ask_for_token: AskForToken,
         start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
         answer_ids: bool = False,
@@ -53,7 +59,9 @@ class WsgiGateway:
         `answer_ids`: every answer carries the id of its request.
         """
         self._answer_ids = answer_ids
-        self._app = app
+        self.app = app
+        self._site = site
+        self._ask_for_token = ask_for_token
         self._start = start
         self._close = close
         self._pipeline = pipeline
@@ -147,7 +155,7 @@ class WsgiGateway:
             return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
         try:
-            body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
+            body: Iterable[bytes] = self.app(self._edit_environ(head, passage, exchange, environ), start)
             return body if passage.caller is None else LiveBody(body, passage, self._live)
         except GatewayError as error:
             answer = self._pipeline.answer_error(error, head, exchange)
@@ -173,7 +181,7 @@ class WsgiGateway:
             own_cookies=self._own_cookies,
             request_id=exchange.request_id,
         )
-        inner = {name: value for name, value in environ.items() if not name.startswith("HTTP_")}
+        inner = {name: value for name, value in environ.items() if not name.startswith(("HTTP_", "gateway."))}
         for name, value in headers:
             if name not in {b"content-type", b"content-length"}:
                 variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
@@ -189,7 +197,15 @@ class WsgiGateway:
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
+            inner[USER_KEY] = User(allow.identity, allow.session_key, self._fetch_token)
+        inner[VISIT_KEY] = Visit(head, self._site)
         return inner
+
+    def _fetch_token(self, session_key: str, scopes: Sequence[str]) -> str:
+        async def ask(_: Here) -> str:
+            return await self._ask_for_token(session_key, scopes)
+
+        return self.loop.run(ask)
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:
