@@ -19,6 +19,7 @@ from gateway.runtime.build import build
 from gateway.runtime.lifespan import Lifespan
 from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings, SettingsKeywords, find, load
+from gateway.web.admin.scraping import MetricsPage
 from gateway.web.behind.current import account_url, current_user, find_user, sign_in_url, sign_out_url
 from gateway.web.behind.user import User
 
@@ -30,6 +31,7 @@ __all__ = [
     "create_app",
     "current_user",
     "find_user",
+    "metrics_app",
     "protect",
     "sign_in_url",
     "sign_out_url",
@@ -64,6 +66,14 @@ def create_app(settings: Settings | Path | str | None = None, **keywords: Unpack
         return Lifespan(build(read_settings(settings, needs_upstream=True, keywords=keywords)), None)
     except SettingsError as error:
         raise told_plainly(error) from None
+
+
+def metrics_app(protected: Any, *, key: str | None) -> Any:
+    """Return an ASGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+
+    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    """
+    return MetricsPage(protected.generation.metrics, key)
 
 
 def read_settings(

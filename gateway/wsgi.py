@@ -16,6 +16,7 @@ from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
 from gateway.runtime.values import build_site
 from gateway.settings import Settings, SettingsKeywords
+from gateway.web.admin.scraping import MetricsPage
 from gateway.web.wsgi.current import account_url, current_user, find_user, sign_in_url, sign_out_url
 from gateway.web.wsgi.environ import EnvironReader
 from gateway.web.wsgi.middleware import WsgiGateway
@@ -28,6 +29,7 @@ __all__ = [
     "account_url",
     "current_user",
     "find_user",
+    "metrics_app",
     "protect",
     "sign_in_url",
     "sign_out_url",
@@ -58,6 +60,14 @@ def protect(
         return _build(app, chosen, underscores_dropped=underscores_dropped, on_sign_in=on_sign_in)
     except SettingsError as error:
         raise told_plainly(error) from None
+
+
+def metrics_app(protected: Any, *, key: str | None) -> Any:
+    """Return a WSGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+
+    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    """
+    return MetricsPage(protected.metrics, key).answer_wsgi
 
 
 def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_in: SignInHook | None) -> WsgiGateway:

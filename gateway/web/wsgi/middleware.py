@@ -6,6 +6,7 @@ app itself then runs in the server's thread as ever, with its own streaming of b
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -69,13 +70,23 @@ class WsgiGateway:
         self._own_pages = own_pages
         self._own_cookies = own_cookies
         self._live = live
-        self._metrics = metrics
+        self.metrics = metrics
         self.loop = LoopThread()
+        atexit.register(self._end)
 
     def close(self) -> None:
-        """Close the gateway's connections and end its thread; the server must have stopped."""
+        """Close the gateway's connections and end its thread; the server must have stopped.
+
+        At the end of the process that is done by itself.
+        """
+        atexit.unregister(self._end)
         self.loop.run(lambda _: self._close())
         self.loop.stop()
+
+    def _end(self) -> None:
+        """Let refreshes under way be written down: each may hold the only copy of a rotated token."""
+        if self.loop.is_running:
+            self.close()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -91,7 +102,7 @@ class WsgiGateway:
             outcome = self._pipeline.answer_error(error, head, exchange, self._reader.read_fields(environ))
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
-            exchange.tell(method, path, self._metrics)
+            exchange.tell(method, path, self.metrics)
             start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
@@ -165,7 +176,7 @@ class WsgiGateway:
             start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
         finally:
-            exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
 
     def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
         told = [*headers, exchange.id_field()] if self._answer_ids else headers
