@@ -86,14 +86,20 @@ def reload_settings(
 
 
 @app.command()
-def check(config: Config = None, json: Json = False) -> None:
+def check(
+    config: Config = None,
+    middleware: Annotated[
+        bool, typer.Option("--middleware", help="The app is in the same process: no `upstream` is needed.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Validate the settings and print all problems at once. Example: gateway check -c gateway.yaml
 
     Exit code 0 when the settings can be used (there may be warnings), 1 when there are problems.
     """
     from gateway.cli.check import check as check_settings
 
-    raise typer.Exit(check_settings(config, os.environ, as_json=json))
+    raise typer.Exit(check_settings(config, os.environ, as_json=json, needs_upstream=not middleware))
 
 
 @app.command()

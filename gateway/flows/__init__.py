@@ -20,6 +20,8 @@ webhook           TikTok tells that it has ended, and other events
 outbox            what has to be done in the end, even if TikTok or the app is away now
 
 token_desk        access tokens for an app's own jobs
+person_tokens     and for an app in this process, while somebody is signed in
+sign_in_hook      an app in this process is told of sign-ins
 oversight         what an operator sees and ends
 inspection        what `gateway doctor` looks at
 """

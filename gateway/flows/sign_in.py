@@ -23,6 +23,7 @@ from gateway.core.binding import Binding, choose_binding, is_opaque
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
 from gateway.core.record import read_record, seal_record
+from gateway.core.session import build_session_key
 from gateway.core.sign_in import (
     ATTEMPT_KEPT,
     FINISHED_LASTS,
@@ -50,10 +51,12 @@ from gateway.errors import (
     ScopeRefused,
 )
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.authentication import build_identity
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Records
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
+from gateway.flows.sign_in_hook import NewSignIn, SignInHook, call_hook
 from gateway.telemetry.logs import log
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
@@ -107,7 +110,9 @@ class SignIn:
         refresh: Refresh,
         *,
         clock: Callable[[], datetime],
+        on_sign_in: SignInHook | None = None,
     ) -> None:
+        self._on_sign_in = on_sign_in
         self._store = store
         self._sessions = sessions
         self._provider = provider
@@ -202,9 +207,17 @@ class SignIn:
             await self._sessions.end(each)
         if grant.spare is not None:
             grant = await self._try(grant)
+        if self._on_sign_in is not None:
+            await self._tell_app(self._on_sign_in, session_id, first=known is None)
         binding = binding.complete(self._clock())
         location = await self._regain(grant, attempt, binding, client_address) or attempt.return_to
         return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
+
+    async def _tell_app(self, hook: SignInHook, session_id: str, *, first: bool) -> None:
+        key = build_session_key(session_id.encode())
+        signed_in = await self._sessions.read(key, self._clock()) if key is not None else None
+        if signed_in is not None:  # else it has ended meanwhile
+            await call_hook(hook, NewSignIn(build_identity(signed_in), first))
 
     async def _try(self, grant: Grant) -> Grant:
         """Renew the earlier tokens, which shows whether they live; unless they are renewed, the spare ones take over.

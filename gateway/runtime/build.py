@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.flows.ports import Changes
+from gateway.flows.sign_in_hook import SignInHook
 from gateway.runtime.generation import Generation
 from gateway.runtime.life import Life
 from gateway.runtime.readiness import Readiness
@@ -37,21 +38,22 @@ def build(
     workers: int = 1,
     reloads: Reloads | None = None,
     before: Generation | None = None,
+    on_sign_in: SignInHook | None = None,
 ) -> Generation:
     """Wire a gateway before `app`, or before the upstream in the settings when there is no app.
 
     `metrics` are the process's, one of `workers` on this host; `reloads` reads its settings anew. `before` is the
-    generation that is to be succeeded. Opens no connection. Raises `SettingsError` when something that the settings
-    name cannot be used.
+    generation that is to be succeeded. `on_sign_in` is told of every sign-in. Opens no connection. Raises
+    `SettingsError` when something that the settings name cannot be used.
     """
     metrics, life, cookies = metrics or Metrics(), Life(), build_cookies(settings)
-    behind = build_apps(settings, cookies, life, app=app, workers=workers)
     life.in_force = before is None
     records = build_records(settings, cookies, life, clock=clock, before=before.records.store if before else None)
+    behind = build_apps(settings, cookies, records, life, app=app, workers=workers)
     _measure_changes(records.store, metrics, life)
     live = before.judging.live if before is not None else None
     judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process, live=live)
-    flows = build_flows(settings, behind, records, judging, life, clock=clock)
+    flows = build_flows(settings, behind, records, judging, life, clock=clock, on_sign_in=on_sign_in)
     readiness = Readiness(records.store, reloads)
     pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
     doors = build_doors(

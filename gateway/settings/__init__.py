@@ -22,7 +22,8 @@ keys          which keys there are, and which are secrets
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
-load          file + environment → Settings, or every problem at once
+keywords      the same as keyword arguments of a program, for type checkers; written from the model
+load          file + environment + keywords → Settings, or every problem at once
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file
@@ -31,6 +32,7 @@ schema        the JSON Schema of the file
 from __future__ import annotations
 
 from gateway.settings.caution import warnings
+from gateway.settings.keywords import SettingsKeywords
 from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
@@ -45,6 +47,7 @@ __all__ = [
     "Problem",
     "RouteSettings",
     "Settings",
+    "SettingsKeywords",
     "SettingsProblems",
     "UpstreamSettings",
     "find",

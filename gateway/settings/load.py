@@ -1,12 +1,13 @@
 """File and environment to `Settings`, or to every problem at once.
 
 The environment wins over the file: `GATEWAY__TIKTOK__CLIENT_KEY` is the key `tiktok.client_key`; lists and mappings are
-written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved in both.
+written in YAML's flow style (`["a", "b"]`). What a program says itself, by keywords, wins over both, key by key; a list
+is one value. References (`${…}`) are resolved in all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,11 +56,17 @@ def _is_there(path: Path) -> bool:
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool = True, named: set[Path] | None = None
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    needs_upstream: bool = True,
+    named: set[Path] | None = None,
+    keywords: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Return the settings. Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
+    """Return the settings; `keywords` are what a program says itself, and win over all.
 
     `named` is given every file that they come from or name, whatever becomes of them: `${file:…}`, certificates, lists.
+    Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
     """
     named = set() if named is None else named
     if path is not None:
@@ -67,6 +74,7 @@ def load(
     tree, places = load_yaml(path) if path is not None else ({}, {})
     reader = _Reader(path, places, environ, named)
     reader.add_environment(tree)
+    reader.add_keywords(tree, keywords or {})
     resolved = reader.resolve(tree, ())
     others = tree.get("upstreams")
     if needs_upstream and "upstream" not in tree and not (isinstance(others, dict) and "default" in others):
@@ -124,7 +132,8 @@ class _Reader:
         self._named = named if named is not None else set()
         self._places = places
         self._environ = environ
-        self._from_environ: dict[KeyPath, str] = {}
+        self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
+        self._said_by_keywords = False
         self._unresolved: set[KeyPath] = set()
         self.plain_secrets: set[str] = set()
         """Keys of the secrets that stand in the file itself."""
@@ -147,7 +156,10 @@ class _Reader:
         except ValueError as error:
             self.problems.append(((0, 0), Problem(variable, show_path(keys), str(error))))
             return
-        self._from_environ[keys] = variable
+        self._put(tree, keys, value, variable)
+
+    def _put(self, tree: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
+        self._from_environ[keys] = source
         node = tree
         for key in keys[:-1]:
             below = node.get(key)
@@ -156,6 +168,13 @@ class _Reader:
             node[key] = below = below if isinstance(below, dict) else {}
             node = below
         node[keys[-1]] = value
+
+    def add_keywords(self, tree: dict[str, Any], keywords: Mapping[str, Any]) -> None:
+        """Lay over the tree what a program says itself."""
+        self._said_by_keywords = bool(keywords)
+        for name, value in keywords.items():
+            for keys, plain in _leaves((name,), value):
+                self._put(tree, keys, plain, f"protect({name}=…)")
 
     def resolve(self, node: Any, path: KeyPath) -> Any:
         """Resolve the references in every string; one that cannot be is a problem, and the string stays."""
@@ -197,7 +216,7 @@ class _Reader:
                 path = read_path(dotted)
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
-            if each["type"] == "missing" and self._path is None:
+            if each["type"] == "missing" and self._path is None and not self._said_by_keywords:
                 self.no_file = True
 
     def sorted_problems(self) -> list[Problem]:
@@ -217,7 +236,27 @@ class _Reader:
             if known in self._places:
                 line, column = self._places[known]
                 return f"{self._path}:{line}:{column}", (line, column)
-        return (f"{self._path}:1:1", (1, 1)) if self._path is not None else ("environment", (0, 0))
+        if self._path is not None:
+            return f"{self._path}:1:1", (1, 1)
+        return ("protect(…)" if self._said_by_keywords else "environment"), (0, 0)
+
+
+def _leaves(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what mappings within each other end in, each with the keys that lead to it."""
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _leaves((*keys, str(key)), below)
+    else:
+        yield keys, _read_plain(value)
+
+
+def _read_plain(value: Any) -> Any:
+    """Read a program's value as one of a file."""
+    if isinstance(value, Mapping):
+        return {str(key): _read_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_read_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _check_characters(text: str) -> None:

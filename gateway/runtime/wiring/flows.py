@@ -11,6 +11,7 @@ from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
 from gateway.flows.sign_in import SignIn
+from gateway.flows.sign_in_hook import SignInHook
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
 from gateway.runtime.life import Life
@@ -35,7 +36,14 @@ class Flows:
 
 
 def build_flows(
-    settings: Settings, behind: Behind, records: RecordKeeping, judging: Judging, life: Life, *, clock: Clock
+    settings: Settings,
+    behind: Behind,
+    records: RecordKeeping,
+    judging: Judging,
+    life: Life,
+    *,
+    clock: Clock,
+    on_sign_in: SignInHook | None,
 ) -> Flows:
     """Make the flows."""
     store, sessions, keyring = records.store, records.sessions, records.keyring
@@ -50,7 +58,16 @@ def build_flows(
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
-            store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
+            store,
+            sessions,
+            records.provider,
+            keyring,
+            plan,
+            attempts,
+            disconnect,
+            records.refresh,
+            clock=clock,
+            on_sign_in=on_sign_in,
         ),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,

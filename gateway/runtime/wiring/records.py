@@ -9,6 +9,7 @@ from datetime import datetime
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
 from gateway.flows.authentication import Authentication
+from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
@@ -33,6 +34,7 @@ class RecordKeeping:
     sessions: Sessions
     refresh: Refresh
     authentication: Authentication
+    person_tokens: PersonTokens
 
 
 def build_records(
@@ -62,6 +64,7 @@ def build_records(
         sessions=sessions,
         refresh=refresh,
         authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
+        person_tokens=PersonTokens(sessions, refresh, clock=clock),
     )
 
 
