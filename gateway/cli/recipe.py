@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import gateway
 from gateway.errors import SettingsError
 
 
@@ -75,7 +74,7 @@ def read_files(wanted: Recipe) -> Iterator[tuple[str, str]]:
 
 
 def _find(name: str) -> Path:
-    package = Path(gateway.__file__).parent
+    package = Path(__file__).parents[1]
     installed, clone = package / "recipes", package.parent
     folders = [installed] if installed.is_dir() else [clone / "config", clone]
     found = next((folder / name for folder in folders if (folder / name).exists()), None)
