@@ -1,6 +1,6 @@
 """Tries an installed gateway, from a folder that has nothing else in it: commands, recipes, and a sign-in at its demo.
 
-python try-installed.py VERSION, with the Python that it is installed in.
+python try_installed.py VERSION, with the Python that it is installed in.
 """
 
 import json
@@ -57,7 +57,9 @@ def sign_in(address: str) -> str:
 
 def try_demo() -> None:
     """Start the demo, and sign in."""
-    demo = subprocess.Popen([COMMAND, "demo", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    demo = subprocess.Popen(
+        [COMMAND, "demo", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert demo.stdout is not None
     try:
         address = next(found[1] for line in demo.stdout if (found := re.search(r"Open (http://\S+)", line)))

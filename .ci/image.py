@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Builds the image without Docker, and tries it: the steps of the Dockerfile, each in the root of its stage.
 
-A root is a folder: this machine's /usr, which cannot be written to, in it a Python of the image's version at /usr/local,
-and nothing of the clone but what COPY brings. It needs Linux, root, and the Python (of pyenv's, or in PATH). What it does
-not try is the base: which programs that has is taken from this machine.
+A root is a folder: this machine's /usr, which cannot be written to, in it a Python of the image's version at
+/usr/local, and nothing of the clone but what COPY brings. It needs Linux, root, and that Python (pyenv's, or in PATH).
+What it does not try is the base: which programs that has is taken from this machine.
 
-    .ci/image [EXTRA]
+    python3 .ci/image.py [EXTRA]
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def find_python(version: str) -> Path:
     if found:
         return found[-1]
     program = shutil.which(f"python{version}") or sys.exit(f"needs Python {version}: pyenv install {version}")
-    told = subprocess.run([program, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [program, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
+    )
     return Path(told.stdout.strip())
 
 
@@ -55,7 +57,11 @@ class Stage:
 
     def __init__(self, folder: Path, python: Path, arguments: dict[str, str]) -> None:
         self.root = folder
-        self.environ = {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "HOME": "/root"}
+        self.environ = {
+            "PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin",
+            "LD_LIBRARY_PATH": "/usr/local/lib",
+            "HOME": "/root",
+        }
         self.arguments = arguments
         self.where, self.user = "/", "0:0"
         self.said: dict[str, str] = {}
@@ -69,14 +75,27 @@ class Stage:
         for name in ("bin", "sbin", "lib", "lib64"):
             (self.root / name).symlink_to(f"usr/{name}")
         (self.root / "etc").mkdir()
-        for name in ("passwd", "group", "shadow", "gshadow", "login.defs", "resolv.conf", "hosts", "nsswitch.conf", "pip.conf"):
+        for name in (
+            "passwd",
+            "group",
+            "shadow",
+            "gshadow",
+            "login.defs",
+            "resolv.conf",
+            "hosts",
+            "nsswitch.conf",
+            "pip.conf",
+        ):
             if (Path("/etc") / name).exists():
                 shutil.copy(Path("/etc") / name, self.root / "etc" / name)
         for name in ("ssl", "alternatives", "ca-certificates"):
             if (Path("/etc") / name).exists():
                 shutil.copytree(Path("/etc") / name, self.root / "etc" / name, symlinks=True)
         shutil.copytree(
-            python, self.root / "python", symlinks=True, dirs_exist_ok=True,
+            python,
+            self.root / "python",
+            symlinks=True,
+            dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("test", "tests", "idlelib", "*.a", "site-packages"),
         )
         binaries = self.root / "python" / "bin"
@@ -92,21 +111,31 @@ class Stage:
         subprocess.run(self.build(command, read_only=read_only, user=user), check=True, env=self._environ())
 
     def build(self, command: str, *, read_only: bool = False, user: str = "0:0") -> list[str]:
-        """Return what runs a command in the root, with mounts of its own; `read_only` as `docker run --read-only` has it."""
+        """Return what runs a command in the root, with mounts of its own; `read_only` as `docker run` has it."""
         root, (uid, gid) = shlex.quote(str(self.root)), user.split(":")
         closed = f"mount -o remount,ro,bind {root}; mount -o remount,ro,bind {root}/usr/local" if read_only else ":"
         inner = f"cd {shlex.quote(self.where)} && {command}"
         drop = f"setpriv --reuid {uid} --regid {gid} --clear-groups --no-new-privs" if user != "0:0" else ""
-        return ["unshare", "-m", "sh", "-ec", f"""
+        return [
+            "unshare",
+            "-m",
+            "sh",
+            "-ec",
+            f"""
             mount --bind {root} {root}
             mount --rbind /usr {root}/usr; mount -o remount,ro,bind {root}/usr
             mount --bind {root}/python {root}/usr/local
             mount --rbind /dev {root}/dev; mount --bind /proc {root}/proc
             {closed}
-            exec chroot {root} {drop} sh -ec {shlex.quote(inner)}"""]
+            exec chroot {root} {drop} sh -ec {shlex.quote(inner)}""",
+        ]
 
     def _environ(self) -> dict[str, str]:
-        index = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_")) or name.endswith("_proxy")}
+        index = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("PIP_", "SSL_")) or name.endswith("_proxy")
+        }
         return index | self.arguments | self.environ
 
     def fill(self, text: str) -> str:
@@ -126,7 +155,9 @@ class Stage:
                 self.where = self.fill(rest)
                 (self.root / self.where.lstrip("/")).mkdir(parents=True, exist_ok=True)
             case "ENV":
-                self.environ |= {name: self.fill(value) for name, value in (each.split("=", 1) for each in shlex.split(rest))}
+                self.environ |= {
+                    name: self.fill(value) for name, value in (each.split("=", 1) for each in shlex.split(rest))
+                }
             case "ARG":
                 name, _, value = rest.partition("=")
                 self.arguments.setdefault(name, value)
@@ -139,12 +170,16 @@ class Stage:
 
     def _copy(self, words: list[str], stages: dict[str, Stage], ignored: list[str]) -> None:
         *sources, to = [word for word in words if not word.startswith("--from=")]
-        origin = next((stages[word.removeprefix("--from=")].root for word in words if word.startswith("--from=")), CLONE)
+        origin = next(
+            (stages[word.removeprefix("--from=")].root for word in words if word.startswith("--from=")), CLONE
+        )
         target = self.root / os.path.join(self.where, to).lstrip("/")
         for each in sources:
             source = origin / each.lstrip("/")
             if source.is_dir():
-                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*ignored))
+                shutil.copytree(
+                    source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*ignored)
+                )
             else:
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target / source.name)
@@ -187,7 +222,9 @@ def try_out(image: Stage) -> None:
     process = subprocess.Popen(image.build(f"exec {entry} {words}", **closed), env=image._environ())
     try:
         for _ in range(600):
-            asked = subprocess.run(image.build(health, **closed), env=image._environ(), stderr=subprocess.DEVNULL, check=False)
+            asked = subprocess.run(
+                image.build(health, **closed), env=image._environ(), stderr=subprocess.DEVNULL, check=False
+            )
             if asked.returncode == 0 or process.poll() is not None:
                 break
             time.sleep(0.1)
@@ -207,7 +244,7 @@ def main() -> None:
         image = build(Path(folder), extra)
         size = sum(each.lstat().st_size for each in (image.root / "opt/gateway").rglob("*") if each.is_file())
         try_out(image)
-        print(f"the image's /opt/gateway has {size / 1e6:.0f} MB; it starts, is healthy, and ends, with a root that is read-only")
+        print(f"/opt/gateway has {size / 1e6:.0f} MB; the image starts, is healthy and ends, with a read-only root")
 
 
 if __name__ == "__main__":
