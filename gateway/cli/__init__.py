@@ -8,6 +8,7 @@ check          `gateway check`
 explain        `gateway explain`
 doctor         `gateway doctor`
 migrate        `gateway migrate`
+recipe         `gateway recipe`
 operator       `gateway sessions` and `gateway grants`
 simulator      `gateway simulator`
 reload         `gateway reload`

@@ -252,6 +252,22 @@ def migrate(
     raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output))
 
 
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="Which; without it, all are listed.", show_default=False)] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write its files to.", show_default=False)
+    ] = None,
+) -> None:
+    """Print files to copy: settings, fronts, containers, services, verifiers. Example: gateway recipe nginx
+
+    Nothing that is there already is replaced. With several files: gateway recipe compose --output deploy
+    """
+    from gateway.cli.recipe import recipe as hand_over
+
+    raise typer.Exit(hand_over(name, output))
+
+
 @keys.command("new")
 def keys_new() -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""
