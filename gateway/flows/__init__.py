@@ -21,5 +21,7 @@ outbox            what has to be done in the end, even if TikTok or the app is a
 
 token_desk        access tokens for an app's own jobs
 oversight         what an operator sees and ends
+listing           sessions and grants in pages, however many there are
+operator_sign_in  who may see that, in a browser
 inspection        what `gateway doctor` looks at
 """

@@ -91,12 +91,11 @@ class Oversight:
                 yield await self._view(key, session)
 
     async def _find_subjects(self, username: str, subject: str | None, unreadable: set[str] | None) -> list[str | None]:
-        """Return who is called so (TikTok tells usernames by their case, people do not); `subject` narrows it."""
-        wanted = username.removeprefix("@").casefold()
+        """Return who is called so; `subject` narrows it."""
         return [
             stored.grant.subject
             async for stored in self._sessions.walk_grants(unreadable)
-            if (stored.grant.profile.username or "").casefold() == wanted and subject in {None, stored.grant.subject}
+            if is_called(stored.grant, username) and subject in {None, stored.grant.subject}
         ]
 
     async def find_session(
@@ -127,12 +126,12 @@ class Oversight:
     async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
         """Yield every grant."""
         async for stored in self._sessions.walk_grants(unreadable):
-            yield _view_grant(stored.grant)
+            yield view_grant(stored.grant)
 
     async def find_grant(self, subject: str) -> GrantView | None:
         """Return a person's grant."""
         grant = await self._read_grant(subject)
-        return _view_grant(grant) if grant is not None else None
+        return view_grant(grant) if grant is not None else None
 
     async def revoke_grant(self, subject: str) -> bool:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
@@ -172,16 +171,7 @@ class Oversight:
 
     async def _view(self, key: str, session: Session) -> SessionView:
         stored = await self._sessions.read_grant(session.grant_key)
-        return SessionView(
-            session_id=public_id(key),
-            open_id=session.subject,
-            username=stored.grant.profile.username if stored is not None else None,
-            scopes=stored.grant.tokens.scopes if stored is not None else (),
-            signed_in_at=_whole(session.signed_in_at),
-            last_seen_at=_whole(session.last_seen_at),
-            expires_at=_whole(session.expires_at(self._limits)),
-            user_agent=session.user_agent,
-        )
+        return view_session(key, session, stored.grant if stored is not None else None, self._limits)
 
     async def _find(
         self, session_id: str, subject: str | None, unreadable: set[str] | None
@@ -210,7 +200,27 @@ def describe_unreadable(unreadable: Collection[str]) -> str:
     return f"{number} cannot be opened with these secret_keys: is a key missing, or the key_prefix another gateway's?"
 
 
-def _view_grant(grant: Grant) -> GrantView:
+def is_called(grant: Grant, username: str) -> bool:
+    """Whether a person has that username, with or without @ (TikTok tells them by their case, people do not)."""
+    return (grant.profile.username or "").casefold() == username.removeprefix("@").casefold()
+
+
+def view_session(key: str, session: Session, grant: Grant | None, limits: SessionLimits) -> SessionView:
+    """Return a session, and of the grant that it leans on what goes with it."""
+    return SessionView(
+        session_id=public_id(key),
+        open_id=session.subject,
+        username=grant.profile.username if grant is not None else None,
+        scopes=grant.tokens.scopes if grant is not None else (),
+        signed_in_at=_whole(session.signed_in_at),
+        last_seen_at=_whole(session.last_seen_at),
+        expires_at=_whole(session.expires_at(limits)),
+        user_agent=session.user_agent,
+    )
+
+
+def view_grant(grant: Grant) -> GrantView:
+    """Return a grant without its tokens."""
     profile, tokens = grant.profile, grant.tokens
     return GrantView(
         open_id=grant.subject,

@@ -200,14 +200,30 @@ class Sessions:
 
         The keys of records that cannot be opened are added to `unreadable`, here and below.
         """
-        index = build_index_key(self._client_key, subject)
-        keys = await self._store.members(index, now=int(now.timestamp()))
-        found: list[tuple[str, Session]] = []
-        for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True):
-            session = self._open_session(key, sealed, unreadable)
-            if session is not None and now < session.expires_at(self._limits):
-                found.append((key, session))
+        found = await self.read_sessions(await self.keys_of(subject, now), now, unreadable)
         return sorted(found, key=lambda pair: pair[1].last_seen_at, reverse=True)
+
+    async def keys_of(self, subject: str, now: datetime) -> list[str]:
+        """Return the keys of a person's sessions, whether they live or not."""
+        return await self._store.members(build_index_key(self._client_key, subject), now=int(now.timestamp()))
+
+    async def read_sessions(
+        self, keys: Sequence[str], now: datetime, unreadable: set[str] | None = None
+    ) -> list[tuple[str, Session]]:
+        """Return those of the sessions that live, with their keys, in order."""
+        opened = [
+            (key, self._open_session(key, sealed, unreadable))
+            for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True)
+        ]
+        return [(key, each) for key, each in opened if each is not None and now < each.expires_at(self._limits)]
+
+    async def read_grants(self, keys: Sequence[str], unreadable: set[str] | None = None) -> dict[str, Grant]:
+        """Return those of the grants that there are, and are this app's, by their keys."""
+        opened = {
+            key: self._open(key, sealed, Grant, unreadable)
+            for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True)
+        }
+        return {key: each for key, each in opened.items() if each and key == self.grant_key_of(each.subject)}
 
     async def read_grant(self, key: str, unreadable: set[str] | None = None) -> StoredGrant | None:
         """Return the grant under `key`, or None."""

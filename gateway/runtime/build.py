@@ -48,7 +48,9 @@ def build(
     flows = build_flows(settings, behind, records, judging, life, clock=clock)
     readiness = Readiness(records.store)
     pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
-    doors = build_doors(settings, cookies, behind, judging, flows, pages, readiness, metrics, life, workers=workers)
+    doors = build_doors(
+        settings, cookies, behind, judging, flows, pages, readiness, metrics, life, clock=clock, workers=workers
+    )
     return Generation(
         settings=settings,
         behind=behind,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from urllib.parse import urlsplit
 
+from gateway import __version__
 from gateway.core.cookies import OwnCookies
 from gateway.errors import SettingsError
 from gateway.runtime.life import Closable, Life
@@ -13,13 +15,17 @@ from gateway.runtime.wiring.apps import Behind
 from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.pages import OwnPages
+from gateway.runtime.wiring.records import Clock
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
 from gateway.settings import Settings
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
+from gateway.web.admin.door import Door
 from gateway.web.admin.listener import Admin
+from gateway.web.admin.pages import AdminPages
+from gateway.web.admin.views import Views
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
@@ -48,6 +54,7 @@ def build_doors(
     metrics: Metrics,
     life: Life,
     *,
+    clock: Clock,
     workers: int,
 ) -> Doors:
     """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
@@ -70,7 +77,13 @@ def build_doors(
             readiness=readiness,
             metrics=metrics,
         ),
-        admin=Admin(metrics, readiness, _build_admin_api(settings, flows), settings.admin.all_hosts),
+        admin=Admin(
+            metrics,
+            readiness,
+            _build_admin_api(settings, flows),
+            settings.admin.all_hosts,
+            pages=_build_admin_pages(settings, flows, clock),
+        ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
     )
@@ -122,3 +135,9 @@ def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
     keys = [key.get_secret_value() for key in settings.admin.keys]
     return AdminApi(flows.oversight, flows.desk, keys) if keys or settings.tokens.clients else None
+
+
+def _build_admin_pages(settings: Settings, flows: Flows, clock: Clock) -> AdminPages:
+    site = urlsplit(settings.public_url).netloc
+    views = Views(site, __version__, clock)
+    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
+from gateway.flows.listing import Listing
+from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
 from gateway.flows.sign_in import SignIn
@@ -31,6 +33,8 @@ class Flows:
     disconnect: Disconnect
     webhook: Webhook | None
     oversight: Oversight
+    listing: Listing
+    operators: Operators
     desk: TokenDesk
 
 
@@ -57,6 +61,10 @@ def build_flows(
         webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
         oversight=Oversight(
             store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
+        ),
+        listing=Listing(store, sessions, records.limits, clock=clock),
+        operators=Operators(
+            store, keyring, [OperatorKey.of(key.get_secret_value()) for key in settings.admin.keys], clock=clock
         ),
         desk=_build_desk(settings, records, clock),
     )

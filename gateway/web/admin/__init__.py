@@ -1,5 +1,13 @@
 """The operator's listener.
 
-listener   health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
-api        sessions, grants and tokens, for programs with a key
+listener    health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
+api         sessions, grants and tokens, for programs with a key
+
+pages       the same for people, with a browser
+door        who is there, and whether it is they who act
+frame       what all pages have in common
+entrance    sign-in and sign-out
+people      sessions and grants
+views       templates, filled
+acts        what ends sessions and grants, and says so in the log
 """

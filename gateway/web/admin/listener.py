@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 
 from gateway.core.forwarded import is_host
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
-from gateway.web.answers.answer import Answer, send_answer, text_answer
+from gateway.web.admin.views import ROOT
+from gateway.web.answers.answer import Answer, redirect, send_answer, text_answer
 
 _API: Final = ("/sessions", "/grants", "/tokens")
 _ABROAD: Final = "this listener is not known by that name: ask by its address, or list the name in `admin.hosts`\n"
@@ -30,18 +31,25 @@ class Readiness(Protocol):
 
 
 class Admin:
-    """`/livez`, `/readyz` and `/metrics`; the rest goes to `api`, which is None while nobody has a key (ASGI 3).
+    """`/livez`, `/readyz` and `/metrics`; the rest goes to `pages`, or to `api`, None while nobody has a key (ASGI 3).
 
     `hosts` are the names that it may be asked for by, besides addresses and loopback names; None: any.
     """
 
     def __init__(
-        self, metrics: Metrics, readiness: Readiness, api: Any | None, hosts: Iterable[str] | None = ()
+        self,
+        metrics: Metrics,
+        readiness: Readiness,
+        api: Any | None,
+        hosts: Iterable[str] | None = (),
+        *,
+        pages: Any | None = None,
     ) -> None:
         self._hosts = frozenset(host.lower() for host in hosts) if hosts is not None else None
         self._metrics = metrics
         self._readiness = readiness
         self._api = api
+        self._pages = pages
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3)."""
@@ -52,6 +60,9 @@ class Admin:
             return
         if self._api is not None and scope["path"].startswith(_API):
             await self._api(scope, receive, send)
+            return
+        if self._pages is not None and (scope["path"] == ROOT or scope["path"].startswith(f"{ROOT}/")):
+            await self._pages(scope, receive, send)
             return
         answer = await self._answer(scope["method"], scope["path"], scope["query_string"])
         await send_answer(answer, send, head_only=scope["method"] == "HEAD")
@@ -76,8 +87,10 @@ class Admin:
             case "/metrics":
                 headers = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
                 return Answer(200, headers, self._metrics.exposition())
+            case "/" if self._pages is not None:
+                return redirect(302, ROOT)
             case _:
-                return text_answer(404, "not found: try /livez, /readyz or /metrics\n")
+                return text_answer(404, "not found: try /admin, /livez, /readyz or /metrics\n")
 
     async def _tell_readiness(self, *, verbose: bool) -> Answer:
         reason = await self._readiness()
