@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,10 @@ class Operator:
         """Open a page."""
         return self.client.get(f"/admin{path}", headers=SHOWN | {"sec-fetch-site": "none"}, **options)
 
-    def send(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
+    def send(self, path: str, headers: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
         """Send a form, as a page of the listener does; `headers` in place of what the browser would say."""
         said = {"origin": self.admin, "sec-fetch-site": "same-origin"} if headers is None else headers
-        return self.client.post(f"/admin{path}", data=fields, headers=SHOWN | said)
+        return self.client.post(f"/admin{path}", data=fields, headers={**SHOWN, **said})
 
     def sign_in(self, key: str = KEY) -> httpx.Response:
         """Show a key."""
@@ -83,4 +83,4 @@ class Operator:
 
     def act(self, path: str, **fields: str) -> httpx.Response:
         """Send a form with the token."""
-        return self.send(path, token=self.token(), **fields)
+        return self.send(path, None, token=self.token(), **fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -94,7 +94,7 @@ class Listing:
         else:
             keys, then = _cut(await self._sessions.keys_of(subject, now), cursor, most)
         found = await self._sessions.read_sessions(keys, now, unreadable)
-        grants = await self._sessions.read_grants([*{session.grant_key for _, session in found}], unreadable)
+        grants = await self._sessions.read_grants([*{session.grant_key for _, session in found}])
         views = [view_session(key, each, grants.get(each.grant_key), self._limits) for key, each in found]
         return SessionPage(tuple(views), then)
 
@@ -109,6 +109,32 @@ class Listing:
         found = await self._sessions.read_grants(keys, unreadable)
         views = tuple(view_grant(grant) for grant in found.values() if not username or is_called(grant, username))
         return GrantPage(views, then)
+
+    async def every_session(
+        self, *, subject: str | None = None, username: str = "", unreadable: set[str] | None = None
+    ) -> AsyncIterator[SessionView]:
+        """Yield live sessions, of all, of a person, or of whoever is called so, page by page."""
+        if username:
+            subjects = [each.open_id async for each in self.every_grant(username=username, unreadable=unreadable)]
+            asked: list[str | None] = [each for each in subjects if subject in {None, each}]
+        else:
+            asked = [subject]
+        for each in asked:
+            cursor: str | None = ""
+            while cursor is not None:
+                page = await self.sessions(cursor, subject=each, unreadable=unreadable)
+                for session in page.sessions:
+                    yield session
+                cursor = page.next
+
+    async def every_grant(self, *, username: str = "", unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
+        """Yield grants, page by page."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self.grants(cursor, username=username, unreadable=unreadable)
+            for grant in page.grants:
+                yield grant
+            cursor = page.next
 
     async def _find(self, kind: str, cursor: str, most: int) -> tuple[list[str], str | None]:
         """Return at most `most` keys of a kind, and what `next` is to say."""

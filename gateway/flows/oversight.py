@@ -10,8 +10,9 @@ see nobody signed in, and might delete grants that nobody could then revoke at T
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -23,6 +24,8 @@ from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
 from gateway.flows.sessions import Sessions
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class SessionView(msgspec.Struct, frozen=True):
     """A session as an operator sees it."""
@@ -31,9 +34,9 @@ class SessionView(msgspec.Struct, frozen=True):
     open_id: str
     username: str | None
     scopes: tuple[str, ...]
-    signed_in_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
+    signed_in_at: Moment
+    last_seen_at: Moment
+    expires_at: Moment
     user_agent: str
 
 
@@ -45,9 +48,9 @@ class GrantView(msgspec.Struct, frozen=True):
     username: str | None
     display_name: str | None
     scopes: tuple[str, ...]
-    granted_at: datetime | None
-    token_expires_at: datetime
-    refresh_expires_at: datetime
+    granted_at: Moment | None
+    token_expires_at: Moment
+    refresh_expires_at: Moment
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -81,23 +84,6 @@ class Oversight:
         self._client_key = client_key
         self._clock = clock
 
-    async def list_sessions(
-        self, subject: str | None = None, *, username: str = "", unreadable: set[str] | None = None
-    ) -> AsyncIterator[SessionView]:
-        """Yield live sessions, of a person or of everybody. Raises `StoreUnavailable`."""
-        subjects = [subject] if not username else await self._find_subjects(username, subject, unreadable)
-        for each in subjects:
-            async for key, session in self._walk(each, unreadable):
-                yield await self._view(key, session)
-
-    async def _find_subjects(self, username: str, subject: str | None, unreadable: set[str] | None) -> list[str | None]:
-        """Return who is called so; `subject` narrows it."""
-        return [
-            stored.grant.subject
-            async for stored in self._sessions.walk_grants(unreadable)
-            if is_called(stored.grant, username) and subject in {None, stored.grant.subject}
-        ]
-
     async def find_session(
         self, session_id: str, subject: str | None = None, unreadable: set[str] | None = None
     ) -> SessionView | None:
@@ -122,11 +108,6 @@ class Oversight:
         """
         await self._refuse_unreadable(subject)
         return len(await self._sessions.sign_out_all(subject, self._clock()))
-
-    async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
-        """Yield every grant."""
-        async for stored in self._sessions.walk_grants(unreadable):
-            yield view_grant(stored.grant)
 
     async def find_grant(self, subject: str) -> GrantView | None:
         """Return a person's grant."""
@@ -155,7 +136,8 @@ class Oversight:
         if not even_unreadable:
             await self._refuse_unreadable(subject)
         unreadable: set[str] = set()
-        sessions = {key async for key, _ in self._walk(subject, unreadable)} | unreadable
+        found = await self._sessions.of_subject(subject, self._clock(), unreadable)
+        sessions = {key for key, _ in found} | unreadable
         had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
@@ -176,18 +158,13 @@ class Oversight:
     async def _find(
         self, session_id: str, subject: str | None, unreadable: set[str] | None
     ) -> tuple[str, Session] | None:
-        async for key, session in self._walk(subject, unreadable):
-            if public_id(key) == session_id:
-                return key, session
-        return None
-
-    async def _walk(self, subject: str | None, unreadable: set[str] | None) -> AsyncIterator[tuple[str, Session]]:
         if subject is None:
-            async for found in self._sessions.walk(self._clock(), unreadable):
-                yield found
+            keys = [await self._sessions.find_key(session_id)]
         else:
-            for found in await self._sessions.of_subject(subject, self._clock(), unreadable):
-                yield found
+            keys = [*await self._sessions.keys_of(subject, self._clock())]
+        named = [key for key in keys if key is not None and public_id(key) == session_id]
+        found = await self._sessions.read_sessions(named, self._clock(), unreadable)
+        return found[0] if found else None
 
     async def _read_grant(self, subject: str) -> Grant | None:
         stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))

@@ -8,7 +8,7 @@ is of the app at TikTok, so gateways with the same client key share it, and the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ import msgspec
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, open_record, read_record, seal_record
-from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
+from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id, public_id
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Asking, CompareAndSwap, Index, Records, Walk
 
@@ -245,24 +245,12 @@ class Sessions:
         ttl = self._keeping(grant, grant.tokens.obtained_at)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
 
-    async def read_session(self, key: str, now: datetime, unreadable: set[str] | None = None) -> Session | None:
-        """Return the session under a store key, if it still lives."""
-        session = self._open_session(key, await self._store.read(key), unreadable)
-        return session if session is not None and now < session.expires_at(self._limits) else None
-
-    async def walk(self, now: datetime, unreadable: set[str] | None = None) -> AsyncIterator[tuple[str, Session]]:
-        """Yield every live session with its key, in no order; those that come meanwhile may be missed."""
+    async def find_key(self, session_id: str) -> str | None:
+        """Return the store key of the session that has a public id; all there are are looked at, and none is opened."""
         async for key in self._store.walk("session:"):
-            session = await self.read_session(key, now, unreadable)
-            if session is not None:
-                yield key, session
-
-    async def walk_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[StoredGrant]:
-        """Yield every grant of this app, in no order."""
-        async for key in self._store.walk("grant:"):
-            stored = await self.read_grant(key, unreadable)
-            if stored is not None and key == self.grant_key_of(stored.grant.subject):
-                yield stored
+            if public_id(key) == session_id:
+                return key
+        return None
 
     def _open(self, key: str, sealed: bytes | None, kind: type[R], unreadable: set[str] | None) -> R | None:
         """Return a record of ours; see `read_record`."""

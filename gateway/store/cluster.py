@@ -113,7 +113,7 @@ class ClusterScan:
 
     async def __call__(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
         """Return what is found, and where the next begins."""
-        name, _, cursor = at.rpartition("@")
+        name, _, cursor = (at or "@0").rpartition("@")
         begun = read_cursor(cursor)
         await self._client.initialize()
         nodes = sorted((node for node in self._client.get_primaries() if node.name >= name), key=lambda node: node.name)

@@ -212,7 +212,7 @@ class RedisStore:
         return [key.decode("ascii").removeprefix(self._prefix) for key in found if key.isascii()], then
 
     async def _scan_one(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
-        cursor, found = await self._client.scan(cursor=read_cursor(at), match=pattern, count=count)
+        cursor, found = await self._client.scan(cursor=read_cursor(at or "0"), match=pattern, count=count)
         return found, str(cursor) if cursor else None
 
     def _pattern(self, kind: str) -> str:
@@ -279,10 +279,7 @@ class RedisStore:
 
 
 def read_cursor(at: str) -> int:
-    """Read a cursor of SCAN, "" for the first. Raises `ValueError` for what is none (an unsigned 64-bit number)."""
-    if at and not re.fullmatch(r"[0-9]{1,20}", at):
+    """Read a cursor of SCAN, an unsigned 64-bit number. Raises `ValueError` for what is none."""
+    if not re.fullmatch(r"[0-9]{1,20}", at) or int(at) >= 1 << 64:
         raise ValueError("no cursor of SCAN")
-    cursor = int(at or "0")
-    if cursor >= 1 << 64:
-        raise ValueError("no cursor of SCAN")
-    return cursor
+    return int(at)

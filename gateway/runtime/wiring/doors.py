@@ -133,8 +133,9 @@ def _build_short_way(
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
-    keys = [key.get_secret_value() for key in settings.admin.keys]
-    return AdminApi(flows.oversight, flows.desk, keys) if keys or settings.tokens.clients else None
+    if not settings.admin.keys and not settings.tokens.clients:
+        return None
+    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk)
 
 
 def _build_admin_pages(settings: Settings, flows: Flows, clock: Clock) -> AdminPages:

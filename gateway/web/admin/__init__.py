@@ -2,6 +2,8 @@
 
 listener    health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
 api         sessions, grants and tokens, for programs with a key
+operations  the table of what it takes and answers
+openapi     the same, described for machines
 
 pages       the same for people, with a browser
 door        who is there, and whether it is they who act

@@ -13,10 +13,11 @@ from urllib.parse import parse_qs
 
 from gateway.core.forwarded import is_host
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
+from gateway.web.admin.api import PATHS
 from gateway.web.admin.views import ROOT
 from gateway.web.answers.answer import Answer, redirect, send_answer, text_answer
 
-_API: Final = ("/sessions", "/grants", "/tokens")
+_HERE: Final = ", ".join((ROOT, "/livez", "/readyz", "/metrics", *PATHS))
 _ABROAD: Final = "this listener is not known by that name: ask by its address, or list the name in `admin.hosts`\n"
 
 
@@ -58,7 +59,7 @@ class Admin:
         if not self._is_asked_by_name(scope["headers"]):
             await send_answer(text_answer(421, _ABROAD), send, head_only=scope["method"] == "HEAD")
             return
-        if self._api is not None and scope["path"].startswith(_API):
+        if self._api is not None and scope["path"].startswith(PATHS):
             await self._api(scope, receive, send)
             return
         if self._pages is not None and (scope["path"] == ROOT or scope["path"].startswith(f"{ROOT}/")):
@@ -75,7 +76,7 @@ class Admin:
         return len(named) == 1 and is_host(named[0]) and _is_own_name(named[0].decode("ascii"), self._hosts)
 
     async def _answer(self, method: str, path: str, query: bytes) -> Answer:
-        if path.startswith(_API):
+        if path.startswith(PATHS):
             return text_answer(404, "set `admin.keys` or `tokens.clients` to use this\n")
         if method not in {"GET", "HEAD"}:
             return text_answer(405, "method not allowed\n")
@@ -90,7 +91,7 @@ class Admin:
             case "/" if self._pages is not None:
                 return redirect(302, ROOT)
             case _:
-                return text_answer(404, "not found: try /admin, /livez, /readyz or /metrics\n")
+                return text_answer(404, f"not found: there are {_HERE}\n")
 
     async def _tell_readiness(self, *, verbose: bool) -> Answer:
         reason = await self._readiness()
