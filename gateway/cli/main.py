@@ -252,6 +252,18 @@ def schema(
 
 
 @app.command()
+def settings(
+    config: Config = None,
+    only_set: Annotated[bool, typer.Option("--set", help="Leave out what is as it is by default.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the settings in force, and where each value comes from; never a secret. Example: gateway settings --set"""
+    from gateway.cli.settings import settings as show
+
+    raise typer.Exit(show(config, os.environ, only_set=only_set, as_json=json))
+
+
+@app.command()
 def simulator(port: Port = 9000) -> None:
     """Run the TikTok simulator alone, for any app. Example: gateway simulator --port 9000"""
     from gateway.cli.simulator import simulator as run_simulator

@@ -17,6 +17,7 @@ live              what has passed and is under way ends when it may no longer
 
 disconnect        the grant ends, here and at TikTok
 webhook           TikTok tells that it has ended, and other events
+webhook_log       the last of them, for operators
 outbox            what has to be done in the end, even if TikTok or the app is away now
 
 token_desk        access tokens for an app's own jobs

@@ -6,7 +6,7 @@ written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
+from gateway.settings.place import Place
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.scalars import Listen
@@ -72,6 +73,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     if reader.problems:
         raise SettingsProblems(reader.sorted_problems())
     settings._plain_secrets = frozenset(reader.plain_secrets)
+    settings._places = reader.places_of(tree)
     return settings
 
 
@@ -155,6 +157,13 @@ class _Reader:
         if told and not any(path[:end] in self._from_environ for end in range(1, len(path) + 1)):
             self.plain_secrets.add(show_path(path))
 
+    def places_of(self, tree: dict[str, Any]) -> dict[KeyPath, Place]:
+        """Return where each value is written, before references are resolved."""
+        return {
+            path: Place(self._locate(path)[0], value if isinstance(value, str) and has_reference(value) else "")
+            for path, value in _leaves(tree, ())
+        }
+
     def add(self, path: KeyPath, message: str) -> None:
         """Note a problem with the key at `path`."""
         where, order = self._locate(path)
@@ -193,6 +202,14 @@ class _Reader:
                 line, column = self._places[known]
                 return f"{self._path}:{line}:{column}", (line, column)
         return (f"{self._path}:1:1", (1, 1)) if self._path is not None else ("environment", (0, 0))
+
+
+def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    if not items:
+        yield path, node
+    for key, value in items:
+        yield from _leaves(value, (*path, key))
 
 
 def _check_characters(text: str) -> None:

@@ -23,6 +23,7 @@ from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.outbox import Outbox, Save
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.flows.webhook import Webhook
+from gateway.flows.webhook_log import WebhookLog
 from tests.flows.conftest import Process, World
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +191,7 @@ def webhook(world: World, events: Events, instance: str, process: Process) -> We
         tolerance=timedelta(hours=1),
         instance=instance,
         pass_on=events,
+        noted=WebhookLog(world.store, world.keyring, clock=world.clock),
         clock=world.clock,
     )
 

@@ -139,7 +139,8 @@ def test_lists_come_in_pages(overseen: Overseen, people: dict[str, str], kind: s
     whole = check(ask(overseen, "GET", f"/{kind}"), "GET", f"/{kind}").json()
     assert set(whole) == {kind}  # the end has no `next`
     assert {each["open_id"] for each in whole[kind]} >= set(people.values())
-    found, cursor, pages = [], "", 0
+    found: list[Any] = []
+    cursor, pages = "", 0
     while cursor is not None:
         page = ask(overseen, "GET", f"/{kind}", params={"limit": "2", "cursor": cursor}).json()
         assert len(page[kind]) <= 2

@@ -18,13 +18,14 @@ from gateway.runtime.wiring.pages import OwnPages
 from gateway.runtime.wiring.records import Clock
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
-from gateway.settings import Settings
+from gateway.settings import Settings, describe
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
 from gateway.web.admin.door import Door
 from gateway.web.admin.listener import Admin
 from gateway.web.admin.pages import AdminPages
+from gateway.web.admin.state import Workings
 from gateway.web.admin.views import Views
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
@@ -82,7 +83,7 @@ def build_doors(
             readiness,
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
-            pages=_build_admin_pages(settings, flows, clock),
+            pages=_build_admin_pages(settings, judging, flows, readiness, metrics, clock=clock, workers=workers),
         ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
@@ -138,7 +139,27 @@ def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk)
 
 
-def _build_admin_pages(settings: Settings, flows: Flows, clock: Clock) -> AdminPages:
-    site = urlsplit(settings.public_url).netloc
-    views = Views(site, __version__, clock)
-    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing)
+def _build_admin_pages(
+    settings: Settings,
+    judging: Judging,
+    flows: Flows,
+    readiness: Readiness,
+    metrics: Metrics,
+    *,
+    clock: Clock,
+    workers: int,
+) -> AdminPages:
+    """Return the operator's pages; while nobody has a key, they say how to set one."""
+    workings = Workings(
+        started_at=clock(),
+        workers=workers,
+        readiness=readiness,
+        metrics=metrics,
+        live=judging.live,
+        outbox=flows.outbox,
+        webhooks=flows.webhook_log,
+        settings=describe(settings) if settings.admin.keys else (),
+        webhooks_taken=flows.webhook is not None,
+    )
+    views = Views(urlsplit(settings.public_url).netloc, __version__, clock)
+    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing, workings)

@@ -15,6 +15,7 @@ from gateway.flows.oversight import Oversight
 from gateway.flows.sign_in import SignIn
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
+from gateway.flows.webhook_log import WebhookLog
 from gateway.runtime.life import Life
 from gateway.runtime.values import build_plan
 from gateway.runtime.wiring.apps import Behind
@@ -32,6 +33,8 @@ class Flows:
     kept_posts: KeptPosts
     disconnect: Disconnect
     webhook: Webhook | None
+    webhook_log: WebhookLog
+    outbox: Outbox
     oversight: Oversight
     listing: Listing
     operators: Operators
@@ -51,6 +54,7 @@ def build_flows(
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
     )
+    noted = WebhookLog(store, keyring, clock=clock)
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
@@ -58,7 +62,9 @@ def build_flows(
         ),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
-        webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
+        webhook=_build_webhook(settings, records, outbox, noted, clock) if settings.tiktok.webhook.enabled else None,
+        webhook_log=noted,
+        outbox=outbox,
         oversight=Oversight(
             store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
         ),
@@ -84,7 +90,9 @@ def _build_performers(
     return performers
 
 
-def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, clock: Clock) -> Webhook:
+def _build_webhook(
+    settings: Settings, records: RecordKeeping, outbox: Outbox, noted: WebhookLog, clock: Clock
+) -> Webhook:
     webhook, instance = settings.tiktok.webhook, records.keyring.instance.hex()
     return Webhook(
         records.store,
@@ -94,6 +102,7 @@ def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, c
         tolerance=webhook.tolerance,
         instance=instance,
         pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
+        noted=noted,
         clock=clock,
     )
 

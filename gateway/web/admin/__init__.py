@@ -10,6 +10,7 @@ door        who is there, and whether it is they who act
 frame       what all pages have in common
 entrance    sign-in and sign-out
 people      sessions and grants
+state       how the gateway is, what has come of things, and its settings
 views       templates, filled
 acts        what ends sessions and grants, and says so in the log
 """

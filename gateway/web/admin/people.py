@@ -13,6 +13,7 @@ from starlette.requests import Request
 from gateway.errors import MalformedRequest
 from gateway.flows.listing import MOST, GrantPage, Listing
 from gateway.flows.oversight import Oversight
+from gateway.flows.webhook_log import mark_person
 from gateway.web.admin.acts import Acts
 from gateway.web.admin.door import Operator
 from gateway.web.admin.frame import Frame
@@ -106,6 +107,7 @@ class People:
             here="/sessions",
             did=request.query_params.get("did"),
             open_id=subject,
+            mark=mark_person(subject),
             grant=await self._oversight.find_grant(subject),
             sessions=page.sessions,
             next=page.next,
