@@ -42,7 +42,7 @@ def build(
     """
     metrics, life, cookies = metrics or Metrics(), Life(), build_cookies(settings)
     behind = build_apps(settings, cookies, life, app=app, workers=workers)
-    records = build_records(settings, cookies, life, clock=clock)
+    records = build_records(settings, cookies, life, metrics, clock=clock)
     _measure_changes(records.store, metrics)
     judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process)
     flows = build_flows(settings, behind, records, judging, life, clock=clock)

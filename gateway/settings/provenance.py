@@ -41,6 +41,11 @@ class Line(NamedTuple):
     """How it is written there, when it is taken from elsewhere: `${NAME}`, `${file:PATH}`. Else empty."""
 
     @property
+    def is_alone(self) -> bool:
+        """Whether it is in no section."""
+        return "." not in self.key
+
+    @property
     def section(self) -> str:
         """The key's first part."""
         return re.split(r"[.\[]", self.key, maxsplit=1)[0]

@@ -91,7 +91,7 @@ class State:
             "activity.html",
             here="/activity",
             sign_ins=self._counts("gateway_sign_ins_total"),
-            refreshes=self._refreshes(),
+            refreshes=self._counts("gateway_refreshes_total"),
             errors=self._counts("gateway_errors_total"),
             webhooks=await self._at.webhooks.recent(),
             webhooks_taken=self._at.webhooks_taken,
@@ -103,13 +103,10 @@ class State:
         """The settings in force, and where each value comes from."""
         only_set = request.query_params.get("all") != "1"
         lines = [line for line in self._at.settings if not only_set or line.source != DEFAULT]
-        sections = [(name, list(each)) for name, each in groupby(lines, key=lambda line: line.section)]
+        whole = [line for line in lines if line.is_alone]
+        rest = groupby((line for line in lines if not line.is_alone), key=lambda line: line.section)
+        sections = [("general", whole), *((name, list(each)) for name, each in rest)]
         return self._frame.show(operator, "settings.html", here="/settings", sections=sections, only_set=only_set)
-
-    def _refreshes(self) -> list[Count]:
-        """Return what has come of refreshes, whatever the families are called that count them."""
-        names = [family.name for family in self._at.metrics.collect() if "refresh" in family.name]
-        return [count for name in names for count in self._counts(name)]
 
     def _counts(self, name: str) -> list[Count]:
         return sorted(self._read(name), key=lambda count: count.value, reverse=True)
