@@ -6,6 +6,7 @@ main           the commands and their options
 demo           `gateway demo`
 check          `gateway check`
 explain        `gateway explain`
+settings       `gateway settings`
 doctor         `gateway doctor`
 migrate        `gateway migrate`
 recipe         `gateway recipe`

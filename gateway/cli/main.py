@@ -277,13 +277,30 @@ def keys_new() -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    admin_api: Annotated[bool, typer.Option("--admin-api", help="Describe the admin API instead (OpenAPI).")] = False,
+) -> None:
     """Print the JSON Schema of the settings file. Example: gateway schema > gateway.schema.json"""
     import json
 
-    from gateway.settings import json_schema
+    if admin_api:
+        from gateway.runtime.oversight import describe_api as describe
+    else:
+        from gateway.settings import json_schema as describe
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(describe(), indent=2))
+
+
+@app.command()
+def settings(
+    config: Config = None,
+    only_set: Annotated[bool, typer.Option("--set", help="Leave out what is as it is by default.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the settings in force, and where each value comes from; never a secret. Example: gateway settings --set"""
+    from gateway.cli.settings import settings as show
+
+    raise typer.Exit(show(config, os.environ, only_set=only_set, as_json=json))
 
 
 @app.command()

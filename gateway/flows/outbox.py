@@ -59,6 +59,15 @@ class Job(Record, frozen=True):
     failures: int = 0
 
 
+class WaitingJob(msgspec.Struct, frozen=True):
+    """A job as an operator sees it: not what is in it."""
+
+    kind: str
+    added_at: datetime
+    due_at: datetime
+    failures: int
+
+
 class JobStore(Records, CompareAndSwap, Index, Lease, Protocol):
     """What jobs are kept in."""
 
@@ -124,6 +133,15 @@ class Outbox:
     async def holds(self, job_id: str) -> bool:
         """Whether a job is still to be done."""
         return await self._store.read(_job_key(job_id)) is not None
+
+    async def waiting(self, most: int) -> tuple[int, list[WaitingJob]]:
+        """Return how many jobs there are, and `most` of them, what is due first at the front; for operators."""
+        jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
+        keys = [_job_key(job_id) for job_id in jobs[:most]]
+        sealed = await self._store.read_many(keys) if keys else []
+        found = [read_record(self._keyring, key, value, Job) for key, value in zip(keys, sealed, strict=True)]
+        shown = [WaitingJob(job.kind, job.added_at, job.due_at, job.failures) for job in found if job is not None]
+        return len(jobs), sorted(shown, key=lambda job: job.due_at)
 
     async def perform(self, job_id: str) -> bool:
         """Do a job now, if it is due; returns whether it is done (by whomever)."""

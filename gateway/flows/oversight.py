@@ -10,8 +10,9 @@ see nobody signed in, and might delete grants that nobody could then revoke at T
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -23,6 +24,8 @@ from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
 from gateway.flows.sessions import Sessions
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class SessionView(msgspec.Struct, frozen=True):
     """A session as an operator sees it."""
@@ -31,9 +34,9 @@ class SessionView(msgspec.Struct, frozen=True):
     open_id: str
     username: str | None
     scopes: tuple[str, ...]
-    signed_in_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
+    signed_in_at: Moment
+    last_seen_at: Moment
+    expires_at: Moment
     user_agent: str
 
 
@@ -45,9 +48,9 @@ class GrantView(msgspec.Struct, frozen=True):
     username: str | None
     display_name: str | None
     scopes: tuple[str, ...]
-    granted_at: datetime | None
-    token_expires_at: datetime
-    refresh_expires_at: datetime
+    granted_at: Moment | None
+    token_expires_at: Moment
+    refresh_expires_at: Moment
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -81,24 +84,6 @@ class Oversight:
         self._client_key = client_key
         self._clock = clock
 
-    async def list_sessions(
-        self, subject: str | None = None, *, username: str = "", unreadable: set[str] | None = None
-    ) -> AsyncIterator[SessionView]:
-        """Yield live sessions, of a person or of everybody. Raises `StoreUnavailable`."""
-        subjects = [subject] if not username else await self._find_subjects(username, subject, unreadable)
-        for each in subjects:
-            async for key, session in self._walk(each, unreadable):
-                yield await self._view(key, session)
-
-    async def _find_subjects(self, username: str, subject: str | None, unreadable: set[str] | None) -> list[str | None]:
-        """Return who is called so (TikTok tells usernames by their case, people do not); `subject` narrows it."""
-        wanted = username.removeprefix("@").casefold()
-        return [
-            stored.grant.subject
-            async for stored in self._sessions.walk_grants(unreadable)
-            if (stored.grant.profile.username or "").casefold() == wanted and subject in {None, stored.grant.subject}
-        ]
-
     async def find_session(
         self, session_id: str, subject: str | None = None, unreadable: set[str] | None = None
     ) -> SessionView | None:
@@ -124,15 +109,10 @@ class Oversight:
         await self._refuse_unreadable(subject)
         return len(await self._sessions.sign_out_all(subject, self._clock()))
 
-    async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
-        """Yield every grant."""
-        async for stored in self._sessions.walk_grants(unreadable):
-            yield _view_grant(stored.grant)
-
     async def find_grant(self, subject: str) -> GrantView | None:
         """Return a person's grant."""
         grant = await self._read_grant(subject)
-        return _view_grant(grant) if grant is not None else None
+        return view_grant(grant) if grant is not None else None
 
     async def revoke_grant(self, subject: str) -> bool:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
@@ -156,7 +136,8 @@ class Oversight:
         if not even_unreadable:
             await self._refuse_unreadable(subject)
         unreadable: set[str] = set()
-        sessions = {key async for key, _ in self._walk(subject, unreadable)} | unreadable
+        found = await self._sessions.of_subject(subject, self._clock(), unreadable)
+        sessions = {key for key, _ in found} | unreadable
         had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
@@ -172,32 +153,18 @@ class Oversight:
 
     async def _view(self, key: str, session: Session) -> SessionView:
         stored = await self._sessions.read_grant(session.grant_key)
-        return SessionView(
-            session_id=public_id(key),
-            open_id=session.subject,
-            username=stored.grant.profile.username if stored is not None else None,
-            scopes=stored.grant.tokens.scopes if stored is not None else (),
-            signed_in_at=_whole(session.signed_in_at),
-            last_seen_at=_whole(session.last_seen_at),
-            expires_at=_whole(session.expires_at(self._limits)),
-            user_agent=session.user_agent,
-        )
+        return view_session(key, session, stored.grant if stored is not None else None, self._limits)
 
     async def _find(
         self, session_id: str, subject: str | None, unreadable: set[str] | None
     ) -> tuple[str, Session] | None:
-        async for key, session in self._walk(subject, unreadable):
-            if public_id(key) == session_id:
-                return key, session
-        return None
-
-    async def _walk(self, subject: str | None, unreadable: set[str] | None) -> AsyncIterator[tuple[str, Session]]:
         if subject is None:
-            async for found in self._sessions.walk(self._clock(), unreadable):
-                yield found
+            keys = [await self._sessions.find_key(session_id)]
         else:
-            for found in await self._sessions.of_subject(subject, self._clock(), unreadable):
-                yield found
+            keys = [*await self._sessions.keys_of(subject, self._clock())]
+        named = [key for key in keys if key is not None and public_id(key) == session_id]
+        found = await self._sessions.read_sessions(named, self._clock(), unreadable)
+        return found[0] if found else None
 
     async def _read_grant(self, subject: str) -> Grant | None:
         stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
@@ -210,7 +177,27 @@ def describe_unreadable(unreadable: Collection[str]) -> str:
     return f"{number} cannot be opened with these secret_keys: is a key missing, or the key_prefix another gateway's?"
 
 
-def _view_grant(grant: Grant) -> GrantView:
+def is_called(grant: Grant, username: str) -> bool:
+    """Whether a person has that username, with or without @ (TikTok tells them by their case, people do not)."""
+    return (grant.profile.username or "").casefold() == username.removeprefix("@").casefold()
+
+
+def view_session(key: str, session: Session, grant: Grant | None, limits: SessionLimits) -> SessionView:
+    """Return a session, and of the grant that it leans on what goes with it."""
+    return SessionView(
+        session_id=public_id(key),
+        open_id=session.subject,
+        username=grant.profile.username if grant is not None else None,
+        scopes=grant.tokens.scopes if grant is not None else (),
+        signed_in_at=_whole(session.signed_in_at),
+        last_seen_at=_whole(session.last_seen_at),
+        expires_at=_whole(session.expires_at(limits)),
+        user_agent=session.user_agent,
+    )
+
+
+def view_grant(grant: Grant) -> GrantView:
+    """Return a grant without its tokens."""
     profile, tokens = grant.profile, grant.tokens
     return GrantView(
         open_id=grant.subject,

@@ -10,6 +10,7 @@ routes       from settings to the policy
 upstreams    from settings to what connects to the app
 values       from settings to the values of the core
 allow_file   an allow-list in a file, read again when it changes
+counted      refreshes are counted
 store_watch  waits for Redis when a gateway starts
 
 current      the generation in force, and those before it

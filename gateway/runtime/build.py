@@ -48,7 +48,8 @@ def build(
     """
     metrics, life, cookies = metrics or Metrics(), Life(), build_cookies(settings)
     life.in_force = before is None
-    records = build_records(settings, cookies, life, clock=clock, before=before.records.store if before else None)
+    store_before = before.records.store if before is not None else None
+    records = build_records(settings, cookies, life, metrics, clock=clock, before=store_before)
     behind = build_apps(settings, cookies, records, life, app=app, workers=workers)
     _measure_changes(records.store, metrics, life)
     live = before.judging.live if before is not None else None
@@ -57,7 +58,18 @@ def build(
     readiness = Readiness(records.store, reloads)
     pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
     doors = build_doors(
-        settings, cookies, behind, judging, flows, pages, readiness, metrics, life, workers=workers, reloads=reloads
+        settings,
+        cookies,
+        behind,
+        judging,
+        flows,
+        pages,
+        readiness,
+        metrics,
+        life,
+        clock=clock,
+        workers=workers,
+        reloads=reloads,
     )
     return Generation(
         settings=settings,

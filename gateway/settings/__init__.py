@@ -24,6 +24,8 @@ yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 keywords      the same as keyword arguments of a program, for type checkers; written from the model
 load          file + environment + keywords → Settings, or every problem at once
+place         where a value is written
+provenance    what is in force, and where each value comes from
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file
@@ -37,6 +39,7 @@ from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.provenance import describe
 from gateway.settings.route import RouteSettings
 from gateway.settings.scalars import Listen
 from gateway.settings.schema import json_schema
@@ -50,6 +53,7 @@ __all__ = [
     "SettingsKeywords",
     "SettingsProblems",
     "UpstreamSettings",
+    "describe",
     "find",
     "json_schema",
     "load",

@@ -47,6 +47,20 @@ def has_reference(text: str) -> bool:
     return any(found[0] == "${" for found in _MARK.finditer(text))
 
 
+def find_references(text: str) -> list[str]:
+    """Return the references in a text that was resolved, as they are written; without defaults, which may be secret."""
+    found: list[str] = []
+    at = 0
+    while mark := _MARK.search(text, at):
+        at = mark.end()
+        if mark[0] == "${":
+            end = _find_end(text, at)
+            inside = text[at:end]
+            found.append("${%s}" % (inside if inside.startswith("file:") else inside.partition(":-")[0]))
+            at = end + 1
+    return found
+
+
 def _find_end(text: str, at: int) -> int:
     """Return where the brace is that ends the reference whose inside begins `at`."""
     depth = 1

@@ -18,6 +18,7 @@ from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
+from gateway.settings.place import Place
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.scalars import Listen
@@ -90,6 +91,7 @@ def load(
     if reader.problems:
         raise SettingsProblems(reader.sorted_problems())
     settings._plain_secrets = frozenset(reader.plain_secrets)
+    settings._places = reader.places_of(tree)
     return settings
 
 
@@ -173,7 +175,7 @@ class _Reader:
         """Lay over the tree what a program says itself."""
         self._said_by_keywords = bool(keywords)
         for name, value in keywords.items():
-            for keys, plain in _leaves((name,), value):
+            for keys, plain in _read_leaves((name,), value):
                 self._put(tree, keys, plain, f"protect({name}=…)")
 
     def resolve(self, node: Any, path: KeyPath) -> Any:
@@ -198,6 +200,13 @@ class _Reader:
         told = secret_in(path) is not None and not has_reference(text) and ("://" not in text or "@" in text)
         if told and not any(path[:end] in self._from_environ for end in range(1, len(path) + 1)):
             self.plain_secrets.add(show_path(path))
+
+    def places_of(self, tree: dict[str, Any]) -> dict[KeyPath, Place]:
+        """Return where each value is written, before references are resolved."""
+        return {
+            path: Place(self._locate(path)[0], value if isinstance(value, str) and has_reference(value) else "")
+            for path, value in _leaves(tree, ())
+        }
 
     def add(self, path: KeyPath, message: str) -> None:
         """Note a problem with the key at `path`."""
@@ -241,11 +250,11 @@ class _Reader:
         return ("protect(…)" if self._said_by_keywords else "environment"), (0, 0)
 
 
-def _leaves(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _read_leaves(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield what mappings within each other end in, each with the keys that lead to it."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            yield from _leaves((*keys, str(key)), below)
+            yield from _read_leaves((*keys, str(key)), below)
     else:
         yield keys, _read_plain(value)
 
@@ -257,6 +266,14 @@ def _read_plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_read_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    if not items:
+        yield path, node
+    for key, value in items:
+        yield from _leaves(value, (*path, key))
 
 
 def _check_characters(text: str) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ProviderError
 from gateway.telemetry.board import Board
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -36,10 +36,12 @@ def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[Gatew
 
 _ERRORS: Final = tuple(sorted({(kind.code, str(kind.blame)) for kind in _every_error()}))
 _OUTCOMES: Final = ("begun", "completed", *sorted({code for code, _ in _ERRORS}))
+_REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
     *(("sign_in", outcome) for outcome in _OUTCOMES),
+    *(("refresh", outcome) for outcome in _REFRESHES),
     ("websockets",),
     ("change_feed",),
     *(("reload", outcome) for outcome in RELOADS),
@@ -91,6 +93,10 @@ class Metrics(Collector):
         """Count a sign-in: `begun`, `completed`, or the code of the error that it ended in."""
         self._cells[_COLUMN["sign_in", outcome]] += 1.0
 
+    def count_refresh(self, outcome: str) -> None:
+        """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
+        self._cells[_COLUMN["refresh", outcome]] += 1.0
+
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
         self._cells[_WEBSOCKETS] += number
@@ -124,7 +130,16 @@ class Metrics(Collector):
         reloads = CounterMetricFamily(
             "gateway_reloads_total", "Times that settings were read anew, by what became of it.", labels=["outcome"]
         )
-        families = {"request": requests, "error": errors, "sign_in": sign_ins, "reload": reloads}
+        refreshes = CounterMetricFamily(
+            "gateway_refreshes_total", "Refreshes at TikTok: renewed, or the code of the error.", labels=["outcome"]
+        )
+        families = {
+            "request": requests,
+            "error": errors,
+            "sign_in": sign_ins,
+            "reload": reloads,
+            "refresh": refreshes,
+        }
         for labels, column in _COLUMN.items():
             if labels[0] in families and (total := self._board.total(column)):
                 families[labels[0]].add_metric(labels[1:], total)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from gateway import __version__
 from gateway.core.cookies import OwnCookies
 from gateway.errors import SettingsError
 from gateway.runtime.life import Life, Service
@@ -14,14 +16,19 @@ from gateway.runtime.wiring.apps import Behind
 from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.pages import OwnPages
+from gateway.runtime.wiring.records import Clock
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
-from gateway.settings import Settings
+from gateway.settings import Settings, describe
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
+from gateway.web.admin.door import Door
 from gateway.web.admin.listener import Admin
+from gateway.web.admin.pages import AdminPages
 from gateway.web.admin.reload import ReloadApi, Reloads
+from gateway.web.admin.state import Workings
+from gateway.web.admin.views import Views
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
@@ -61,6 +68,7 @@ def build_doors(
     metrics: Metrics,
     life: Life,
     *,
+    clock: Clock,
     workers: int,
     reloads: Reloads | None = None,
 ) -> Doors:
@@ -89,7 +97,8 @@ def build_doors(
             readiness,
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
-            ReloadApi(reloads, [key.get_secret_value() for key in settings.admin.keys]),
+            reload=ReloadApi(reloads, [key.get_secret_value() for key in settings.admin.keys]),
+            pages=_build_admin_pages(settings, judging, flows, readiness, metrics, clock=clock, workers=workers),
         ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
@@ -143,5 +152,32 @@ def _build_short_way(
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
-    keys = [key.get_secret_value() for key in settings.admin.keys]
-    return AdminApi(flows.oversight, flows.desk, keys) if keys or settings.tokens.clients else None
+    if not settings.admin.keys and not settings.tokens.clients:
+        return None
+    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk)
+
+
+def _build_admin_pages(
+    settings: Settings,
+    judging: Judging,
+    flows: Flows,
+    readiness: Readiness,
+    metrics: Metrics,
+    *,
+    clock: Clock,
+    workers: int,
+) -> AdminPages:
+    """Return the operator's pages; while nobody has a key, they say how to set one."""
+    workings = Workings(
+        started_at=clock(),
+        workers=workers,
+        readiness=readiness,
+        metrics=metrics,
+        live=judging.live,
+        outbox=flows.outbox,
+        webhooks=flows.webhook_log,
+        settings=describe(settings) if settings.admin.keys else (),
+        webhooks_taken=flows.webhook is not None,
+    )
+    views = Views(urlsplit(settings.public_url).netloc, __version__, clock)
+    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing, workings)

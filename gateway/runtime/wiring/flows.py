@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
+from gateway.flows.listing import Listing
+from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
 from gateway.flows.sign_in import SignIn
 from gateway.flows.sign_in_hook import SignInHook
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
+from gateway.flows.webhook_log import WebhookLog
 from gateway.runtime.life import Life
 from gateway.runtime.values import build_plan
 from gateway.runtime.wiring.apps import Behind
@@ -31,7 +34,11 @@ class Flows:
     kept_posts: KeptPosts
     disconnect: Disconnect
     webhook: Webhook | None
+    webhook_log: WebhookLog
+    outbox: Outbox
     oversight: Oversight
+    listing: Listing
+    operators: Operators
     desk: TokenDesk
 
 
@@ -55,6 +62,7 @@ def build_flows(
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
     )
+    noted = WebhookLog(store, keyring, clock=clock)
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
@@ -71,9 +79,15 @@ def build_flows(
         ),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
-        webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
+        webhook=_build_webhook(settings, records, outbox, noted, clock) if settings.tiktok.webhook.enabled else None,
+        webhook_log=noted,
+        outbox=outbox,
         oversight=Oversight(
             store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
+        ),
+        listing=Listing(store, sessions, records.limits, clock=clock),
+        operators=Operators(
+            store, keyring, [OperatorKey.of(key.get_secret_value()) for key in settings.admin.keys], clock=clock
         ),
         desk=_build_desk(settings, records, clock),
     )
@@ -93,7 +107,9 @@ def _build_performers(
     return performers
 
 
-def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, clock: Clock) -> Webhook:
+def _build_webhook(
+    settings: Settings, records: RecordKeeping, outbox: Outbox, noted: WebhookLog, clock: Clock
+) -> Webhook:
     webhook, instance = settings.tiktok.webhook, records.keyring.instance.hex()
     return Webhook(
         records.store,
@@ -103,6 +119,7 @@ def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, c
         tolerance=webhook.tolerance,
         instance=instance,
         pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
+        noted=noted,
         clock=clock,
     )
 

@@ -14,11 +14,13 @@ from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.provider import TikTok, TikTokAddresses
+from gateway.runtime.counted import CountedRefreshes
 from gateway.runtime.life import Life
 from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.telemetry.metrics import Metrics
 
 Clock = Callable[[], datetime]
 
@@ -38,7 +40,7 @@ class RecordKeeping:
 
 
 def build_records(
-    settings: Settings, cookies: Cookies, life: Life, *, clock: Clock, before: Store | None = None
+    settings: Settings, cookies: Cookies, life: Life, metrics: Metrics, *, clock: Clock, before: Store | None = None
 ) -> RecordKeeping:
     """Open the store that the settings name (it connects when it is used), and TikTok.
 
@@ -55,7 +57,7 @@ def build_records(
     sessions = Sessions(
         store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
     )
-    refresh = life.closing(Refresh(store, sessions, provider, clock=clock))
+    refresh = life.closing(Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock))
     return RecordKeeping(
         store=store,
         provider=provider,
