@@ -13,7 +13,9 @@ allow_file   an allow-list in a file, read again when it changes
 store_watch  waits for Redis when a gateway starts
 
 serve        `gateway run`: what one process does, from its start to its orderly end
+listeners    everything that it listens on, and the stages by which a connection comes to HTTP
 listen       its sockets
+certificate  its own, for TLS, read again when the files change
 http_server  uvicorn with our protocol
 signals      what has it end
 workers      several such processes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator
+import socket
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
 import uvicorn
@@ -13,6 +14,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.original import BY_STATUS, WHOLE
 from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation
+from gateway.runtime.listeners import Bound, Make, accept
 from gateway.server.client_connection import Timeouts
 from gateway.server.connections import ConnectionGuard
 from gateway.server.protocol import StrictHttpProtocol
@@ -24,9 +26,20 @@ from gateway.settings import Settings
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
 
+    stage: Callable[[socket.socket, Make], Make] = staticmethod(lambda _, make: make)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, each through the stages of its listener."""
+        await super().startup(sockets=[])
+        self.servers.extend([await accept(each, self.stage(each, self._make_protocol)) for each in sockets or ()])
+
+    def _make_protocol(self) -> Any:
+        make: Any = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def build_server(
@@ -38,8 +51,12 @@ def build_server(
     boards: Boards | None = None,
     worker: int = 0,
     only_checks: bool = False,
+    listeners: Mapping[socket.socket, Bound] | None = None,
 ) -> uvicorn.Server:
-    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there."""
+    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there.
+
+    `listeners` say of its sockets how connections are taken there; without them, as they come.
+    """
     boards = boards or Boards(1)
     limits = settings.limits
     timeouts = Timeouts(
@@ -67,7 +84,7 @@ def build_server(
         protocol = type("Protocol", (StrictHttpProtocol,), own)
     else:
         protocol = type("Protocol", (ShortWayProtocol,), own | {"short_way": short_way})
-    return _Server(
+    server = _Server(
         uvicorn.Config(
             app,
             http=protocol,
@@ -82,6 +99,9 @@ def build_server(
             timeout_graceful_shutdown=math.ceil(settings.drain.timeout.total_seconds()),
         )
     )
+    if listeners:
+        server.stage = lambda each, make: listeners[each].stage(make, guard, timeouts.head)
+    return server
 
 
 def build_check_server(generation: Generation) -> uvicorn.Server:

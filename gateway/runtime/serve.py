@@ -15,7 +15,6 @@ import gc
 import os
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -23,9 +22,10 @@ import uvicorn
 from gateway.errors import StartError
 from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
+from gateway.runtime.certificate import Certificate, CertificateWatch
 from gateway.runtime.generation import Generation
 from gateway.runtime.http_server import build_check_server, build_server
-from gateway.runtime.listen import bind, bind_many, remove_socket
+from gateway.runtime.listeners import of_worker, open_listeners
 from gateway.runtime.signals import drain_on_signals, stop_with_parent
 from gateway.runtime.workers import run_workers
 from gateway.settings import Settings
@@ -43,24 +43,23 @@ def run(settings: Settings, workers: int = 1) -> None:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
     boards = Boards(workers)
     with contextlib.ExitStack() as stack:
-        public = [stack.enter_context(each) for each in bind_many(settings.listen, "listen", workers)]
-        admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
-        checks = [
-            [stack.enter_context(each) for each in bind_many(listen, "forward_auth.listen", workers)]
-            for listen in settings.forward_auth.listen
-        ]
-        for each in (settings.listen, settings.admin.listen, *settings.forward_auth.listen):
-            if each is not None and each.unix_path:
-                stack.callback(remove_socket, Path(each.unix_path), os.stat(each.unix_path).st_ino)
+        listeners = open_listeners(settings, workers, stack)
 
         def work(number: int) -> None:
             parent = os.getppid() if workers > 1 else None
             generation = build(settings, metrics=Metrics(boards.metrics, number), workers=workers)
             doors = generation.doors
-            server = build_server(doors.app, settings, short_way=doors.short_way, boards=boards, worker=number)
+            server = build_server(
+                doors.app,
+                settings,
+                short_way=doors.short_way,
+                boards=boards,
+                worker=number,
+                listeners=listeners.by_socket,
+            )
+            doors_of = [of_worker(each, number) for each in (listeners.public, listeners.admin, listeners.checks)]
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                of_worker = [sockets[number] for sockets in checks]
-                runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
+                runner.run(serve(generation, server, *doors_of, certificate=listeners.certificate, parent=parent))
 
         if workers == 1:
             work(0)
@@ -73,17 +72,18 @@ def run(settings: Settings, workers: int = 1) -> None:
 async def serve(
     generation: Generation,
     server: uvicorn.Server,
-    public: socket.socket,
-    admin: socket.socket | None,
+    public: Sequence[socket.socket],
+    admin: Sequence[socket.socket] = (),
     checks: Sequence[socket.socket] = (),
     *,
+    certificate: Certificate | None = None,
     parent: int | None = None,
 ) -> None:
     """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
-    servers, sockets = [server], [[public]]
-    if admin is not None:
+    servers, sockets = [server], [[*public]]
+    if admin:
         servers.append(build_server(generation.doors.admin, generation.settings))
-        sockets.append([admin])
+        sockets.append([*admin])
     if checks:
         servers.append(build_check_server(generation))
         sockets.append([*checks])
@@ -92,15 +92,24 @@ async def serve(
         for each, listeners in zip(servers, sockets, strict=True)
     ]
     generation.start()
+    watch = CertificateWatch(certificate) if certificate is not None else None
+    if watch is not None:
+        watch.start()
     _settle_memory()
     with drain_on_signals(generation, server) as stop:
         if parent is not None:
             stop_with_parent(parent, stop)
-        log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
+        log.info(
+            "started",
+            address=", ".join(map(str, generation.settings.listen)),
+            public_url=generation.settings.public_url,
+        )
         await tasks[0]
         for each in servers[1:]:
             each.should_exit = True
         await asyncio.gather(*tasks)
+    if watch is not None:
+        await watch.close()
     await generation.close()
     log.info("stopped")
 

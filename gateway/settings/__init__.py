@@ -9,6 +9,8 @@ redis_url     what its URL may be
 upstream      the apps behind the gateway
 route         who may go where
 limits        what is too much
+listening     where to listen, and how
+tls           the gateway's own certificate
 forward_auth  where and how fronts ask
 operator      admin, tokens, drain, log
 headers       rules of the headers that name a person
@@ -25,27 +27,31 @@ interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 load          file + environment → Settings, or every problem at once
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
+listening_caution   of where it listens
 schema        the JSON Schema of the file
 """
 
 from __future__ import annotations
 
 from gateway.settings.caution import warnings
+from gateway.settings.listening import Listen, ListenerSettings
 from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import Listen
 from gateway.settings.schema import json_schema
+from gateway.settings.tls import TlsSettings
 from gateway.settings.upstream import UpstreamSettings
 
 __all__ = [
     "Listen",
+    "ListenerSettings",
     "Problem",
     "RouteSettings",
     "Settings",
     "SettingsProblems",
+    "TlsSettings",
     "UpstreamSettings",
     "find",
     "json_schema",
