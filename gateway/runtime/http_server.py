@@ -15,6 +15,7 @@ from gateway.core.original import BY_STATUS, WHOLE
 from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation
 from gateway.runtime.listeners import Bound, Make, accept
+from gateway.server.arriving import Reception
 from gateway.server.client_connection import Timeouts
 from gateway.server.connections import ConnectionGuard
 from gateway.server.protocol import StrictHttpProtocol
@@ -100,7 +101,8 @@ def build_server(
         )
     )
     if listeners:
-        server.stage = lambda each, make: listeners[each].stage(make, guard, timeouts.head)
+        reception = Reception(guard, timeouts.head, server.server_state.connections)
+        server.stage = lambda each, make: listeners[each].stage(make, reception)
     return server
 
 

@@ -12,12 +12,14 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.runtime.certificate import Certificate
 from gateway.runtime.listen import bind, bind_many, remove_socket
-from gateway.server.connections import ConnectionGuard
+from gateway.server.announced import AnnouncedConnection
+from gateway.server.arriving import Reception
 from gateway.server.tls import TlsTransport
 from gateway.settings import ListenerSettings, Settings
 
@@ -34,14 +36,20 @@ class Bound:
 
     def __str__(self) -> str:
         """Name where it listens."""
-        return f"{self.listen} (tls)" if self.certificate is not None else str(self.listen)
+        notes = [*(["tls"] * (self.certificate is not None)), *(["proxy_protocol"] * self.listen.proxy_protocol)]
+        return f"{self.listen} ({', '.join(notes)})" if notes else str(self.listen)
 
-    def stage(self, make: Make, guard: ConnectionGuard, patience: float) -> Make:
+    def stage(self, make: Make, reception: Reception) -> Make:
         """Return what makes a protocol for each connection, where `make` makes the one for HTTP."""
-        certificate = self.certificate
-        if certificate is not None:
-            return lambda: TlsTransport(certificate.context, make, guard, patience)
+        if self.certificate is not None:
+            make = partial(_begin_tls, self.certificate, make, reception)
+        if self.listen.proxy_protocol:
+            make = partial(AnnouncedConnection, make, reception)
         return make
+
+
+def _begin_tls(certificate: Certificate, make: Make, reception: Reception) -> TlsTransport:
+    return TlsTransport(certificate.context, make, reception)  # the one of now
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ dawdles here holds no more than whoever dawdles later (slowloris).
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from uvicorn.protocols.utils import get_remote_addr
 
@@ -19,6 +19,17 @@ Client = tuple[str, int]
 """Address and port."""
 
 
+class Reception(NamedTuple):
+    """What a server has for connections that arrive: who counts them, and the set that it ends when it ends.
+
+    `patience`: seconds that they have, from when they were accepted.
+    """
+
+    guard: ConnectionGuard
+    patience: float
+    connections: set[Any]
+
+
 class Arrived(Protocol):
     """A protocol that takes a connection over from here."""
 
@@ -27,20 +38,20 @@ class Arrived(Protocol):
 
 
 class Arriving(asyncio.Protocol):
-    """One such connection. `patience`: seconds it has, from when it was accepted."""
+    """One such connection."""
 
     came_from: Client | None = None  # who it is for, where a balancer has said so
     arrived_at = 0.0  # by the event loop's clock
 
-    def __init__(self, guard: ConnectionGuard, patience: float) -> None:
-        self.guard = guard
-        self._patience = patience
+    def __init__(self, reception: Reception) -> None:
+        self.guard, self._patience, self._connections = reception
         self._client: Client | None = None
         self._raw: asyncio.Transport  # the event loop's
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless the address has too many connections already."""
         self._raw = transport
+        self._connections.add(self)
         self.arrived_at = self.arrived_at or asyncio.get_running_loop().time()
         peer = self.came_from or get_remote_addr(transport)
         self._client = (unmap(peer[0]), peer[1]) if peer is not None else None
@@ -49,7 +60,7 @@ class Arriving(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End unheard."""
-        self.guard.discard(self)
+        self._forget()
 
     @property
     def address(self) -> str | None:
@@ -63,11 +74,19 @@ class Arriving(asyncio.Protocol):
 
     def pass_on_to(self, arrived: Arrived) -> None:
         """Leave the connection to `arrived`, which counts it from here on."""
-        self.guard.discard(self)
+        self._forget()
         arrived.came_from, arrived.arrived_at = self.came_from, self.arrived_at
 
     def refuse(self, event: str, reason: str) -> None:
         """End a connection that never began; whoever scans the network makes many, so it is told for debugging only."""
         log.debug(event, client=self.address or "", reason=reason)
         self._raw.close()
+        self._forget()
+
+    def shutdown(self) -> None:
+        """End: the server does."""
+        self._raw.abort()
+
+    def _forget(self) -> None:
         self.guard.discard(self)
+        self._connections.discard(self)

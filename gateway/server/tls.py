@@ -19,8 +19,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from gateway.server.arriving import Arriving
-from gateway.server.connections import ConnectionGuard
+from gateway.server.arriving import Arriving, Reception
 
 RECORD: Final = 16 * 1024
 """Most bytes in one record (RFC 8446 §5.1)."""
@@ -34,10 +33,8 @@ class TlsTransport(Arriving, asyncio.Transport):
     `make` is called for the protocol above, once the handshake is done.
     """
 
-    def __init__(
-        self, context: ssl.SSLContext, make: Callable[[], Any], guard: ConnectionGuard, patience: float
-    ) -> None:
-        Arriving.__init__(self, guard, patience)
+    def __init__(self, context: ssl.SSLContext, make: Callable[[], Any], reception: Reception) -> None:
+        Arriving.__init__(self, reception)
         asyncio.Transport.__init__(self)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
