@@ -24,9 +24,9 @@ def serve_listening(
     simulator: RunningSimulator,
     upstream: str,
     how: Mapping[str, Any] | None = None,
-    *,
     files: tuple[Path, Path] | None = None,
-    ways: str = "fast",
+    way: str = "fast",
+    /,
     **changes: str,
 ) -> Generator[Running]:
     """Serve on an address with `how` it listens, and with a certificate and its key in `files`."""
@@ -37,7 +37,7 @@ def serve_listening(
         changes |= {"tls__certificate": str(files[0]), "tls__key": str(files[1])}
     settings = read_settings(simulator, upstream=upstream, **changes)
     generation = build(settings)
-    short_way = generation.doors.short_way if ways == "fast" else None
+    short_way = generation.doors.short_way if way == "fast" else None
     with contextlib.ExitStack() as stack:
         listeners = open_listeners(settings, 1, stack)
         server = build_server(

@@ -18,6 +18,8 @@ listen       its sockets
 certificate  its own, for TLS, read again when the files change
 http_server  uvicorn with our protocol
 signals      what has it end
+systemd      what it hands over, and is told
+pulse        whether all processes serve and live
 workers      several such processes
 boards       the numbers that they share
 

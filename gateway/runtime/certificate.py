@@ -88,26 +88,26 @@ def _look_at(path: str) -> object:
 
 
 class CertificateWatch:
-    """Looks at the files now and then."""
+    """Looks at the files now and then; without a certificate, at nothing."""
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate | None) -> None:
         self._certificate = certificate
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look, within the event loop."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="certificate")
+        if self._task is None and self._certificate is not None:
+            self._task = asyncio.get_running_loop().create_task(self._run(self._certificate), name="certificate")
 
     async def close(self) -> None:
         """Stop looking."""
         if self._task is not None:
             await stop(self._task)
 
-    async def _run(self) -> None:
+    async def _run(self, certificate: Certificate) -> None:
         while True:
             await asyncio.sleep(TICK)
             try:
-                await asyncio.to_thread(self._certificate.load_if_changed)
+                await asyncio.to_thread(certificate.load_if_changed)
             except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
                 log.error("bug", exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import socket
@@ -24,19 +25,26 @@ from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Settings
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
 
     stage: Callable[[socket.socket, Make], Make] = staticmethod(lambda _, make: make)
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+        """Set once it takes connections."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Leave them alone."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections, each through the stages of its listener."""
         await super().startup(sockets=[])
         self.servers.extend([await accept(each, self.stage(each, self._make_protocol)) for each in sockets or ()])
+        self.serving.set()
 
     def _make_protocol(self) -> Any:
         make: Any = self.config.http_protocol_class
@@ -53,7 +61,7 @@ def build_server(
     worker: int = 0,
     only_checks: bool = False,
     listeners: Mapping[socket.socket, Bound] | None = None,
-) -> uvicorn.Server:
+) -> Server:
     """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there.
 
     `listeners` say of its sockets how connections are taken there; without them, as they come.
@@ -85,7 +93,7 @@ def build_server(
         protocol = type("Protocol", (StrictHttpProtocol,), own)
     else:
         protocol = type("Protocol", (ShortWayProtocol,), own | {"short_way": short_way})
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             app,
             http=protocol,
@@ -106,6 +114,6 @@ def build_server(
     return server
 
 
-def build_check_server(generation: Generation) -> uvicorn.Server:
+def build_check_server(generation: Generation) -> Server:
     """Make the server of the listener for checks."""
     return build_server(generation.doors.checks, generation.settings, only_checks=True)

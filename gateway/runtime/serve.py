@@ -13,20 +13,19 @@ import asyncio
 import contextlib
 import gc
 import os
-import socket
 from collections.abc import Sequence
 from typing import Any
-
-import uvicorn
 
 from gateway.errors import StartError
 from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
-from gateway.runtime.certificate import Certificate, CertificateWatch
+from gateway.runtime.certificate import CertificateWatch
 from gateway.runtime.generation import Generation
-from gateway.runtime.http_server import build_check_server, build_server
-from gateway.runtime.listeners import of_worker, open_listeners
+from gateway.runtime.http_server import Server, build_check_server, build_server
+from gateway.runtime.listeners import Listeners, of_worker, open_listeners
+from gateway.runtime.pulse import Pulse
 from gateway.runtime.signals import drain_on_signals, stop_with_parent
+from gateway.runtime.systemd import Systemd
 from gateway.runtime.workers import run_workers
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs, log
@@ -42,8 +41,9 @@ def run(settings: Settings, workers: int = 1) -> None:
     if workers > 1 and settings.redis.embedded:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
     boards = Boards(workers)
+    pulse = Pulse(Systemd(os.environ), workers)
     with contextlib.ExitStack() as stack:
-        listeners = open_listeners(settings, workers, stack)
+        listeners = open_listeners(settings, workers, stack, os.environ)
 
         def work(number: int) -> None:
             parent = os.getppid() if workers > 1 else None
@@ -57,61 +57,64 @@ def run(settings: Settings, workers: int = 1) -> None:
                 worker=number,
                 listeners=listeners.by_socket,
             )
-            doors_of = [of_worker(each, number) for each in (listeners.public, listeners.admin, listeners.checks)]
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(serve(generation, server, *doors_of, certificate=listeners.certificate, parent=parent))
+                runner.run(serve(generation, server, listeners, pulse, worker=number, parent=parent))
 
         if workers == 1:
             work(0)
         else:
             log.info("started_workers", number=workers)
-            run_workers(workers, work)
+            pulse.watch(listeners.describe())
+            run_workers(workers, work, replacing=pulse.replace, stopping=pulse.stop_watching)
             log.info("stopped_workers")
 
 
 async def serve(
     generation: Generation,
-    server: uvicorn.Server,
-    public: Sequence[socket.socket],
-    admin: Sequence[socket.socket] = (),
-    checks: Sequence[socket.socket] = (),
+    server: Server,
+    listeners: Listeners,
+    pulse: Pulse,
     *,
-    certificate: Certificate | None = None,
+    worker: int = 0,
     parent: int | None = None,
 ) -> None:
     """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
-    servers, sockets = [server], [[*public]]
-    if admin:
+    servers, doors = [server], [listeners.public]
+    if listeners.admin:
         servers.append(build_server(generation.doors.admin, generation.settings))
-        sockets.append([*admin])
-    if checks:
+        doors.append(listeners.admin)
+    if listeners.checks:
         servers.append(build_check_server(generation))
-        sockets.append([*checks])
+        doors.append(listeners.checks)
     tasks = [
-        asyncio.create_task(each.serve(sockets=listeners), name="server")
-        for each, listeners in zip(servers, sockets, strict=True)
+        asyncio.create_task(each.serve(sockets=of_worker(door, worker)), name="server")
+        for each, door in zip(servers, doors, strict=True)
     ]
     generation.start()
-    watch = CertificateWatch(certificate) if certificate is not None else None
-    if watch is not None:
-        watch.start()
+    watch = CertificateWatch(listeners.certificate)
+    watch.start()
     _settle_memory()
-    with drain_on_signals(generation, server) as stop:
+    with drain_on_signals(generation, server, pulse.tell_stopping) as stop:
         if parent is not None:
             stop_with_parent(parent, stop)
-        log.info(
-            "started",
-            address=", ".join(map(str, generation.settings.listen)),
-            public_url=generation.settings.public_url,
-        )
+        await _until_all_serve(servers, tasks)
+        log.info("started", public_url=generation.settings.public_url, **listeners.by_door())
+        pulse.begin(worker, listeners.describe())
         await tasks[0]
         for each in servers[1:]:
             each.should_exit = True
         await asyncio.gather(*tasks)
-    if watch is not None:
-        await watch.close()
+    await pulse.close()
+    await watch.close()
     await generation.close()
     log.info("stopped")
+
+
+async def _until_all_serve(servers: Sequence[Server], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until every server takes connections, or one of them has ended instead."""
+    waiting: asyncio.Future[Any] = asyncio.gather(*(each.serving.wait() for each in servers))
+    await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def _settle_memory() -> None:

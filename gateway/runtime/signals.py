@@ -23,8 +23,10 @@ PARENT_TICK: Final = timedelta(seconds=1)
 
 
 @contextlib.contextmanager
-def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generator[Callable[[], None]]:
-    """Have signals end `server`, within the event loop; yields what they call."""
+def drain_on_signals(
+    generation: Generation, server: uvicorn.Server, stopping: Callable[[], None]
+) -> Generator[Callable[[], None]]:
+    """Have signals end `server`, within the event loop; yields what they call. `stopping` is told of the first."""
     loop = asyncio.get_running_loop()
     delay = generation.settings.drain.delay.total_seconds()
 
@@ -32,7 +34,9 @@ def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generato
         if generation.readiness.draining:
             server.force_exit = True
             drain()
-        elif delay:
+            return
+        stopping()
+        if delay:
             log.info("not_ready", seconds=delay, advice="it serves on for so long, until load balancers have noticed")
             generation.announce_end()
             loop.call_later(delay, drain)

@@ -24,17 +24,26 @@ STEADY: Final = 5.0
 PAUSE: Final = 1.0
 
 
-def run_workers(number: int, work: Callable[[int], None]) -> None:
-    """Fork so many workers, and return when all have ended after a signal; `work` is called with a worker's number."""
-    parent = _Parent(number, work)
+def run_workers(
+    number: int, work: Callable[[int], None], *, replacing: Callable[[int], None], stopping: Callable[[], None]
+) -> None:
+    """Fork so many workers, and return when all have ended after a signal; `work` is called with a worker's number.
+
+    `replacing` is called with the number of one that takes a dead one's place, `stopping` when they are told to end.
+    """
+    parent = _Parent(number, work, replacing, stopping)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, parent.stop)
     parent.run()
 
 
 class _Parent:
-    def __init__(self, number: int, work: Callable[[int], None]) -> None:
+    def __init__(
+        self, number: int, work: Callable[[int], None], replacing: Callable[[int], None], stopping: Callable[[], None]
+    ) -> None:
         self._work = work
+        self._replacing = replacing
+        self._tell_stopping = stopping
         self._workers: dict[int, tuple[int, float]] = {}  # process id to number and start
         self._stopping = False
         for each in range(number):
@@ -51,10 +60,13 @@ class _Parent:
             if time.monotonic() - started_at < STEADY:
                 time.sleep(PAUSE)
             if not self._stopping:
+                self._replacing(number)
                 self._fork(number)
 
     def stop(self, *_: object) -> None:
         """Tell every worker to end."""
+        if not self._stopping:
+            self._tell_stopping()
         self._stopping = True
         for pid in self._workers:
             with contextlib.suppress(ProcessLookupError):

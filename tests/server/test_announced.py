@@ -38,7 +38,7 @@ def upstream() -> Generator[str]:
 @pytest.fixture(scope="module", params=["fast", "slow"])
 def running(request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str) -> Generator[Running]:
     with serve_listening(
-        simulator, upstream, ANNOUNCING, ways=request.param, trusted_proxies='["127.0.0.1"]'
+        simulator, upstream, ANNOUNCING, None, request.param, trusted_proxies='["127.0.0.1"]'
     ) as running:
         yield running
 
@@ -116,7 +116,7 @@ def test_a_header_that_does_not_come_is_not_waited_for(simulator: RunningSimulat
 def test_it_comes_before_tls(simulator: RunningSimulator, upstream: str, tmp_path: Path) -> None:
     issued = issue("127.0.0.1")
     changes = {"trusted_proxies": '["127.0.0.1"]'}
-    with serve_listening(simulator, upstream, ANNOUNCING, files=issued.write(tmp_path), **changes) as running:
+    with serve_listening(simulator, upstream, ANNOUNCING, issued.write(tmp_path), **changes) as running:
         for header in (LINE, BLOCK):
             with TlsTalk(running.address, issued, before=header) as talk:
                 assert forwarded(talk.say(REQUEST).answer()) == "203.0.113.7"

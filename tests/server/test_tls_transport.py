@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def running(
     request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str, issued: Issued, folder: Path
 ) -> Generator[Running]:
-    with serve_listening(simulator, upstream, files=issued.write(folder), ways=request.param) as running:
+    with serve_listening(simulator, upstream, None, issued.write(folder), request.param) as running:
         yield running
 
 
@@ -117,7 +117,7 @@ def test_the_end_of_the_process_waits_for_nobody_at_rest(
 ) -> None:
     patient = {"limits__head_timeout": "60s", "drain__timeout": "60s"}
     with contextlib.ExitStack() as clients:
-        with serve_listening(simulator, upstream, files=issued.write(folder), **patient) as running:
+        with serve_listening(simulator, upstream, None, issued.write(folder), **patient) as running:
             talk = clients.enter_context(TlsTalk(running.address, issued))
             assert talk.say(compose(b"/public/x", b"Host: x\r\n")).answer() is not None
             clients.enter_context(Talk(running.address)).say(b"\x16\x03\x01")
@@ -129,7 +129,7 @@ def test_a_handshake_that_does_not_end_is_ended(
     simulator: RunningSimulator, upstream: str, issued: Issued, folder: Path
 ) -> None:
     with (
-        serve_listening(simulator, upstream, files=issued.write(folder), limits__head_timeout="1s") as running,
+        serve_listening(simulator, upstream, None, issued.write(folder), limits__head_timeout="1s") as running,
         Talk(running.address) as silent,
         Talk(running.address) as begun,
         TlsTalk(running.address, issued) as done,
@@ -144,7 +144,7 @@ def test_handshakes_count_for_their_address(
     simulator: RunningSimulator, upstream: str, issued: Issued, folder: Path
 ) -> None:
     limits = {"limits__connections_per_address": "2"}
-    with serve_listening(simulator, upstream, files=issued.write(folder), **limits) as running:
+    with serve_listening(simulator, upstream, None, issued.write(folder), **limits) as running:
         with Talk(running.address), TlsTalk(running.address, issued) as talk:
             assert ask(running.address, b"") is None
             answer = talk.say(compose(b"/public/x", b"Host: x\r\n")).answer()
