@@ -194,9 +194,7 @@ def test_sockets_that_are_handed_over_are_served(
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["name"] for line in lines if line["event"] == "systemd_socket_unused"] == ["spare"]
     started = [line for line in lines if line["event"] == "started"]
-    assert [(line["address"], line["checks"]) for line in started] == [
-        (f"127.0.0.1:{web}", f"127.0.0.1:{checks}") for _ in (words or [0])
-    ]
+    assert {(line["address"], line["checks"]) for line in started} == {(f"127.0.0.1:{web}", f"127.0.0.1:{checks}")}
 
 
 def test_systemds_own_program_hands_them_over(
