@@ -15,6 +15,7 @@ HOW_TO_GET = {
     "chromium": "apt-get install chromium",
     "node": "apt-get install nodejs",
     "go": "apt-get install golang-go",
+    "systemd-socket-activate": "apt-get install systemd",
     "apache2": "apt-get install apache2 libapache2-mod-wsgi-py3",
     "systemd-analyze": "apt-get install systemd",
     "docker-compose": "a Go program, which .ci/run builds",

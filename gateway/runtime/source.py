@@ -77,6 +77,8 @@ def compare(in_force: Settings, new: Settings) -> Candidate:
     kept = [key for key in BOUND if _value(in_force, key) != _value(new, key)]
     if in_force.redis != new.redis and (in_force.redis.embedded or new.redis.embedded):
         kept.append("redis")
+    if (in_force.tls is None) != (new.tls is None):
+        kept.append("tls")
     for key in kept:
         new = _with(new, key, _value(in_force, key))
     changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(in_force, name)]
