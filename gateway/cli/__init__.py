@@ -9,6 +9,7 @@ explain        `gateway explain`
 doctor         `gateway doctor`
 migrate        `gateway migrate`
 operator       `gateway sessions` and `gateway grants`
+subject        `gateway subject`
 simulator      `gateway simulator`
 health         `gateway health`
 admin_address  whom that has to ask, found without loading the settings

@@ -228,6 +228,21 @@ def migrate(
     raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output))
 
 
+@app.command()
+def subject(
+    user: Annotated[str, typer.Option(help="The person's open_id.", show_default=False)],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print what a person is called in the audit trail: one line for each of `secret_keys`, newest first.
+
+    Example: gateway subject --user=-000abc
+    """
+    from gateway.cli.subject import show_subject
+
+    raise typer.Exit(show_subject(config, os.environ, user, as_json=json))
+
+
 @keys.command("new")
 def keys_new() -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""

@@ -48,5 +48,6 @@ What is kept
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
     keyring        the sealing
+    audit          events for those who ask later who did what
     finding        what an inspection found, for the operator
 """

@@ -15,11 +15,13 @@ gate              whether a request may pass
 memory            whom it knows without asking the store
 live              what has passed and is under way ends when it may no longer
 
+sign_out          a session ends because the person says so
 disconnect        the grant ends, here and at TikTok
 webhook           TikTok tells that it has ended, and other events
 outbox            what has to be done in the end, even if TikTok or the app is away now
 
 token_desk        access tokens for an app's own jobs
 oversight         what an operator sees and ends
+audit             what is announced of all that, and in whose name
 inspection        what `gateway doctor` looks at
 """

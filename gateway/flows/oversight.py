@@ -15,9 +15,11 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.core.audit import AuditEvent, Reach, What
 from gateway.core.grant import Grant, build_grant_key, build_lease_key
 from gateway.core.session import Session, SessionLimits, public_id
 from gateway.errors import RecordsUnreadable
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
@@ -73,7 +75,9 @@ class Oversight:
         *,
         client_key: str,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._disconnect = disconnect
@@ -114,6 +118,11 @@ class Oversight:
         if found is None:
             return False
         await self._sessions.end_session(*found)
+        self._announce(
+            AuditEvent(
+                what=What.SIGNED_OUT, subject=found[1].subject, session=public_id(found[0]), reach=Reach.THIS_DEVICE
+            )
+        )
         return True
 
     async def end_sessions(self, subject: str) -> int:
@@ -122,7 +131,9 @@ class Oversight:
         Raises `RecordsUnreadable`, here and below, when some of the person's cannot be opened: nothing is changed then.
         """
         await self._refuse_unreadable(subject)
-        return len(await self._sessions.sign_out_all(subject, self._clock()))
+        ended = len(await self._sessions.sign_out_all(subject, self._clock()))
+        self._announce(AuditEvent(what=What.SIGNED_OUT, subject=subject, reach=Reach.EVERYWHERE, ended=ended))
+        return ended
 
     async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
         """Yield every grant."""
@@ -160,6 +171,7 @@ class Oversight:
         had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
+        self._announce(AuditEvent(what=What.PERSON_ERASED, subject=subject, ended=len(sessions)))
         over = await self._disconnect.is_over(subject)
         return Erased(len(sessions), had_grant, revoked=had_grant and over, pending=not over)
 

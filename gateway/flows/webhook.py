@@ -17,8 +17,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from gateway.core.audit import AuditEvent, What, Who
 from gateway.core.grant import build_grant_key
 from gateway.core.webhook import AHEAD, REMOVED, WebhookEvent, read_event, verify_signature
+from gateway.errors import WebhookRefused
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.ports import Records
 from gateway.flows.sessions import Sessions
 from gateway.telemetry.logs import log
@@ -45,7 +48,9 @@ class Webhook:
         instance: str,
         pass_on: PassOn | None,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._client_key = client_key
@@ -58,8 +63,7 @@ class Webhook:
     async def take(self, signature: str, body: bytes) -> None:
         """Take one delivery. Raises `WebhookRefused`, or `StoreUnavailable` when it must be delivered again."""
         now = self._clock()
-        verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
-        event = read_event(body, client_key=self._client_key)
+        event = self._read(signature, body, now)
         key, older = f"webhook:{self._instance}:{event.event_id}", f"webhook:{event.event_id}"
         if await self._store.read_many((key, older)) != [None, None]:
             log.info("webhook_repeated", event_name=event.name, event_id=event.event_id)
@@ -68,6 +72,17 @@ class Webhook:
         # last: a mark that was set before, by a call whose answer was lost, would swallow the event
         await self._store.write(key, b"taken", int((self._tolerance + AHEAD).total_seconds()) + 1)
         log.info("webhook_taken", event_name=event.name, event_id=event.event_id)
+        self._announce(
+            AuditEvent(what=What.WEBHOOK_TAKEN, subject=event.subject or "", who=Who.TIKTOK, kind=event.name)
+        )
+
+    def _read(self, signature: str, body: bytes, now: datetime) -> WebhookEvent:
+        try:
+            verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
+            return read_event(body, client_key=self._client_key)
+        except WebhookRefused as error:
+            self._announce(AuditEvent(what=What.WEBHOOK_REFUSED, who=Who.UNKNOWN, cause=error.code))
+            raise
 
     async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> None:
         if self._pass_on is not None:
@@ -83,3 +98,6 @@ class Webhook:
             return
         ended = await self._sessions.end_all(subject, now)
         log.info("grant_removed", event_id=event.event_id, sessions=len(ended))
+        self._announce(
+            AuditEvent(what=What.GRANT_REVOKED, subject=subject, who=Who.TIKTOK, kind=event.name, ended=len(ended))
+        )

@@ -45,9 +45,9 @@ def build(
     records = build_records(settings, cookies, life, clock=clock)
     _measure_changes(records.store, metrics)
     judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process)
-    flows = build_flows(settings, behind, records, judging, life, clock=clock)
+    flows = build_flows(settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in)
     readiness = Readiness(records.store)
-    pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
+    pages = build_pages(settings, cookies, records, judging, flows, readiness, clock=clock)
     doors = build_doors(settings, cookies, behind, judging, flows, pages, readiness, metrics, life, workers=workers)
     return Generation(
         settings=settings,

@@ -11,6 +11,7 @@ route         who may go where
 limits        what is too much
 forward_auth  where and how fronts ask
 operator      admin, tokens, drain, log
+audit         who did what
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
 section       what sections have in common

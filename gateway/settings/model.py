@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.settings.audit import AuditSettings
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
@@ -90,6 +91,8 @@ class Settings(Section):
     """The end of a process, after SIGTERM."""
     log: LogSettings = LogSettings()
     """The log."""
+    audit: AuditSettings = AuditSettings()
+    """Who did what."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
 

@@ -33,11 +33,16 @@ def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[Gatew
 
 
 _ERRORS: Final = tuple(sorted({(kind.code, str(kind.blame)) for kind in _every_error()}))
-_OUTCOMES: Final = ("begun", "completed", *sorted({code for code, _ in _ERRORS}))
+_CODES: Final = tuple(sorted({code for code, _ in _ERRORS}))
+_OUTCOMES: Final = (
+    ("begun", ""),
+    ("completed", ""),
+    *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
+)
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
-    *(("sign_in", outcome) for outcome in _OUTCOMES),
+    *(("sign_in", *pair) for pair in _OUTCOMES),
     ("websockets",),
     ("change_feed",),
     ("seconds",),
@@ -79,9 +84,14 @@ class Metrics(Collector):
         """Count an error by its code and by whose fault it is."""
         self._cells[_COLUMN["error", error.code, str(error.blame)]] += 1.0
 
-    def count_sign_in(self, outcome: str) -> None:
-        """Count a sign-in: `begun`, `completed`, or the code of the error that it ended in."""
-        self._cells[_COLUMN["sign_in", outcome]] += 1.0
+    def count_sign_in(self, outcome: str, cause: str = "") -> None:
+        """Count a sign-in that has `begun`, or how it ends.
+
+        It has `completed`; it was `refused`, by the code of the error; or it left somebody who is signed in `unchanged`
+        by a second way to TikTok for scopes. What has begun and not ended was abandoned, or is under way. A callback
+        that is `stray` belongs to no attempt of that browser, and ends none.
+        """
+        self._cells[_COLUMN["sign_in", outcome, cause]] += 1.0
 
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
@@ -104,7 +114,7 @@ class Metrics(Collector):
             "gateway_errors_total", "Errors by code and by whose fault they are.", labels=["code", "blame"]
         )
         sign_ins = CounterMetricFamily(
-            "gateway_sign_ins_total", "Sign-ins: begun, completed, or the code of the error.", labels=["outcome"]
+            "gateway_sign_ins_total", "Sign-ins that have begun, and how they end.", labels=["outcome", "cause"]
         )
         families = {"request": requests, "error": errors, "sign_in": sign_ins}
         for labels, column in _COLUMN.items():

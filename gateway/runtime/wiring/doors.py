@@ -6,6 +6,7 @@ import dataclasses
 
 from gateway.core.cookies import OwnCookies
 from gateway.errors import SettingsError
+from gateway.flows.audit import Announce
 from gateway.runtime.life import Closable, Life
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies
@@ -70,7 +71,7 @@ def build_doors(
             readiness=readiness,
             metrics=metrics,
         ),
-        admin=Admin(metrics, readiness, _build_admin_api(settings, flows), settings.admin.all_hosts),
+        admin=Admin(metrics, readiness, _build_admin_api(settings, flows, flows.announce), settings.admin.all_hosts),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
     )
@@ -118,7 +119,7 @@ def _build_short_way(
     return ShortWay(judging.reader, shared)
 
 
-def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
+def _build_admin_api(settings: Settings, flows: Flows, announce: Announce) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
-    keys = [key.get_secret_value() for key in settings.admin.keys]
-    return AdminApi(flows.oversight, flows.desk, keys) if keys or settings.tokens.clients else None
+    keys = list(settings.admin.named_keys)
+    return AdminApi(flows.oversight, flows.desk, keys, announce) if keys or settings.tokens.clients else None

@@ -6,11 +6,13 @@ import dataclasses
 from urllib.parse import urlsplit
 
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.audit import Announce
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
-from gateway.flows.sign_in import SignIn
+from gateway.flows.sign_in import CountSignIn, SignIn
+from gateway.flows.sign_out import SignOut
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
 from gateway.runtime.life import Life
@@ -28,21 +30,30 @@ class Flows:
 
     sign_in: SignIn
     kept_posts: KeptPosts
+    sign_out: SignOut
     disconnect: Disconnect
     webhook: Webhook | None
     oversight: Oversight
     desk: TokenDesk
+    announce: Announce
 
 
 def build_flows(
-    settings: Settings, behind: Behind, records: RecordKeeping, judging: Judging, life: Life, *, clock: Clock
+    settings: Settings,
+    behind: Behind,
+    records: RecordKeeping,
+    judging: Judging,
+    life: Life,
+    *,
+    clock: Clock,
+    count: CountSignIn,
 ) -> Flows:
-    """Make the flows."""
-    store, sessions, keyring = records.store, records.sessions, records.keyring
+    """Make the flows; `count` counts sign-ins."""
+    store, sessions, keyring, announce = records.store, records.sessions, records.keyring, records.announce
     performers = _build_performers(settings, behind, records, judging, clock)
     outbox = life.running(Outbox(store, keyring, performers, clock=clock))
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
-    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock))
+    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock, announce=announce))
     limits = settings.limits
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
@@ -50,15 +61,33 @@ def build_flows(
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
-            store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
+            store,
+            sessions,
+            records.provider,
+            keyring,
+            plan,
+            attempts,
+            disconnect,
+            records.refresh,
+            clock=clock,
+            announce=announce,
+            count=count,
         ),
+        sign_out=SignOut(sessions, clock=clock, announce=announce),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
         webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
         oversight=Oversight(
-            store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
+            store,
+            sessions,
+            disconnect,
+            records.limits,
+            client_key=settings.tiktok.client_key,
+            clock=clock,
+            announce=announce,
         ),
         desk=_build_desk(settings, records, clock),
+        announce=announce,
     )
 
 
@@ -87,6 +116,7 @@ def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, c
         instance=instance,
         pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
         clock=clock,
+        announce=records.announce,
     )
 
 
@@ -96,5 +126,11 @@ def _build_desk(settings: Settings, records: RecordKeeping, clock: Clock) -> Tok
         for each in settings.tokens.clients
     ]
     return TokenDesk(
-        records.store, records.sessions, records.refresh, clients, client_key=settings.tiktok.client_key, clock=clock
+        records.store,
+        records.sessions,
+        records.refresh,
+        clients,
+        client_key=settings.tiktok.client_key,
+        clock=clock,
+        announce=records.announce,
     )

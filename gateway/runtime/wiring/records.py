@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
+from gateway.flows.audit import Announce, Audit
 from gateway.flows.authentication import Authentication
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
@@ -18,6 +19,7 @@ from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.telemetry.audit import open_audit
 
 Clock = Callable[[], datetime]
 
@@ -33,6 +35,7 @@ class RecordKeeping:
     sessions: Sessions
     refresh: Refresh
     authentication: Authentication
+    announce: Announce
 
 
 def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Clock) -> RecordKeeping:
@@ -49,7 +52,8 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Cl
     sessions = Sessions(
         store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
     )
-    refresh = life.closing(Refresh(store, sessions, provider, clock=clock))
+    announce = _build_announce(settings, keyring)
+    refresh = life.closing(Refresh(store, sessions, provider, clock=clock, announce=announce))
     return RecordKeeping(
         store=store,
         provider=provider,
@@ -58,7 +62,12 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Cl
         sessions=sessions,
         refresh=refresh,
         authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
+        announce=announce,
     )
+
+
+def _build_announce(settings: Settings, keyring: Keyring) -> Announce:
+    return Audit(open_audit(settings.audit.to), str if settings.audit.subject == "open_id" else keyring.name)
 
 
 def _build_provider(settings: Settings, clock: Clock) -> TikTok:

@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import Request
 
+from gateway.core.audit import Asker, AuditEvent, What, Who
 from gateway.errors import (
     CrossSite,
     GatewayError,
@@ -30,6 +31,7 @@ from gateway.errors import (
     NoSuchSession,
     Unauthenticated,
 )
+from gateway.flows.audit import Announce, asked_by, asker, identify
 from gateway.flows.oversight import Oversight
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.telemetry.logs import log
@@ -53,10 +55,14 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AdminApi:
     """An ASGI app. Without keys, and without clients, it is not there."""
 
-    def __init__(self, oversight: Oversight, desk: TokenDesk, keys: Sequence[str]) -> None:
+    def __init__(
+        self, oversight: Oversight, desk: TokenDesk, keys: Sequence[tuple[str, str]], announce: Announce
+    ) -> None:
+        """`keys` are those of operators, each after its name."""
+        self._announce = announce
         self._oversight = oversight
         self._desk = desk
-        self._digests = tuple(_digest(key) for key in keys)
+        self._keys = tuple((name, _digest(key)) for name, key in keys)
         table: Table = {
             "/sessions": {"GET": self.list_sessions, "DELETE": self.end_sessions},
             "/sessions/{session_id}": {"GET": self.show_session, "DELETE": self.end_session},
@@ -68,10 +74,15 @@ class AdminApi:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3); what goes wrong is a problem (RFC 9457)."""
-        try:
-            await self._router(scope, receive, send)
-        except GatewayError as error:
-            await send_answer(_build_problem(error), send)
+        peer = scope.get("client")
+        asked = Asker(who=Who.UNKNOWN, client=peer[0] if peer else "", request_id=new_request_id())
+        with asked_by(asked):
+            try:
+                await self._router(scope, receive, send)
+            except GatewayError as error:
+                if isinstance(error, Unauthenticated):
+                    self._announce(AuditEvent(what=What.ADMIN_REFUSED, cause=error.code))
+                await send_answer(_build_problem(error), send)
 
     async def list_sessions(self, request: Request) -> Answer:
         """List live sessions, of a person or of everybody."""
@@ -94,7 +105,6 @@ class AdminApi:
         session_id = request.path_params["session_id"]
         if not await self._oversight.end_session(session_id, request.query_params.get("user")):
             raise NoSuchSession(f"no live session is called {session_id}")
-        log.info("audit", who="admin", what="end_session", session=session_id)
         return _json({"ended": 1})
 
     async def end_sessions(self, request: Request) -> Answer:
@@ -104,7 +114,6 @@ class AdminApi:
         if not subject:
             raise MalformedRequest("whose? DELETE /sessions?user=OPEN_ID")
         ended = await self._oversight.end_sessions(subject)
-        log.info("audit", who="admin", what="end_sessions", open_id=subject, ended=ended)
         return _json({"ended": ended})
 
     async def list_grants(self, request: Request) -> Answer:
@@ -124,7 +133,6 @@ class AdminApi:
         """End a person's grant, here and at TikTok; or with `erase=1` everything that is known of them."""
         self._check_operator(request)
         subject, erase = request.path_params["open_id"], request.query_params.get("erase") == "1"
-        log.info("audit", who="admin", what="erase" if erase else "end_grant", open_id=subject)
         if erase:
             return _json(await self._oversight.erase(subject))
         if not await self._oversight.revoke_grant(subject):
@@ -141,13 +149,16 @@ class AdminApi:
     def _check_operator(self, request: Request) -> None:
         given = _digest(_read_key(request))
         # every key is compared, so that time tells nothing
-        if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
+        found = [name for name, digest in self._keys if hmac.compare_digest(given, digest)]
+        if not found:
             raise Unauthenticated("none of `admin.keys`")
+        identify(Who.OPERATOR, found[0])
 
     def _check_client(self, request: Request) -> TokenClient:
         client = self._desk.find_client(_read_key(request))
         if client is None:
             raise Unauthenticated("the key of none of `tokens.clients`")
+        identify(Who.JOB, client.name)
         return client
 
 
@@ -193,7 +204,7 @@ def _build_problem(error: GatewayError) -> Answer:
     if isinstance(error, MethodRefused):
         extra = ((b"allow", ", ".join(error.allowed).encode()),)
     members = {"missing_scopes": error.missing} if isinstance(error, InsufficientScope) else {}
-    request_id = new_request_id()
+    request_id = asker().request_id
     log.info("admin_refused", request_id=request_id, error=error.code, reason=str(error))
     # whoever is told what is malformed has shown a key: keys are looked at first
     detail = f"Refused: {error}" if isinstance(error, MalformedRequest) else error.advice
