@@ -5,6 +5,7 @@ The steps are in `wiring`, a file for each, in the order in which one needs the 
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.runtime.wiring.flows import build_flows
 from gateway.runtime.wiring.gate import build_gate
 from gateway.runtime.wiring.pages import build_pages
 from gateway.runtime.wiring.records import Clock, build_records
+from gateway.runtime.wiring.traces import open_traces, trace_all, trace_door
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 
@@ -41,6 +43,9 @@ def build(
     something that the settings name cannot be used.
     """
     metrics, life, cookies = metrics or Metrics(), Life(), build_cookies(settings)
+    traces = open_traces(settings)
+    if traces is not None:
+        life.closing(traces)  # the last to be closed
     behind = build_apps(settings, cookies, life, app=app, workers=workers)
     records = build_records(settings, cookies, life, clock=clock)
     _measure_changes(records.store, metrics)
@@ -48,7 +53,15 @@ def build(
     flows = build_flows(settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in)
     readiness = Readiness(records.store)
     pages = build_pages(settings, cookies, records, judging, flows, readiness, clock=clock)
+    if traces is not None:
+        trace_all(traces, settings, behind, records, pages)
     doors = build_doors(settings, cookies, behind, judging, flows, pages, readiness, metrics, life, workers=workers)
+    if traces is not None:
+        doors = dataclasses.replace(
+            doors,
+            app=trace_door(traces, settings, judging, doors.app),
+            checks=trace_door(traces, settings, judging, doors.checks),
+        )
     return Generation(
         settings=settings,
         behind=behind,

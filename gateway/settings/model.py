@@ -26,7 +26,7 @@ from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings,
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.scalars import ListenOn, PublicUrl, Tracing, Trusted, read_listen
 from gateway.settings.secret import Token
 from gateway.settings.section import OneOrMore, Section, Strings
 from gateway.settings.session import CorsSettings, ReturnToSettings, SessionSettings
@@ -93,6 +93,9 @@ class Settings(Section):
     """The log."""
     audit: AuditSettings = AuditSettings()
     """Who did what."""
+    tracing: Tracing = "off"
+    """Traces of requests, sent as the variables OTEL_… say; on goes on with those of trusted_proxies, join_anyone with
+    any client's."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -131,6 +131,11 @@ def read_optional_listen(value: Any) -> Listen | None:
     return None if value is None or value is False or value == "off" else read_listen(value)
 
 
+def read_switch(value: Any) -> Any:
+    """Read what is `on` or `off` among other things: for older YAML they are true and false."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
 def read_trusted(value: Any) -> str:
     """Read a CIDR, an address, or `unix`."""
     if value == "unix":
@@ -240,6 +245,11 @@ ListenOnMany = Annotated[
     tuple[Listen, ...],
     BeforeValidator(read_listens),
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
+]
+Tracing = Annotated[
+    Literal["off", "on", "join_anyone"],
+    BeforeValidator(read_switch),
+    WithJsonSchema({"enum": ["off", "on", "join_anyone", True, False]}),
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]

@@ -7,5 +7,6 @@ records    the store, TikTok, and who is signed in
 gate       routes, and who may pass by them; what is under way
 flows      sign-in, disconnect, webhooks, jobs, the operator's view
 pages      the gateway's own pages and answers
+traces     tracing, wrapped round all of that where it is asked for
 doors      the ways in: ASGI, the short way, the listeners of fronts and operators
 """

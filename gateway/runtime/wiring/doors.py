@@ -16,11 +16,13 @@ from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.pages import OwnPages
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
+from gateway.server.short.sockets_only import SocketsOnly
 from gateway.settings import Settings
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.api import AdminApi
 from gateway.web.admin.listener import Admin
+from gateway.web.asgi_head import AsgiApp
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
@@ -30,9 +32,9 @@ from gateway.web.middleware import GatewayMiddleware
 class Doors:
     """An ASGI app for each listener; and the short way, where there are only upstreams behind."""
 
-    app: GatewayMiddleware
+    app: AsgiApp
     short_way: ShortWay | None
-    checks: CheckListener
+    checks: AsgiApp
     admin: Admin
     own_cookies: OwnCookies
     grpc_checks: Closable | None
@@ -116,7 +118,8 @@ def _build_short_way(
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
         answer_ids=settings.log.answer_request_id,
     )
-    return ShortWay(judging.reader, shared)
+    kind = ShortWay if settings.tracing == "off" else SocketsOnly
+    return kind(judging.reader, shared)
 
 
 def _build_admin_api(settings: Settings, flows: Flows, announce: Announce) -> AdminApi | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.requests import Request
 
@@ -36,6 +36,7 @@ class Endpoints:
                 path: {method: in_their_name(handler) for method, handler in handlers.items()}
                 for path, handlers in each.table.items()
             }
+        self.paths: Final = frozenset(answers.site.prefix + path for path in table)
         self._router = build_router(
             table, answers.site.prefix, finish=lambda answer, request: answers.share(answer, head_of(request))
         )
