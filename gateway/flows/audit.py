@@ -47,15 +47,23 @@ def identify(who: Who, key: str) -> None:
 
 
 class Audit:
-    """Describes events, and has them written; `name_subject` says how a person is called."""
+    """Describes events, and has them written and counted; `name_subject` says how a person is called."""
 
-    def __init__(self, write: Callable[[Mapping[str, str | int]], None], name_subject: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Mapping[str, str | int]], None],
+        name_subject: Callable[[str], str],
+        count: Callable[[str, str], None],
+    ) -> None:
         self._write = write
+        self._count = count
         self._name_subject = name_subject
 
     def __call__(self, event: AuditEvent) -> None:
         """Write an event down."""
-        self._write(describe(event, _asker.get(), self._name_subject))
+        told = describe(event, _asker.get(), self._name_subject)
+        self._count(str(told["what"]), str(told["outcome"]))
+        self._write(told)
 
 
 def keep_silent(event: AuditEvent) -> None:

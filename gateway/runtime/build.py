@@ -47,7 +47,7 @@ def build(
     if traces is not None:
         life.closing(traces)  # the last to be closed
     behind = build_apps(settings, cookies, life, app=app, workers=workers)
-    records = build_records(settings, cookies, life, clock=clock)
+    records = build_records(settings, cookies, life, metrics, clock=clock)
     _measure_changes(records.store, metrics)
     judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process)
     flows = build_flows(settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in)

@@ -26,6 +26,13 @@ CLASSES: Final = range(6)
 """First digits of a status; 0 where the client was gone before there was one."""
 
 
+WHATS: Final = (
+    *("sign_in_completed", "sign_in_refused", "signed_out", "scopes_changed", "grant_ended", "grant_revoked"),
+    *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused", "admin_refused"),
+)
+"""Events of the audit trail; `core.audit.What`, which is above this layer."""
+
+
 def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
     yield kind
     for child in kind.__subclasses__():
@@ -43,6 +50,7 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
     *(("sign_in", *pair) for pair in _OUTCOMES),
+    *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
     ("websockets",),
     ("change_feed",),
     ("seconds",),
@@ -93,6 +101,10 @@ class Metrics(Collector):
         """
         self._cells[_COLUMN["sign_in", outcome, cause]] += 1.0
 
+    def count_event(self, what: str, outcome: str) -> None:
+        """Count an event of the audit trail."""
+        self._cells[_COLUMN["event", what, outcome]] += 1.0
+
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
         self._cells[_WEBSOCKETS] += number
@@ -116,7 +128,15 @@ class Metrics(Collector):
         sign_ins = CounterMetricFamily(
             "gateway_sign_ins_total", "Sign-ins that have begun, and how they end.", labels=["outcome", "cause"]
         )
-        families = {"request": requests, "error": errors, "sign_in": sign_ins}
+        events = CounterMetricFamily(
+            "gateway_events_total", "Events of the audit trail, wherever that goes.", labels=["what", "outcome"]
+        )
+        families = {
+            "request": requests,
+            "error": errors,
+            "sign_in": sign_ins,
+            "event": events,
+        }
         for labels, column in _COLUMN.items():
             if labels[0] in families and (total := self._board.total(column)):
                 families[labels[0]].add_metric(labels[1:], total)

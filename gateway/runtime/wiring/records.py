@@ -20,6 +20,7 @@ from gateway.runtime.values import Cookies
 from gateway.settings import Settings
 from gateway.store import open_store
 from gateway.telemetry.audit import open_audit
+from gateway.telemetry.metrics import Metrics
 
 Clock = Callable[[], datetime]
 
@@ -38,7 +39,7 @@ class RecordKeeping:
     announce: Announce
 
 
-def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Clock) -> RecordKeeping:
+def build_records(settings: Settings, cookies: Cookies, life: Life, metrics: Metrics, *, clock: Clock) -> RecordKeeping:
     """Open the store that the settings name (it connects when it is used), and TikTok.
 
     Raises `SettingsError` when the embedded store is asked for but not installed.
@@ -52,7 +53,8 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Cl
     sessions = Sessions(
         store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
     )
-    announce = _build_announce(settings, keyring)
+    name_subject = str if settings.audit.subject == "open_id" else keyring.name
+    announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)
     refresh = life.closing(Refresh(store, sessions, provider, clock=clock, announce=announce))
     return RecordKeeping(
         store=store,
@@ -64,10 +66,6 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, *, clock: Cl
         authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
         announce=announce,
     )
-
-
-def _build_announce(settings: Settings, keyring: Keyring) -> Announce:
-    return Audit(open_audit(settings.audit.to), str if settings.audit.subject == "open_id" else keyring.name)
 
 
 def _build_provider(settings: Settings, clock: Clock) -> TikTok:
