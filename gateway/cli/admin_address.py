@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os.path
 import re
+import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -85,3 +86,20 @@ def _ask_settings(path: str | None, environ: Mapping[str, str]) -> str | None:
 
     listen = load_admin_listen(find(environ, Path(path) if path is not None else None), environ)
     return str(listen) if listen is not None else "off"
+
+
+def connect_to_admin(address: str, patience: float) -> socket.socket:
+    """Return a socket to an address; whatever comes may take `patience` seconds. Raises `OSError` or `ValueError`."""
+    if not address.startswith("unix:"):
+        host, _, port = address.rpartition(":")
+        # whoever listens everywhere also listens on loopback
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
+        return socket.create_connection((host, int(port)), patience)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(patience)
+    try:
+        connection.connect(address.removeprefix("unix:"))
+    except OSError:
+        connection.close()
+        raise
+    return connection

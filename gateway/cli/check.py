@@ -12,16 +12,18 @@ from gateway.runtime.routes import lint
 from gateway.settings import Problem, SettingsProblems, find, load, warnings
 
 
-def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
+def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, needs_upstream: bool = True) -> int:
     """Print every problem and warning; returns the exit code."""
     try:
         path = find(environ, config)
-        settings = load(path, environ)
+        settings = load(path, environ, needs_upstream=needs_upstream)
     except SettingsProblems as error:
         _print(error.problems, (), as_json=as_json)
+        if not as_json and [problem.key for problem in error.problems] == ["upstream"]:
+            print("with `protect(app)`, no upstream is needed: gateway check --middleware", file=sys.stderr)
         return 1
     try:
-        cautions = (*warnings(settings), *lint(settings))
+        cautions = (*warnings(settings, in_process=not needs_upstream), *lint(settings))
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1

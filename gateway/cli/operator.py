@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.printable import escape_controls
-from gateway.runtime.oversight import Oversight, SessionView, describe_unreadable, oversee
+from gateway.runtime.oversight import Overseen, SessionView, describe_unreadable, oversee
 from gateway.settings import find, load
 
 T = TypeVar("T")
@@ -26,8 +26,9 @@ def list_sessions(config: Path | None, environ: Environ, *, user: str, username:
     """Print live sessions; returns the exit code, 1 when there are records that cannot be opened."""
     unreadable: set[str] = set()
 
-    async def take(oversight: Oversight) -> list[SessionView]:
-        return await _take(oversight.list_sessions(user or None, username=username, unreadable=unreadable), limit)
+    async def take(overseen: Overseen) -> list[SessionView]:
+        found = overseen.listing.every_session(subject=user or None, username=username, unreadable=unreadable)
+        return await _take(found, limit)
 
     found = _do(config, environ, take)
     _print(found, ("session_id", "open_id", "username", "last_seen_at", "user_agent"), as_json=as_json)
@@ -37,7 +38,7 @@ def list_sessions(config: Path | None, environ: Environ, *, user: str, username:
 def show_session(config: Path | None, environ: Environ, session_id: str, *, user: str, as_json: bool) -> int:
     """Print one session; returns the exit code."""
     unreadable: set[str] = set()
-    found = _do(config, environ, lambda oversight: oversight.find_session(session_id, user or None, unreadable))
+    found = _do(config, environ, lambda overseen: overseen.oversight.find_session(session_id, user or None, unreadable))
     if found is None:
         _tell_unreadable(unreadable)
         return _complain(f"there is no live session {session_id}")
@@ -50,45 +51,47 @@ def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, u
         return _complain("which? Name a session, or a person with --user OPEN_ID", code=2)
     if session_id:
         unreadable: set[str] = set()
-        ended = int(_do(config, environ, lambda oversight: oversight.end_session(session_id, user or None, unreadable)))
+        ended = int(
+            _do(config, environ, lambda overseen: overseen.oversight.end_session(session_id, user or None, unreadable))
+        )
         if not ended:
             _tell_unreadable(unreadable)
             return _complain(f"there is no live session {session_id}")
     else:
-        ended = _do(config, environ, lambda oversight: oversight.end_sessions(user))
+        ended = _do(config, environ, lambda overseen: overseen.oversight.end_sessions(user))
     return _print_words({"ended": ended}, f"ended {ended} session{'' if ended == 1 else 's'}", as_json=as_json)
 
 
 def list_grants(config: Path | None, environ: Environ, *, limit: int, as_json: bool) -> int:
     """Print grants; returns the exit code, 1 when there are records that cannot be opened."""
     unreadable: set[str] = set()
-    found = _do(config, environ, lambda oversight: _take(oversight.list_grants(unreadable), limit))
+    found = _do(config, environ, lambda overseen: _take(overseen.listing.every_grant(unreadable=unreadable), limit))
     _print(found, ("open_id", "username", "scopes", "refresh_expires_at"), as_json=as_json)
     return _tell_unreadable(unreadable)
 
 
 def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
     """End a grant; returns the exit code."""
-    if not _do(config, environ, lambda oversight: oversight.revoke_grant(user)):
+    if not _do(config, environ, lambda overseen: overseen.oversight.revoke_grant(user)):
         return _complain(f"there is no grant of {user}")
     return _print_words({"ended": 1}, "ended the grant, here and at TikTok", as_json=as_json)
 
 
 def erase(config: Path | None, environ: Environ, user: str, *, even_unreadable: bool, as_json: bool) -> int:
     """Erase what is known of a person; returns the exit code, 1 while TikTok has not confirmed."""
-    erased = _do(config, environ, lambda oversight: oversight.erase(user, even_unreadable=even_unreadable))
+    erased = _do(config, environ, lambda overseen: overseen.oversight.erase(user, even_unreadable=even_unreadable))
     _print_one(erased, as_json=as_json)
     if erased.pending:
         return _complain("TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then")
     return 0
 
 
-def _do(config: Path | None, environ: Environ, act: Callable[[Oversight], Coroutine[Any, Any, T]]) -> T:
+def _do(config: Path | None, environ: Environ, act: Callable[[Overseen], Coroutine[Any, Any, T]]) -> T:
     settings = load(find(environ, config), environ)
 
     async def within() -> T:
-        async with oversee(settings) as oversight:
-            return await act(oversight)
+        async with oversee(settings) as overseen:
+            return await act(overseen)
 
     return asyncio.run(within())
 

@@ -33,6 +33,11 @@ class What(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     WEBHOOK_TAKEN = "webhook_taken"
     WEBHOOK_REFUSED = "webhook_refused"
+    OPERATOR_SIGNED_IN = "operator_signed_in"
+    """To the admin listener's pages."""
+    OPERATOR_SIGNED_OUT = "operator_signed_out"
+    SETTINGS_RELOADED = "settings_reloaded"
+    """As somebody has asked the admin listener."""
     ADMIN_REFUSED = "admin_refused"
     """Somebody asked the admin listener without a key that it knows."""
 

@@ -52,9 +52,9 @@ class OwnCookies(frozenset[bytes]):
     _plain: frozenset[bytes]
     _lead: bytes
 
-    def __new__(cls, *, session: CookieSpec, binding: CookieSpec) -> Self:
-        """Binding cookies are marked, the session cookie is not."""
-        plain = frozenset({session.name.encode(), binding.name.encode()})
+    def __new__(cls, *, session: CookieSpec, binding: CookieSpec, others: tuple[str, ...] = ()) -> Self:
+        """Binding cookies are marked, the session cookie and `others` are not."""
+        plain = frozenset({session.name.encode(), binding.name.encode(), *map(str.encode, others)})
         made = super().__new__(cls, plain)
         made._plain, made._lead = plain, binding.name.encode() + b"-"
         return made

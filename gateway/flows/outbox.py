@@ -10,7 +10,7 @@ Rules
    the log: TikTok does the same with its webhooks.
 4. There are at most `MOST_JOBS`: beyond, new ones are refused as if the store were full.
 5. A job has an id of its maker's choice. Adding it again replaces it; it can be withdrawn.
-6. Jobs of other gateways on the same store are left to them.
+6. Jobs of other gateways on the same store are left to them; so are those of a kind that only a newer version knows.
 """
 
 from __future__ import annotations
@@ -57,6 +57,15 @@ class Job(Record, frozen=True):
     added_at: datetime
     due_at: datetime
     failures: int = 0
+
+
+class WaitingJob(msgspec.Struct, frozen=True):
+    """A job as an operator sees it: not what is in it."""
+
+    kind: str
+    added_at: datetime
+    due_at: datetime
+    failures: int
 
 
 class JobStore(Records, CompareAndSwap, Index, Lease, Protocol):
@@ -125,6 +134,15 @@ class Outbox:
         """Whether a job is still to be done."""
         return await self._store.read(_job_key(job_id)) is not None
 
+    async def waiting(self, most: int) -> tuple[int, list[WaitingJob]]:
+        """Return how many jobs there are, and `most` of them, what is due first at the front; for operators."""
+        jobs = await self._store.members(_INDEX, now=_seconds(self._clock()))
+        keys = [_job_key(job_id) for job_id in jobs[:most]]
+        sealed = await self._store.read_many(keys) if keys else []
+        found = [read_record(self._keyring, key, value, Job) for key, value in zip(keys, sealed, strict=True)]
+        shown = [WaitingJob(job.kind, job.added_at, job.due_at, job.failures) for job in found if job is not None]
+        return len(jobs), sorted(shown, key=lambda job: job.due_at)
+
     async def perform(self, job_id: str) -> bool:
         """Do a job now, if it is due; returns whether it is done (by whomever)."""
         key = _job_key(job_id)
@@ -149,6 +167,9 @@ class Outbox:
             return True
         if now < job.due_at:
             return False
+        performer = self._performers.get(job.kind)
+        if performer is None:
+            return False
         held = _Held(job, sealed)
 
         async def save(data: bytes) -> None:
@@ -156,7 +177,7 @@ class Outbox:
 
         try:
             async with asyncio.timeout(TIME.total_seconds()):
-                await self._performers[job.kind](job.data, save)
+                await performer(job.data, save)
         except Exception as error:  # noqa: BLE001 -- whatever happened, it is to be done again
             if not isinstance(error, GatewayError | TimeoutError):
                 log.error("bug", job_id=job_id, exc_info=error)

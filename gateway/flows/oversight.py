@@ -10,20 +10,24 @@ see nobody signed in, and might delete grants that nobody could then revoke at T
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Generator
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
 from gateway.core.audit import AuditEvent, Reach, What
 from gateway.core.grant import Grant, build_grant_key, build_lease_key
 from gateway.core.session import Session, SessionLimits, public_id
-from gateway.errors import RecordsUnreadable
+from gateway.errors import GatewayError, RecordsUnreadable
 from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
 from gateway.flows.sessions import Sessions
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -33,9 +37,9 @@ class SessionView(msgspec.Struct, frozen=True):
     open_id: str
     username: str | None
     scopes: tuple[str, ...]
-    signed_in_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
+    signed_in_at: Moment
+    last_seen_at: Moment
+    expires_at: Moment
     user_agent: str
 
 
@@ -47,9 +51,9 @@ class GrantView(msgspec.Struct, frozen=True):
     username: str | None
     display_name: str | None
     scopes: tuple[str, ...]
-    granted_at: datetime | None
-    token_expires_at: datetime
-    refresh_expires_at: datetime
+    granted_at: Moment | None
+    token_expires_at: Moment
+    refresh_expires_at: Moment
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -85,24 +89,6 @@ class Oversight:
         self._client_key = client_key
         self._clock = clock
 
-    async def list_sessions(
-        self, subject: str | None = None, *, username: str = "", unreadable: set[str] | None = None
-    ) -> AsyncIterator[SessionView]:
-        """Yield live sessions, of a person or of everybody. Raises `StoreUnavailable`."""
-        subjects = [subject] if not username else await self._find_subjects(username, subject, unreadable)
-        for each in subjects:
-            async for key, session in self._walk(each, unreadable):
-                yield await self._view(key, session)
-
-    async def _find_subjects(self, username: str, subject: str | None, unreadable: set[str] | None) -> list[str | None]:
-        """Return who is called so (TikTok tells usernames by their case, people do not); `subject` narrows it."""
-        wanted = username.removeprefix("@").casefold()
-        return [
-            stored.grant.subject
-            async for stored in self._sessions.walk_grants(unreadable)
-            if (stored.grant.profile.username or "").casefold() == wanted and subject in {None, stored.grant.subject}
-        ]
-
     async def find_session(
         self, session_id: str, subject: str | None = None, unreadable: set[str] | None = None
     ) -> SessionView | None:
@@ -130,25 +116,22 @@ class Oversight:
 
         Raises `RecordsUnreadable`, here and below, when some of the person's cannot be opened: nothing is changed then.
         """
-        await self._refuse_unreadable(subject)
-        ended = len(await self._sessions.sign_out_all(subject, self._clock()))
+        with self._telling(What.SIGNED_OUT, subject):
+            await self._refuse_unreadable(subject)
+            ended = len(await self._sessions.sign_out_all(subject, self._clock()))
         self._announce(AuditEvent(what=What.SIGNED_OUT, subject=subject, reach=Reach.EVERYWHERE, ended=ended))
         return ended
-
-    async def list_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
-        """Yield every grant."""
-        async for stored in self._sessions.walk_grants(unreadable):
-            yield _view_grant(stored.grant)
 
     async def find_grant(self, subject: str) -> GrantView | None:
         """Return a person's grant."""
         grant = await self._read_grant(subject)
-        return _view_grant(grant) if grant is not None else None
+        return view_grant(grant) if grant is not None else None
 
     async def revoke_grant(self, subject: str) -> bool:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
-        await self._refuse_unreadable(subject)
-        return await self._end_grant(subject)
+        with self._telling(What.GRANT_REVOKED, subject):
+            await self._refuse_unreadable(subject)
+            return await self._end_grant(subject)
 
     async def _end_grant(self, subject: str) -> bool:
         grant = await self._read_grant(subject)
@@ -164,16 +147,30 @@ class Oversight:
         While TikTok does not confirm the revocation, the sealed tokens stay in a job, until it does or is given up.
         `even_unreadable` deletes what cannot be opened, too: of a grant among it, TikTok is not told.
         """
+        with self._telling(What.PERSON_ERASED, subject):
+            return await self._erase(subject, even_unreadable=even_unreadable)
+
+    async def _erase(self, subject: str, *, even_unreadable: bool) -> Erased:
         if not even_unreadable:
             await self._refuse_unreadable(subject)
         unreadable: set[str] = set()
-        sessions = {key async for key, _ in self._walk(subject, unreadable)} | unreadable
+        found = await self._sessions.of_subject(subject, self._clock(), unreadable)
+        sessions = {key for key, _ in found} | unreadable
         had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
         self._announce(AuditEvent(what=What.PERSON_ERASED, subject=subject, ended=len(sessions)))
         over = await self._disconnect.is_over(subject)
         return Erased(len(sessions), had_grant, revoked=had_grant and over, pending=not over)
+
+    @contextlib.contextmanager
+    def _telling(self, what: What, subject: str) -> Generator[None]:
+        """Announce an act that fails, too: it may have been done by half."""
+        try:
+            yield
+        except GatewayError as error:
+            self._announce(AuditEvent(what=what, subject=subject, cause=error.code))
+            raise
 
     async def _refuse_unreadable(self, subject: str) -> None:
         unreadable: set[str] = set()
@@ -184,32 +181,18 @@ class Oversight:
 
     async def _view(self, key: str, session: Session) -> SessionView:
         stored = await self._sessions.read_grant(session.grant_key)
-        return SessionView(
-            session_id=public_id(key),
-            open_id=session.subject,
-            username=stored.grant.profile.username if stored is not None else None,
-            scopes=stored.grant.tokens.scopes if stored is not None else (),
-            signed_in_at=_whole(session.signed_in_at),
-            last_seen_at=_whole(session.last_seen_at),
-            expires_at=_whole(session.expires_at(self._limits)),
-            user_agent=session.user_agent,
-        )
+        return view_session(key, session, stored.grant if stored is not None else None, self._limits)
 
     async def _find(
         self, session_id: str, subject: str | None, unreadable: set[str] | None
     ) -> tuple[str, Session] | None:
-        async for key, session in self._walk(subject, unreadable):
-            if public_id(key) == session_id:
-                return key, session
-        return None
-
-    async def _walk(self, subject: str | None, unreadable: set[str] | None) -> AsyncIterator[tuple[str, Session]]:
         if subject is None:
-            async for found in self._sessions.walk(self._clock(), unreadable):
-                yield found
+            keys = [await self._sessions.find_key(session_id)]
         else:
-            for found in await self._sessions.of_subject(subject, self._clock(), unreadable):
-                yield found
+            keys = [*await self._sessions.keys_of(subject, self._clock())]
+        named = [key for key in keys if key is not None and public_id(key) == session_id]
+        found = await self._sessions.read_sessions(named, self._clock(), unreadable)
+        return found[0] if found else None
 
     async def _read_grant(self, subject: str) -> Grant | None:
         stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
@@ -222,7 +205,27 @@ def describe_unreadable(unreadable: Collection[str]) -> str:
     return f"{number} cannot be opened with these secret_keys: is a key missing, or the key_prefix another gateway's?"
 
 
-def _view_grant(grant: Grant) -> GrantView:
+def is_called(grant: Grant, username: str) -> bool:
+    """Whether a person has that username, with or without @ (TikTok tells them by their case, people do not)."""
+    return (grant.profile.username or "").casefold() == username.removeprefix("@").casefold()
+
+
+def view_session(key: str, session: Session, grant: Grant | None, limits: SessionLimits) -> SessionView:
+    """Return a session, and of the grant that it leans on what goes with it."""
+    return SessionView(
+        session_id=public_id(key),
+        open_id=session.subject,
+        username=grant.profile.username if grant is not None else None,
+        scopes=grant.tokens.scopes if grant is not None else (),
+        signed_in_at=_whole(session.signed_in_at),
+        last_seen_at=_whole(session.last_seen_at),
+        expires_at=_whole(session.expires_at(limits)),
+        user_agent=session.user_agent,
+    )
+
+
+def view_grant(grant: Grant) -> GrantView:
+    """Return a grant without its tokens."""
     profile, tokens = grant.profile, grant.tokens
     return GrantView(
         open_id=grant.subject,

@@ -65,6 +65,13 @@ class Walk(Protocol):
         Who else writes to the store may have given its keys odd names: those that are not ASCII are left out.
         """
 
+    async def step(self, kind: str, at: str, count: int) -> tuple[list[str], str | None]:
+        """Take one step of such a walk, past about `count` keys of whatever kind (cursor).
+
+        Returns those found, which may be none, and where the next step begins; None at the end. `at` is "" at first.
+        What is there during the whole walk is found. Raises `ValueError` for an `at` that no step has returned.
+        """
+
 
 class Index(Protocol):
     """Sets of names, each of which has its own end (secondary index)."""

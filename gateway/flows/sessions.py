@@ -8,7 +8,7 @@ is of the app at TikTok, so gateways with the same client key share it, and the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -17,7 +17,7 @@ import msgspec
 from gateway.core.grant import Grant, build_grant_key, build_index_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, open_record, read_record, seal_record
-from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id
+from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id, public_id
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Asking, CompareAndSwap, Index, Records, Walk
 
@@ -200,14 +200,30 @@ class Sessions:
 
         The keys of records that cannot be opened are added to `unreadable`, here and below.
         """
-        index = build_index_key(self._client_key, subject)
-        keys = await self._store.members(index, now=int(now.timestamp()))
-        found: list[tuple[str, Session]] = []
-        for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True):
-            session = self._open_session(key, sealed, unreadable)
-            if session is not None and now < session.expires_at(self._limits):
-                found.append((key, session))
+        found = await self.read_sessions(await self.keys_of(subject, now), now, unreadable)
         return sorted(found, key=lambda pair: pair[1].last_seen_at, reverse=True)
+
+    async def keys_of(self, subject: str, now: datetime) -> list[str]:
+        """Return the keys of a person's sessions, whether they live or not."""
+        return await self._store.members(build_index_key(self._client_key, subject), now=int(now.timestamp()))
+
+    async def read_sessions(
+        self, keys: Sequence[str], now: datetime, unreadable: set[str] | None = None
+    ) -> list[tuple[str, Session]]:
+        """Return those of the sessions that live, with their keys, in order."""
+        opened = [
+            (key, self._open_session(key, sealed, unreadable))
+            for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True)
+        ]
+        return [(key, each) for key, each in opened if each is not None and now < each.expires_at(self._limits)]
+
+    async def read_grants(self, keys: Sequence[str], unreadable: set[str] | None = None) -> dict[str, Grant]:
+        """Return those of the grants that there are, and are this app's, by their keys."""
+        opened = {
+            key: self._open(key, sealed, Grant, unreadable)
+            for key, sealed in zip(keys, await self._store.read_many(keys) if keys else [], strict=True)
+        }
+        return {key: each for key, each in opened.items() if each and key == self.grant_key_of(each.subject)}
 
     async def read_grant(self, key: str, unreadable: set[str] | None = None) -> StoredGrant | None:
         """Return the grant under `key`, or None."""
@@ -229,24 +245,12 @@ class Sessions:
         ttl = self._keeping(grant, grant.tokens.obtained_at)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
 
-    async def read_session(self, key: str, now: datetime, unreadable: set[str] | None = None) -> Session | None:
-        """Return the session under a store key, if it still lives."""
-        session = self._open_session(key, await self._store.read(key), unreadable)
-        return session if session is not None and now < session.expires_at(self._limits) else None
-
-    async def walk(self, now: datetime, unreadable: set[str] | None = None) -> AsyncIterator[tuple[str, Session]]:
-        """Yield every live session with its key, in no order; those that come meanwhile may be missed."""
+    async def find_key(self, session_id: str) -> str | None:
+        """Return the store key of the session that has a public id; all there are are looked at, and none is opened."""
         async for key in self._store.walk("session:"):
-            session = await self.read_session(key, now, unreadable)
-            if session is not None:
-                yield key, session
-
-    async def walk_grants(self, unreadable: set[str] | None = None) -> AsyncIterator[StoredGrant]:
-        """Yield every grant of this app, in no order."""
-        async for key in self._store.walk("grant:"):
-            stored = await self.read_grant(key, unreadable)
-            if stored is not None and key == self.grant_key_of(stored.grant.subject):
-                yield stored
+            if public_id(key) == session_id:
+                return key
+        return None
 
     def _open(self, key: str, sealed: bytes | None, kind: type[R], unreadable: set[str] | None) -> R | None:
         """Return a record of ours; see `read_record`."""

@@ -53,10 +53,12 @@ from gateway.errors import (
 )
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.audit import Announce, keep_silent
+from gateway.flows.authentication import build_identity
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Records
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
+from gateway.flows.sign_in_hook import NewSignIn, SignInHook, call_hook
 from gateway.telemetry.logs import log
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
@@ -129,9 +131,11 @@ class SignIn:
         clock: Callable[[], datetime],
         announce: Announce = keep_silent,
         count: CountSignIn = _count_nothing,
+        on_sign_in: SignInHook | None = None,
     ) -> None:
         self._announce = announce
         self._count = count
+        self._on_sign_in = on_sign_in
         self._store = store
         self._sessions = sessions
         self._provider = provider
@@ -267,6 +271,8 @@ class SignIn:
             )
         if grant.spare is not None:
             grant = await self._try(grant)
+        if self._on_sign_in is not None:
+            await self._tell_app(self._on_sign_in, session_id, first=known is None)
         binding = binding.complete(self._clock())
         location = await self._regain(grant, attempt, binding, client_address) or attempt.return_to
         self._tell_completed(session_id, grant, known)
@@ -293,6 +299,12 @@ class SignIn:
             self._announce(
                 AuditEvent(what=What.SCOPES_CHANGED, subject=grant.subject, scopes=tuple(more), fewer=tuple(fewer))
             )
+
+    async def _tell_app(self, hook: SignInHook, session_id: str, *, first: bool) -> None:
+        key = build_session_key(session_id.encode())
+        signed_in = await self._sessions.read(key, self._clock()) if key is not None else None
+        if signed_in is not None:  # else it has ended meanwhile
+            await call_hook(hook, NewSignIn(build_identity(signed_in), first))
 
     async def _try(self, grant: Grant) -> Grant:
         """Renew the earlier tokens, which shows whether they live; unless they are renewed, the spare ones take over.

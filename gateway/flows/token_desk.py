@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -45,7 +45,7 @@ class IssuedToken(msgspec.Struct, frozen=True):
     """An access token, and until when it serves."""
 
     access_token: str
-    expires_at: datetime
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)]
     scopes: tuple[str, ...]
 
     def __repr__(self) -> str:

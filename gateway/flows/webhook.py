@@ -24,6 +24,7 @@ from gateway.errors import WebhookRefused
 from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.ports import Records
 from gateway.flows.sessions import Sessions
+from gateway.flows.webhook_log import WebhookLog
 from gateway.telemetry.logs import log
 
 
@@ -47,6 +48,7 @@ class Webhook:
         tolerance: timedelta,
         instance: str,
         pass_on: PassOn | None,
+        noted: WebhookLog,
         clock: Callable[[], datetime],
         announce: Announce = keep_silent,
     ) -> None:
@@ -58,6 +60,7 @@ class Webhook:
         self._tolerance = tolerance
         self._instance = instance
         self._pass_on = pass_on
+        self._noted = noted
         self._clock = clock
 
     async def take(self, signature: str, body: bytes) -> None:
@@ -67,11 +70,13 @@ class Webhook:
         key, older = f"webhook:{self._instance}:{event.event_id}", f"webhook:{event.event_id}"
         if await self._store.read_many((key, older)) != [None, None]:
             log.info("webhook_repeated", event_name=event.name, event_id=event.event_id)
+            await self._noted.note(event, "repeated")
             return
-        await self._act(event, body, now)
+        outcome = await self._act(event, body, now)
         # last: a mark that was set before, by a call whose answer was lost, would swallow the event
         await self._store.write(key, b"taken", int((self._tolerance + AHEAD).total_seconds()) + 1)
         log.info("webhook_taken", event_name=event.name, event_id=event.event_id)
+        await self._noted.note(event, outcome)
         self._announce(
             AuditEvent(what=What.WEBHOOK_TAKEN, subject=event.subject or "", who=Who.TIKTOK, kind=event.name)
         )
@@ -84,20 +89,23 @@ class Webhook:
             self._announce(AuditEvent(what=What.WEBHOOK_REFUSED, who=Who.UNKNOWN, cause=error.code))
             raise
 
-    async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> None:
+    async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> str:
+        """Do what is to be done, and return what came of it."""
         if self._pass_on is not None:
             await self._pass_on(event, body)
         if event.name == REMOVED and event.subject is not None:
-            await self._remove(event, event.subject, now)
+            return await self._remove(event, event.subject, now)
+        return "taken"
 
-    async def _remove(self, event: WebhookEvent, subject: str, now: datetime) -> None:
+    async def _remove(self, event: WebhookEvent, subject: str, now: datetime) -> str:
         stored = await self._sessions.read_grant(build_grant_key(self._client_key, subject))
         granted_at = stored.grant.granted_at if stored is not None else None
         if granted_at is not None and event.created_at < granted_at.replace(microsecond=0):
             log.info("webhook_late", event_id=event.event_id, advice="the person has signed in again since")
-            return
+            return "late"
         ended = await self._sessions.end_all(subject, now)
         log.info("grant_removed", event_id=event.event_id, sessions=len(ended))
         self._announce(
             AuditEvent(what=What.GRANT_REVOKED, subject=subject, who=Who.TIKTOK, kind=event.name, ended=len(ended))
         )
+        return "ended"

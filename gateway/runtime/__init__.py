@@ -10,7 +10,15 @@ routes       from settings to the policy
 upstreams    from settings to what connects to the app
 values       from settings to the values of the core
 allow_file   an allow-list in a file, read again when it changes
+counted      refreshes are counted
 store_watch  waits for Redis when a gateway starts
+
+current      the generation in force, and those before it
+reload       when settings are read anew, and whether they come into force
+source       where they come from
+changed_files  whether files have another content than before
+fleet        reloads of several workers: all change, or none
+member       what one of them knows of that
 
 serve        `gateway run`: what one process does, from its start to its orderly end
 listen       its sockets

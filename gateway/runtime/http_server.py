@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 import uvicorn
@@ -21,12 +21,40 @@ from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Settings
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match."""
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us: it would end by raising them again, with an exit code to match.
+
+    It goes by one of the settings after the other, on connections that are there already, too.
+    """
+
+    def __init__(self, config: uvicorn.Config, protocol: type[StrictHttpProtocol], *, only_checks: bool) -> None:
+        super().__init__(config)
+        self._protocol = protocol
+        self._only_checks = only_checks
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Capture none."""
         yield
+
+    def prepare(self, generation: Generation) -> Callable[[], None]:
+        """Return what has it go by another generation from then on."""
+        return lambda: self.adopt(generation.settings, generation.doors.short_way)
+
+    def adopt(self, settings: Settings, short_way: ShortWay | None = None) -> None:
+        """Go by other settings from now on."""
+        protocol, limits, exempt = self._protocol, settings.limits, self._only_checks
+        protocol.head_limit = limits.header_bytes
+        protocol.timeouts = _read_timeouts(settings)
+        protocol.checks = (b"/",) if exempt else tuple(_checks(settings))
+        protocol.guard.adopt(
+            0 if exempt else limits.connections_per_address,
+            TrustedProxies(settings.trusted_proxies),
+            most_waiting=0 if exempt else limits.waiting_per_address or 0,
+        )
+        if short_way is not None and issubclass(protocol, ShortWayProtocol):
+            protocol.short_way = short_way
+        self.config.timeout_graceful_shutdown = math.ceil(settings.drain.timeout.total_seconds())
 
 
 def build_server(
@@ -38,36 +66,12 @@ def build_server(
     boards: Boards | None = None,
     worker: int = 0,
     only_checks: bool = False,
-) -> uvicorn.Server:
+) -> Server:
     """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there."""
     boards = boards or Boards(1)
-    limits = settings.limits
-    timeouts = Timeouts(
-        head=limits.head_timeout.total_seconds(),
-        body=limits.body_timeout.total_seconds(),
-        body_rate=limits.body_rate or 0,
-        send=limits.send_timeout.total_seconds(),
-        keep_alive=limits.keep_alive.total_seconds(),
-    )
-    guard = ConnectionGuard(
-        0 if only_checks else limits.connections_per_address,
-        TrustedProxies(settings.trusted_proxies),
-        most_waiting=0 if only_checks else limits.waiting_per_address or 0,
-        board=boards.connections,
-        worker=worker,
-    )
-    asked = (f"{settings.prefix}/{page}".encode() for page in (BY_STATUS, WHOLE))
-    own = {
-        "head_limit": limits.header_bytes,
-        "timeouts": timeouts,
-        "guard": guard,
-        "checks": (b"/",) if only_checks else tuple(asked),
-    }
-    if short_way is None:
-        protocol = type("Protocol", (StrictHttpProtocol,), own)
-    else:
-        protocol = type("Protocol", (ShortWayProtocol,), own | {"short_way": short_way})
-    return _Server(
+    own = {"guard": ConnectionGuard(0, TrustedProxies(()), board=boards.connections, worker=worker)}
+    protocol = type("Protocol", (StrictHttpProtocol if short_way is None else ShortWayProtocol,), own)
+    server = Server(
         uvicorn.Config(
             app,
             http=protocol,
@@ -79,11 +83,29 @@ def build_server(
             proxy_headers=False,
             server_header=False,
             date_header=True,
-            timeout_graceful_shutdown=math.ceil(settings.drain.timeout.total_seconds()),
-        )
+        ),
+        protocol,
+        only_checks=only_checks,
+    )
+    server.adopt(settings, short_way)
+    return server
+
+
+def _read_timeouts(settings: Settings) -> Timeouts:
+    limits = settings.limits
+    return Timeouts(
+        head=limits.head_timeout.total_seconds(),
+        body=limits.body_timeout.total_seconds(),
+        body_rate=limits.body_rate or 0,
+        send=limits.send_timeout.total_seconds(),
+        keep_alive=limits.keep_alive.total_seconds(),
     )
 
 
-def build_check_server(generation: Generation) -> uvicorn.Server:
+def _checks(settings: Settings) -> Iterator[bytes]:
+    return (f"{settings.prefix}/{page}".encode() for page in (BY_STATUS, WHOLE))
+
+
+def build_check_server(app: Any, settings: Settings) -> Server:
     """Make the server of the listener for checks."""
-    return build_server(generation.doors.checks, generation.settings, only_checks=True)
+    return build_server(app, settings, only_checks=True)

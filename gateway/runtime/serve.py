@@ -4,44 +4,50 @@ The public one, the admin's, and one for checks where `forward_auth.listen` name
 
 SIGTERM or SIGINT (graceful shutdown): not ready any more → `drain.delay` → no new connections → WebSockets closed with
 1001 → requests under way finish, up to `drain.timeout` → refreshes under way finish → connections closed → exit code 0.
-A second signal ends at once.
+A second signal ends at once. SIGHUP: the settings are read anew (see `reload`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
+import signal
 import socket
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 from gateway.errors import StartError
 from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
-from gateway.runtime.generation import Generation
-from gateway.runtime.http_server import build_check_server, build_server
+from gateway.runtime.current import Current, settle_memory
+from gateway.runtime.fleet import Fleet
+from gateway.runtime.http_server import Server, build_check_server, build_server
 from gateway.runtime.listen import bind, bind_many, remove_socket
-from gateway.runtime.signals import drain_on_signals, stop_with_parent
+from gateway.runtime.member import Member
+from gateway.runtime.reload import Reloads
+from gateway.runtime.signals import drain_on_signals, reload_on_signal, stop_with_parent
+from gateway.runtime.source import Source
 from gateway.runtime.workers import run_workers
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs, log
 from gateway.telemetry.metrics import Metrics
 
 
-def run(settings: Settings, workers: int = 1) -> None:
-    """Serve until a signal, whether or not Redis answers yet.
+def run(settings: Settings, workers: int = 1, source: Source | None = None) -> None:
+    """Serve until a signal, whether or not Redis answers yet; settings are read anew from `source`.
 
     Raises `StartError` when an address is taken, or the settings are not fit for several workers.
     """
     configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
     if workers > 1 and settings.redis.embedded:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
+    if source is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens
     boards = Boards(workers)
+    fleet = Fleet(settings, source)
     with contextlib.ExitStack() as stack:
         public = [stack.enter_context(each) for each in bind_many(settings.listen, "listen", workers)]
         admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
@@ -53,66 +59,65 @@ def run(settings: Settings, workers: int = 1) -> None:
             if each is not None and each.unix_path:
                 stack.callback(remove_socket, Path(each.unix_path), os.stat(each.unix_path).st_ino)
 
-        def work(number: int) -> None:
-            parent = os.getppid() if workers > 1 else None
-            generation = build(settings, metrics=Metrics(boards.metrics, number), workers=workers)
-            doors = generation.doors
-            server = build_server(doors.app, settings, short_way=doors.short_way, boards=boards, worker=number)
+        def work(number: int, link: Connection | None = None) -> None:
+            parent = os.getppid() if link is not None else None
+            metrics = Metrics(boards.metrics, number)
+            reloads = Reloads(source, metrics) if link is None else Member(link, metrics)
+            current = Current(build(fleet.settings, metrics=metrics, workers=workers, reloads=reloads))
+            servers = _build_servers(current, boards, number)
+            sockets = [[public[number]], [admin] if admin else [], [sockets[number] for sockets in checks]]
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                of_worker = [sockets[number] for sockets in checks]
-                runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
+                runner.run(serve(current, servers, sockets, reloads, parent=parent))
 
         if workers == 1:
             work(0)
         else:
             log.info("started_workers", number=workers)
-            run_workers(workers, work)
+            run_workers(workers, work, fleet)
             log.info("stopped_workers")
 
 
+def _build_servers(current: Current, boards: Boards, worker: int) -> list[Server]:
+    """Make the servers of the public listener, the admin's and that for checks, which follow the settings in force."""
+    settings, way = current.settings, current.generation.doors.short_way
+    servers = [
+        build_server(current.door(lambda doors: doors.app), settings, short_way=way, boards=boards, worker=worker),
+        build_server(current.door(lambda doors: doors.admin), settings),
+        build_check_server(current.door(lambda doors: doors.checks), settings),
+    ]
+    for server in servers:
+        current.preparing.append(server.prepare)
+    return servers
+
+
 async def serve(
-    generation: Generation,
-    server: uvicorn.Server,
-    public: socket.socket,
-    admin: socket.socket | None,
-    checks: Sequence[socket.socket] = (),
+    current: Current,
+    servers: Sequence[Server],
+    sockets: Sequence[list[socket.socket]],
+    reloads: Reloads | Member,
     *,
     parent: int | None = None,
 ) -> None:
-    """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
-    servers, sockets = [server], [[public]]
-    if admin is not None:
-        servers.append(build_server(generation.doors.admin, generation.settings))
-        sockets.append([admin])
-    if checks:
-        servers.append(build_check_server(generation))
-        sockets.append([*checks])
-    tasks = [
-        asyncio.create_task(each.serve(sockets=listeners), name="server")
-        for each, listeners in zip(servers, sockets, strict=True)
-    ]
-    generation.start()
-    _settle_memory()
-    with drain_on_signals(generation, server) as stop:
+    """Serve on bound sockets, those of each server, until SIGTERM or SIGINT, or until `parent` (a process id) is gone.
+
+    The first server ends with the signal, and the others when it has.
+    """
+    serving = [(server, bound) for server, bound in zip(servers, sockets, strict=True) if bound]
+    tasks = [asyncio.create_task(server.serve(sockets=bound), name="server") for server, bound in serving]
+    current.generation.start()
+    settle_memory()
+    with drain_on_signals(current, servers[0]) as stop, reload_on_signal(reloads):
+        reloads.start(current)
         if parent is not None:
             stop_with_parent(parent, stop)
-        log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
+        log.info("started", address=str(current.settings.listen), public_url=current.settings.public_url)
         await tasks[0]
-        for each in servers[1:]:
-            each.should_exit = True
+        for server, _ in serving[1:]:
+            server.should_exit = True
         await asyncio.gather(*tasks)
-    await generation.close()
+    await reloads.close()
+    await current.close()
     log.info("stopped")
-
-
-def _settle_memory() -> None:
-    """Keep the collector of cycles off what is here to stay: going over it takes tens of milliseconds each time.
-
-    Requests make next to no cycles, so it may look for them rarely.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _loop_factory() -> Any:

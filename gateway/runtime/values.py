@@ -11,9 +11,11 @@ from gateway.core.cookies import CookieSpec, OwnCookies
 from gateway.core.forwarded import TrustedProxies, without_default_port
 from gateway.core.keyring import read_secret_key
 from gateway.core.names import FieldNames
+from gateway.core.operator_session import COOKIE as OPERATOR_COOKIE
 from gateway.core.original import WHOLE
 from gateway.core.request import Limits
 from gateway.settings import Settings
+from gateway.web.answers.site import Site
 from gateway.web.asgi_head import HeadReader
 
 
@@ -45,6 +47,16 @@ def build_allowed_hosts(settings: Settings) -> frozenset[str]:
     return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
 
 
+def build_site(settings: Settings) -> Site:
+    """Return where the gateway is, and which addresses are its own to lead to."""
+    return Site(
+        public_url=settings.public_url,
+        prefix=settings.prefix,
+        allowed_hosts=build_allowed_hosts(settings),
+        shared=settings.session.cookie_domain is not None,
+    )
+
+
 class Cookies(NamedTuple):
     """The gateway's own cookies."""
 
@@ -52,7 +64,7 @@ class Cookies(NamedTuple):
     binding: CookieSpec
     """Binds sign-in attempts to a browser."""
     own: OwnCookies
-    """The names of both."""
+    """The names of both, and of the operator's, which a browser sends to every port of its host."""
 
 
 def build_cookies(settings: Settings) -> Cookies:
@@ -69,7 +81,7 @@ def build_cookies(settings: Settings) -> Cookies:
     # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
     # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
-    return Cookies(session, binding, OwnCookies(session=session, binding=binding))
+    return Cookies(session, binding, OwnCookies(session=session, binding=binding, others=(OPERATOR_COOKIE,)))
 
 
 def build_plan(settings: Settings, scopes: frozenset[str]) -> AuthorizationPlan:

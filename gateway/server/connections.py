@@ -74,6 +74,12 @@ class ConnectionGuard:
         self._timer: asyncio.TimerHandle | None = None
         self._warned_at = -SILENCE
 
+    def adopt(self, limit: int, trusted: TrustedProxies, *, most_waiting: int) -> None:
+        """Go by other limits from now on; connections that are counted stay counted."""
+        self._limit = limit
+        self._trusted = trusted
+        self._most_waiting = most_waiting
+
     def __len__(self) -> int:
         """Return how many connections there are."""
         return len(self._slots)

@@ -23,7 +23,10 @@ keys          which keys there are, and which are secrets
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
-load          file + environment → Settings, or every problem at once
+keywords      the same as keyword arguments of a program, for type checkers; written from the model
+load          file + environment + keywords → Settings, or every problem at once
+place         where a value is written
+provenance    what is in force, and where each value comes from
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
 schema        the JSON Schema of the file
@@ -32,10 +35,12 @@ schema        the JSON Schema of the file
 from __future__ import annotations
 
 from gateway.settings.caution import warnings
+from gateway.settings.keywords import SettingsKeywords
 from gateway.settings.lists import load_lists
-from gateway.settings.load import find, load, load_admin_listen
+from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.provenance import describe
 from gateway.settings.route import RouteSettings
 from gateway.settings.scalars import Listen
 from gateway.settings.schema import json_schema
@@ -46,11 +51,14 @@ __all__ = [
     "Problem",
     "RouteSettings",
     "Settings",
+    "SettingsKeywords",
     "SettingsProblems",
     "UpstreamSettings",
+    "describe",
     "find",
     "json_schema",
     "load",
+    "load_admin",
     "load_admin_listen",
     "load_lists",
     "warnings",

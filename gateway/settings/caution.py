@@ -12,9 +12,28 @@ from gateway.settings.problem import Problem
 from gateway.settings.scalars import is_loopback
 
 
-def warnings(settings: Settings) -> tuple[Problem, ...]:
-    """Return what an operator should think about twice."""
-    return tuple(Problem("", key, message) for key, message in _find(settings))
+def warnings(settings: Settings, *, in_process: bool = False) -> tuple[Problem, ...]:
+    """Return what an operator should think about twice; `in_process`: the settings are those of middleware."""
+    found = [*_find(settings), *(_find_idle(settings) if in_process else _find_lost_posts(settings))]
+    return tuple(Problem("", key, message) for key, message in found)
+
+
+def _find_idle(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find what only a gateway that serves by itself acts on."""
+    for key, instead in (
+        ("listen", "the server that runs your app listens"),
+        ("admin", "there is no admin listener; for metrics there is gateway.asgi.metrics_app"),
+        ("drain", "the server that runs your app ends it"),
+        ("upstream", "the app that is protected is in the same process"),
+    ):
+        if key in settings.model_fields_set:
+            yield key, f"does nothing in middleware: {instead}"
+
+
+def _find_lost_posts(settings: Settings) -> Iterator[tuple[str, str]]:
+    for index, route in enumerate(settings.routes):
+        if route.keep_post and route.upstream not in settings.apps:
+            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
 
 
 def _find(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -48,9 +67,6 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "secret_keys", "has the same key twice"
     if any(len(set(key)) < 12 for key in keys):
         yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
-    for index, route in enumerate(settings.routes):
-        if route.keep_post and route.upstream not in settings.apps:
-            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
     for origin in settings.cors.allowed_origins:
         if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"

@@ -23,6 +23,7 @@ from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
 from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
+from gateway.settings.place import Places
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
@@ -98,6 +99,13 @@ class Settings(Section):
     any client's."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
+
+    _places: Places | None = PrivateAttr(default=None)
+
+    @property
+    def places(self) -> Places | None:
+        """Where each value is written; None for settings that were not loaded."""
+        return self._places
 
     @property
     def plain_secrets(self) -> frozenset[str]:

@@ -98,6 +98,7 @@ def read_existing_file(value: Any, info: ValidationInfo) -> str:
     if not isinstance(value, str):
         raise ValueError("is no file: write its path")
     path = (info.context or {}).get("beside", Path()) / value
+    (info.context or {}).get("named", set()).add(path)  # also one that is not there: it may come
     try:
         found = path.is_file()
     except (OSError, ValueError) as error:  # no right to look, or a name that no file has

@@ -23,7 +23,7 @@ from gateway.store.changes import PULSE, Changed, ChangeFeed
 from gateway.store.connection import connection_options, meet_master, tls_options
 from gateway.store.inspection import Node
 from gateway.store.reader import Reader, pack
-from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore
+from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore, read_cursor
 from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
@@ -99,6 +99,31 @@ class NodeReader(Reader):
                 # what is no string is none of ours; MGET says nil, too (RESP errors begin with their kind)
                 values.append(None if str(error).startswith("WRONGTYPE") else _UNREAD)
         return values
+
+
+class ClusterScan:
+    """Scans one master after the other, in the order of their addresses; `at` is `HOST:PORT@CURSOR`.
+
+    A master that has gone meanwhile is passed over: its slots are with others then, some of them behind us. So is a
+    slot that moves. Whoever must not miss anything walks again.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def __call__(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
+        """Return what is found, and where the next begins."""
+        name, _, cursor = (at or "@0").rpartition("@")
+        begun = read_cursor(cursor)
+        await self._client.initialize()
+        nodes = sorted((node for node in self._client.get_primaries() if node.name >= name), key=lambda node: node.name)
+        if not nodes:
+            return [], None
+        begun = begun if nodes[0].name == name else 0
+        then, found = await nodes[0].execute_command("SCAN", begun, "MATCH", pattern, "COUNT", count)
+        if int(then):
+            return found, f"{nodes[0].name}@{int(then)}"
+        return found, f"{nodes[1].name}@0" if len(nodes) > 1 else None
 
 
 def _read_address(node: Sequence[Any], asked: str) -> tuple[str, int]:
@@ -235,4 +260,5 @@ def open_cluster_store(settings: RedisSettings, cluster: ClusterSettings) -> Red
         feed=ClusterFeed(client, open_feed, timeout=timeout),
         encrypted=settings.tls is not None,
         nodes=masters,
+        scan=ClusterScan(client),
     )

@@ -44,6 +44,13 @@ class Feed(Protocol):
         """Stop."""
 
 
+class Scan(Protocol):
+    """One SCAN of many, over whatever nodes there are."""
+
+    async def __call__(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
+        """Return what is found, and where the next begins; None at the end. Raises what redis-py raises."""
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -86,8 +93,12 @@ class RedisStore:
         encrypted: bool = False,
         same_machine: bool = False,
         nodes: Nodes | None = None,
+        scan: Scan | None = None,
     ) -> None:
-        """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither."""
+        """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither.
+
+        `scan` is for where there are several nodes.
+        """
         self._client = client
         self._prefix = key_prefix
         self.address = address
@@ -97,6 +108,7 @@ class RedisStore:
         self._encrypted = encrypted
         self._same_machine = same_machine
         self._nodes = nodes
+        self._scan = scan or self._scan_one
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._followers: list[Callable[[str | None], None]] = []
         self._reads = ReadBatch(self._fetch)
@@ -186,13 +198,25 @@ class RedisStore:
 
     async def walk(self, kind: str) -> AsyncIterator[str]:
         """Yield every key that begins with `kind`."""
-        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix + kind) + "*"
         try:
-            async for key in self._client.scan_iter(match=pattern, count=1000):
+            async for key in self._client.scan_iter(match=self._pattern(kind), count=1000):
                 if key.isascii():  # all of ours are; somebody else's may be any bytes
                     yield key.decode("ascii").removeprefix(self._prefix)
         except FAULTS as error:
             raise translate(self.address, error) from None
+
+    @_bounded
+    async def step(self, kind: str, at: str, count: int) -> tuple[list[str], str | None]:
+        """Take one step of a walk, past about `count` keys."""
+        found, then = await self._scan(at, self._pattern(kind), count)
+        return [key.decode("ascii").removeprefix(self._prefix) for key in found if key.isascii()], then
+
+    async def _scan_one(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
+        cursor, found = await self._client.scan(cursor=read_cursor(at or "0"), match=pattern, count=count)
+        return found, str(cursor) if cursor else None
+
+    def _pattern(self, kind: str) -> str:
+        return re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix + kind) + "*"
 
     @_bounded
     async def add_member(self, index: str, member: str, *, expires_at: int, now: int) -> None:
@@ -252,3 +276,10 @@ class RedisStore:
         await self._client.aclose()
         if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
             await pool.disconnect()
+
+
+def read_cursor(at: str) -> int:
+    """Read a cursor of SCAN, an unsigned 64-bit number. Raises `ValueError` for what is none."""
+    if not re.fullmatch(r"[0-9]{1,20}", at) or int(at) >= 1 << 64:
+        raise ValueError("no cursor of SCAN")
+    return int(at)

@@ -6,6 +6,7 @@ of them are known beforehand, each has a cell on a board, and counting is one ad
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
@@ -15,20 +16,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ProviderError
 from gateway.telemetry.board import Board
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 """Upper bounds in seconds."""
 DECISIONS: Final = ("allow", "challenge", "deny", "own", "refused")
+RELOADS: Final = ("applied", "refused")
 CLASSES: Final = range(6)
 """First digits of a status; 0 where the client was gone before there was one."""
 
 
 WHATS: Final = (
     *("sign_in_completed", "sign_in_refused", "signed_out", "scopes_changed", "grant_ended", "grant_revoked"),
-    *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused", "admin_refused"),
+    *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused"),
+    *("operator_signed_in", "operator_signed_out", "settings_reloaded", "admin_refused"),
 )
 """Events of the audit trail; `core.audit.What`, which is above this layer."""
 
@@ -46,13 +49,17 @@ _OUTCOMES: Final = (
     ("completed", ""),
     *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
 )
+_REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
     *(("sign_in", *pair) for pair in _OUTCOMES),
     *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
+    *(("refresh", outcome) for outcome in _REFRESHES),
     ("websockets",),
     ("change_feed",),
+    *(("reload", outcome) for outcome in RELOADS),
+    ("reloaded_at",),
     ("seconds",),
     *(("bucket", str(bound)) for bound in (*BUCKETS, "+Inf")),
 )
@@ -64,6 +71,7 @@ _SECONDS: Final = _COLUMN[("seconds",)]
 _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 _CHANGE_FEED: Final = _COLUMN[("change_feed",)]
+_RELOADED_AT: Final = _COLUMN[("reloaded_at",)]
 
 
 def open_metrics_board(workers: int) -> Board:
@@ -78,6 +86,9 @@ class Metrics(Collector):
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
         self._cells[_WEBSOCKETS] = self._cells[_CHANGE_FEED] = 0.0  # those of a predecessor are gone
+        self._counts_reloads = worker == 0  # which all workers have in common
+        if self._counts_reloads and not self._cells[_RELOADED_AT]:
+            self._cells[_RELOADED_AT] = time.time()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -105,6 +116,10 @@ class Metrics(Collector):
         """Count an event of the audit trail."""
         self._cells[_COLUMN["event", what, outcome]] += 1.0
 
+    def count_refresh(self, outcome: str) -> None:
+        """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
+        self._cells[_COLUMN["refresh", outcome]] += 1.0
+
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
         self._cells[_WEBSOCKETS] += number
@@ -112,6 +127,13 @@ class Metrics(Collector):
     def set_change_feed(self, up: bool) -> None:
         """Note whether this process is told of every change in the store."""
         self._cells[_CHANGE_FEED] = float(up)
+
+    def count_reload(self, *, applied: bool) -> None:
+        """Count a reload of the settings, which all workers have at once."""
+        if self._counts_reloads:
+            self._cells[_COLUMN["reload", "applied" if applied else "refused"]] += 1.0
+            if applied:
+                self._cells[_RELOADED_AT] = time.time()
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""
@@ -131,11 +153,19 @@ class Metrics(Collector):
         events = CounterMetricFamily(
             "gateway_events_total", "Events of the audit trail, wherever that goes.", labels=["what", "outcome"]
         )
+        reloads = CounterMetricFamily(
+            "gateway_reloads_total", "Times that settings were read anew, by what became of it.", labels=["outcome"]
+        )
+        refreshes = CounterMetricFamily(
+            "gateway_refreshes_total", "Refreshes at TikTok: renewed, or the code of the error.", labels=["outcome"]
+        )
         families = {
             "request": requests,
             "error": errors,
             "sign_in": sign_ins,
             "event": events,
+            "reload": reloads,
+            "refresh": refreshes,
         }
         for labels, column in _COLUMN.items():
             if labels[0] in families and (total := self._board.total(column)):
@@ -146,6 +176,11 @@ class Metrics(Collector):
             "gateway_change_feed_up",
             "Part of the workers that are told of changes in Redis: below 1, requests ask Redis each time.",
             value=self._board.total(_CHANGE_FEED) / self._board.rows,
+        )
+        yield GaugeMetricFamily(
+            "gateway_settings_in_force_since_timestamp_seconds",
+            "When the settings in force were read: at the last reload that was not refused, or at the start.",
+            value=self._board.total(_RELOADED_AT),
         )
         yield self._durations()
 

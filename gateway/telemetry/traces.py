@@ -110,6 +110,10 @@ class Traces:
             await asyncio.to_thread(provider.shutdown)
 
 
+TRACES: Final = Traces()
+"""The process's own: generations that share a store share what makes its spans. Closed, it opens with the next one."""
+
+
 def current() -> Span:
     """Return the span that is current; one that records nothing where there is none."""
     return trace.get_current_span()

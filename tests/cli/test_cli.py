@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.core.keyring import read_secret_key
+from gateway.core.keyring import new_secret_key, read_secret_key
 from gateway.settings import json_schema
 from tests.commands import Told, invoke
 from tests.harness import Browser
@@ -53,7 +53,8 @@ def nameless(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health"]
+    "command",
+    ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health", "reload"],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = gateway(*command.split(), "--help")
@@ -99,6 +100,26 @@ def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path)
     assert "warning: forward_auth: is off" in done.stderr
     (tmp_path / "gateway.yaml").write_text(asking.replace("  listen: []", "  listen: 127.0.0.1:8081"))
     assert "forward_auth: is off" not in gateway("check", cwd=tmp_path).stderr
+
+
+def test_check_knows_settings_of_middleware(tmp_path: Path) -> None:
+    text = (
+        "public_url: https://app.example.com\nredis: redis://127.0.0.1:6379/0\n"
+        "secret_keys: ['${KEY}']\ntiktok: {client_key: k, client_secret: '${SECRET}'}\n"
+        "routes: [{path: /**, keep_post: true}]\n"
+    )
+    secrets = {"KEY": new_secret_key(), "SECRET": "s"}
+    (tmp_path / "gateway.yaml").write_text(text)
+    refused = invoke("check", cwd=tmp_path, environ=secrets)
+    assert (refused.returncode, "gateway check --middleware" in refused.stderr) == (1, True)
+    done = invoke("check", "--middleware", cwd=tmp_path, environ=secrets)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "https://app.example.com/oauth2/callback" in done.stdout
+    (tmp_path / "gateway.yaml").write_text(
+        text + "listen: 127.0.0.1:1\nadmin: {listen: off}\nupstream: http://127.0.0.1:3000\n"
+    )
+    warned = invoke("check", "--middleware", cwd=tmp_path, environ=secrets).stderr.splitlines()
+    assert [line.split(": ")[1] for line in warned] == ["listen", "admin", "upstream"]
 
 
 def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gateway.core.webhook import REMOVED, WebhookEvent
 from gateway.errors import StoreUnavailable, WebhookRefused
 from gateway.flows.webhook import Webhook
+from gateway.flows.webhook_log import WebhookLog
 from gateway.simulator.webhook import sign
 from tests.flows.conftest import Process, World
 
@@ -39,6 +40,7 @@ class Line:
     def __init__(self, world: World, process: Process) -> None:
         self.world, self.process, self.app = world, process, App()
         self.client_key = world.simulator.settings.client_key
+        self.noted = WebhookLog(world.store, world.keyring, clock=world.clock)
         self.webhook = Webhook(
             world.store,
             process.sessions,
@@ -47,6 +49,7 @@ class Line:
             tolerance=timedelta(hours=1),
             instance="here",
             pass_on=self.app,
+            noted=self.noted,
             clock=world.clock,
         )
 

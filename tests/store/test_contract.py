@@ -310,3 +310,41 @@ async def test_every_store_can_be_inspected(store: RedisStore) -> None:
         return
     assert {"version", "role", "maxmemory-policy", "persistence", "changes", "encryption"} == set(findings)
     assert (findings["changes"].ok, findings["changes"].found) == (True, "told")
+
+
+async def walk_in_steps(store: RedisStore, kind: str, count: int) -> list[str]:
+    found: list[str] = []
+    at: str | None = ""
+    while at is not None:
+        some, at = await store.step(kind, at, count)
+        found += some
+    return found
+
+
+async def test_a_walk_in_steps_finds_all_of_a_kind(store: RedisStore) -> None:
+    sessions = {f"session:{number}" for number in range(120)}
+    for key in (*sessions, *(f"grant:{number}" for number in range(120))):
+        await store.write(key, b"x", 60)
+    assert set(await walk_in_steps(store, "session:", 10)) == sessions
+    assert set(await walk_in_steps(store, "session:", 1000)) == sessions
+    assert await walk_in_steps(store, "none:", 10) == []
+    # a step is a part: nobody waits for all of it
+    some, at = await store.step("session:", "", 10)
+    assert len(some) < len(sessions)
+    assert at is not None
+    # what is there from the beginning to the end is found, though others come and go
+    found, left = set(some), {f"session:{number}" for number in range(60)}
+    for number in range(60, 120):
+        await store.delete(f"session:{number}")
+        await store.write(f"session:new-{number}", b"x", 60)
+    while at is not None:
+        some, at = await store.step("session:", at, 10)
+        found |= set(some)
+    if "embedded" not in store.address:  # fakeredis counts in the list of keys, which has become another
+        assert left <= found
+
+
+@pytest.mark.parametrize("at", ["x", "-1", "1.5", "18446744073709551616", "9" * 100, "@", "a:1@x", "\0"])
+async def test_a_step_from_nowhere_is_refused(store: RedisStore, at: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await store.step("session:", at, 10)

@@ -81,16 +81,16 @@ def test_a_sign_in_that_began_at_one_is_not_completed_at_the_other(pair: Pair) -
 
 def usernames(settings: Settings) -> list[str | None]:
     async def within() -> list[str | None]:
-        async with oversee(settings) as oversight:
-            return [session.username async for session in oversight.list_sessions()]
+        async with oversee(settings) as overseen:
+            return [session.username async for session in overseen.listing.every_session()]
 
     return asyncio.run(within())
 
 
 def erase(settings: Settings, subject: str) -> Erased:
     async def within() -> Erased:
-        async with oversee(settings) as oversight:
-            return await oversight.erase(subject)
+        async with oversee(settings) as overseen:
+            return await overseen.oversight.erase(subject)
 
     return asyncio.run(within())
 

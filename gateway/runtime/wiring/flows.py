@@ -9,12 +9,16 @@ from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.audit import Announce
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
+from gateway.flows.listing import Listing
+from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
 from gateway.flows.sign_in import CountSignIn, SignIn
+from gateway.flows.sign_in_hook import SignInHook
 from gateway.flows.sign_out import SignOut
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
+from gateway.flows.webhook_log import WebhookLog
 from gateway.runtime.life import Life
 from gateway.runtime.values import build_plan
 from gateway.runtime.wiring.apps import Behind
@@ -33,7 +37,11 @@ class Flows:
     sign_out: SignOut
     disconnect: Disconnect
     webhook: Webhook | None
+    webhook_log: WebhookLog
+    outbox: Outbox
     oversight: Oversight
+    listing: Listing
+    operators: Operators
     desk: TokenDesk
     announce: Announce
 
@@ -47,17 +55,19 @@ def build_flows(
     *,
     clock: Clock,
     count: CountSignIn,
+    on_sign_in: SignInHook | None,
 ) -> Flows:
     """Make the flows; `count` counts sign-ins."""
     store, sessions, keyring, announce = records.store, records.sessions, records.keyring, records.announce
     performers = _build_performers(settings, behind, records, judging, clock)
-    outbox = life.running(Outbox(store, keyring, performers, clock=clock))
+    outbox = life.leading(Outbox(store, keyring, performers, clock=clock))
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock, announce=announce))
     limits = settings.limits
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
     )
+    noted = WebhookLog(store, keyring, clock=clock)
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
@@ -72,11 +82,14 @@ def build_flows(
             clock=clock,
             announce=announce,
             count=count,
+            on_sign_in=on_sign_in,
         ),
         sign_out=SignOut(sessions, clock=clock, announce=announce),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
-        webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,
+        webhook=_build_webhook(settings, records, outbox, noted, clock) if settings.tiktok.webhook.enabled else None,
+        webhook_log=noted,
+        outbox=outbox,
         oversight=Oversight(
             store,
             sessions,
@@ -85,6 +98,10 @@ def build_flows(
             client_key=settings.tiktok.client_key,
             clock=clock,
             announce=announce,
+        ),
+        listing=Listing(store, sessions, records.limits, clock=clock),
+        operators=Operators(
+            store, keyring, [OperatorKey.of(key, name) for name, key in settings.admin.named_keys], clock=clock
         ),
         desk=_build_desk(settings, records, clock),
         announce=announce,
@@ -105,7 +122,9 @@ def _build_performers(
     return performers
 
 
-def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, clock: Clock) -> Webhook:
+def _build_webhook(
+    settings: Settings, records: RecordKeeping, outbox: Outbox, noted: WebhookLog, clock: Clock
+) -> Webhook:
     webhook, instance = settings.tiktok.webhook, records.keyring.instance.hex()
     return Webhook(
         records.store,
@@ -115,6 +134,7 @@ def _build_webhook(settings: Settings, records: RecordKeeping, outbox: Outbox, c
         tolerance=webhook.tolerance,
         instance=instance,
         pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
+        noted=noted,
         clock=clock,
         announce=records.announce,
     )

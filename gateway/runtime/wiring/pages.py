@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.runtime.readiness import Readiness
-from gateway.runtime.values import Cookies, build_allowed_hosts
+from gateway.runtime.values import Cookies, build_site
 from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import Pages
-from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -83,12 +82,7 @@ def build_pages(
 
 
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
-    site = Site(
-        public_url=settings.public_url,
-        prefix=settings.prefix,
-        allowed_hosts=build_allowed_hosts(settings),
-        shared=cookies.session.domain is not None,
-    )
+    site = build_site(settings)
     return Answers(
         site=site,
         session_cookie=cookies.session,

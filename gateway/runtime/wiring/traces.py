@@ -32,17 +32,17 @@ def open_traces(settings: Settings) -> Traces | None:
     if settings.tracing == "off":
         return None
     try:
-        from gateway.telemetry.traces import Traces
+        from gateway.telemetry.traces import TRACES
     except ImportError:
         raise SettingsError("tracing needs OpenTelemetry: pip install 'tiktok-gateway[otel]'") from None
-    return Traces()
+    return TRACES
 
 
 def trace_all(traces: Traces, settings: Settings, behind: Behind, records: RecordKeeping, pages: OwnPages) -> None:
     """Wrap the store, TikTok, what is behind the gate, and the judgement."""
     from gateway.web.traced import trace_app, trace_forwarding, trace_judging
 
-    for name in _OF_STORE:
+    for name in _OF_STORE if _OF_STORE[0] not in vars(records.store) else ():  # else it was before's, and is wrapped
         setattr(records.store, name, _trace_store(getattr(records.store, name), name, traces))
     for name in _OF_PROVIDER:
         setattr(records.provider, name, _trace_provider(getattr(records.provider, name), name, traces))

@@ -1,20 +1,13 @@
-"""The sessions, grants and tokens API of the admin listener, for programs with a key.
+"""The sessions, grants and tokens API of the admin listener, for programs with a key (see `operations`).
 
-    GET    /sessions[?user=OPEN_ID][&limit=N]       GET    /grants[?limit=N]
-    GET    /sessions/{id}[?user=OPEN_ID]            GET    /grants/{open_id}
-    DELETE /sessions/{id}[?user=OPEN_ID]            DELETE /grants/{open_id}[?erase=1]
-    DELETE /sessions?user=OPEN_ID                   POST   /tokens   {"open_id": …, "scopes": […]}
-
-Everything but `/tokens` wants one of `admin.keys`; `/tokens` wants the key of one of `tokens.clients`. A request that a
-browser makes for another site (it says so, or names an origin) is refused (CSRF), whatever key it has.
+What wants an operator's key takes one of `admin.keys`; `/tokens` takes the key of one of `tokens.clients`. A request
+that a browser makes (it says so, or names an origin) is refused (CSRF), whatever key it has.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -28,55 +21,49 @@ from gateway.errors import (
     MalformedRequest,
     MethodRefused,
     NoSuchGrant,
+    NoSuchPage,
     NoSuchSession,
     Unauthenticated,
 )
 from gateway.flows.audit import Announce, asked_by, asker, identify
-from gateway.flows.oversight import Oversight
-from gateway.flows.token_desk import TokenClient, TokenDesk
+from gateway.flows.listing import MOST, GrantPage, Listing, SessionPage
+from gateway.flows.operator_sign_in import OperatorKey, Operators
+from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView
+from gateway.flows.token_desk import IssuedToken, TokenClient, TokenDesk
 from gateway.telemetry.logs import log
+from gateway.web.admin.acts import Acts
+from gateway.web.admin.openapi import describe_api
+from gateway.web.admin.operations import OPERATIONS, Ended, Operation, TokenRequest
 from gateway.web.answers.answer import Answer, json_answer, problem, send_answer
 from gateway.web.body_limit import MAX_FORM, read_from
 from gateway.web.exchange import new_request_id
-from gateway.web.table import Table, build_router
+from gateway.web.table import Handler, build_router
 
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="admin"')  # RFC 6750 §3
-MOST: Final = 1000
-"""Most items of a list; `limit` asks for fewer."""
-
-
-class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /tokens`."""
-
-    open_id: str
-    scopes: tuple[str, ...] = ()
+PATHS: Final = tuple(dict.fromkeys("/" + each.path.split("/")[1] for each in OPERATIONS))
+"""How what is asked of the API begins."""
 
 
 class AdminApi:
     """An ASGI app. Without keys, and without clients, it is not there."""
 
     def __init__(
-        self, oversight: Oversight, desk: TokenDesk, keys: Sequence[tuple[str, str]], announce: Announce
+        self, oversight: Oversight, listing: Listing, operators: Operators, desk: TokenDesk, announce: Announce
     ) -> None:
-        """`keys` are those of operators, each after its name."""
         self._announce = announce
         self._oversight = oversight
+        self._listing = listing
+        self._operators = operators
         self._desk = desk
-        self._keys = tuple((name, _digest(key)) for name, key in keys)
-        table: Table = {
-            "/sessions": {"GET": self.list_sessions, "DELETE": self.end_sessions},
-            "/sessions/{session_id}": {"GET": self.show_session, "DELETE": self.end_session},
-            "/grants": {"GET": self.list_grants},
-            "/grants/{open_id}": {"GET": self.show_grant, "DELETE": self.end_grant},
-            "/tokens": {"POST": self.issue_token},
-        }
+        self._acts = Acts(oversight)
+        table: dict[str, dict[str, Handler]] = {}
+        for operation in OPERATIONS:
+            table.setdefault(operation.path, {})[operation.method] = self._answering(operation)
         self._router = build_router(table)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3); what goes wrong is a problem (RFC 9457)."""
-        peer = scope.get("client")
-        asked = Asker(who=Who.UNKNOWN, client=peer[0] if peer else "", request_id=new_request_id())
-        with asked_by(asked):
+        with asked_by(read_asker(scope)):
             try:
                 await self._router(scope, receive, send)
             except GatewayError as error:
@@ -84,82 +71,104 @@ class AdminApi:
                     self._announce(AuditEvent(what=What.ADMIN_REFUSED, cause=error.code))
                 await send_answer(_build_problem(error), send)
 
-    async def list_sessions(self, request: Request) -> Answer:
-        """List live sessions, of a person or of everybody."""
-        self._check_operator(request)
-        found = await _take(self._oversight.list_sessions(request.query_params.get("user")), _read_limit(request))
-        return _json({"sessions": found})
+    def _answering(self, operation: Operation) -> Handler:
+        """Return the handler of an operation: the key first, so that who has none is told nothing else."""
+        answer: Callable[..., Awaitable[object]] = getattr(self, operation.name)
 
-    async def show_session(self, request: Request) -> Answer:
+        async def handle(request: Request) -> Answer:
+            match operation.key:
+                case "operator":
+                    asking: tuple[object, ...] = (self._read_operator(request).name,)
+                case "client":
+                    asking = (self._read_client(request),)
+                case None:
+                    asking = ()
+            _check_query(operation, request)
+            return json_answer(200, msgspec.to_builtins(await answer(request, *asking)))
+
+        return handle
+
+    async def describe(self, request: Request) -> dict[str, Any]:
+        """Describe this API."""
+        return describe_api()
+
+    async def list_sessions(self, request: Request, who: str) -> SessionPage:
+        """List live sessions, of a person or of everybody."""
+        cursor, subject = request.query_params.get("cursor", ""), request.query_params.get("user")
+        return await self._listing.sessions(cursor, _read_limit(request), subject=subject)
+
+    async def show_session(self, request: Request, who: str) -> SessionView:
         """Show one session."""
-        self._check_operator(request)
         session_id = request.path_params["session_id"]
         found = await self._oversight.find_session(session_id, request.query_params.get("user"))
         if found is None:
             raise NoSuchSession(f"no live session is called {session_id}")
-        return _json(found)
+        return found
 
-    async def end_session(self, request: Request) -> Answer:
+    async def end_session(self, request: Request, who: str) -> Ended:
         """End one session."""
-        self._check_operator(request)
         session_id = request.path_params["session_id"]
-        if not await self._oversight.end_session(session_id, request.query_params.get("user")):
+        if not await self._acts.end_session(who, session_id, request.query_params.get("user")):
             raise NoSuchSession(f"no live session is called {session_id}")
-        return _json({"ended": 1})
+        return Ended(1)
 
-    async def end_sessions(self, request: Request) -> Answer:
+    async def end_sessions(self, request: Request, who: str) -> Ended:
         """End all sessions of a person."""
-        self._check_operator(request)
         subject = request.query_params.get("user")
         if not subject:
             raise MalformedRequest("whose? DELETE /sessions?user=OPEN_ID")
-        ended = await self._oversight.end_sessions(subject)
-        return _json({"ended": ended})
+        return Ended(await self._acts.end_sessions(who, subject))
 
-    async def list_grants(self, request: Request) -> Answer:
-        """List grants."""
-        self._check_operator(request)
-        return _json({"grants": await _take(self._oversight.list_grants(), _read_limit(request))})
+    async def list_grants(self, request: Request, who: str) -> GrantPage:
+        """List grants, of a person or of everybody."""
+        cursor, subject = request.query_params.get("cursor", ""), request.query_params.get("user")
+        if subject is None:
+            return await self._listing.grants(cursor, _read_limit(request))
+        found = await self._oversight.find_grant(subject)
+        return GrantPage((found,) if found is not None else ())
 
-    async def show_grant(self, request: Request) -> Answer:
+    async def show_grant(self, request: Request, who: str) -> GrantView:
         """Show a person's grant."""
-        self._check_operator(request)
         found = await self._oversight.find_grant(request.path_params["open_id"])
         if found is None:
             raise NoSuchGrant("nobody of that open_id has a grant")
-        return _json(found)
+        return found
 
-    async def end_grant(self, request: Request) -> Answer:
+    async def end_grant(self, request: Request, who: str) -> Ended | Erased:
         """End a person's grant, here and at TikTok; or with `erase=1` everything that is known of them."""
-        self._check_operator(request)
-        subject, erase = request.path_params["open_id"], request.query_params.get("erase") == "1"
-        if erase:
-            return _json(await self._oversight.erase(subject))
-        if not await self._oversight.revoke_grant(subject):
+        subject, erase = request.path_params["open_id"], request.query_params.get("erase")
+        if erase not in {None, "1"}:
+            raise MalformedRequest("`erase` is 1, or not there")
+        if erase is not None:
+            return await self._acts.erase(who, subject)
+        if not await self._acts.end_grant(who, subject):
             raise NoSuchGrant("nobody of that open_id has a grant")
-        return _json({"ended": 1})
+        return Ended(1)
 
-    async def issue_token(self, request: Request) -> Answer:
+    async def issue_token(self, request: Request, client: TokenClient) -> IssuedToken:
         """Give a person's access token to one of the app's own jobs."""
-        client = self._check_client(request)
         asked = await _read_body(request)
-        issued = await self._desk.issue(client, asked.open_id, asked.scopes)
-        return _json(issued)
+        return await self._desk.issue(client, asked.open_id, asked.scopes)
 
-    def _check_operator(self, request: Request) -> None:
-        given = _digest(_read_key(request))
-        # every key is compared, so that time tells nothing
-        found = [name for name, digest in self._keys if hmac.compare_digest(given, digest)]
-        if not found:
+    def _read_operator(self, request: Request) -> OperatorKey:
+        found = self._operators.find(_read_key(request))
+        if found is None:
             raise Unauthenticated("none of `admin.keys`")
-        identify(Who.OPERATOR, found[0])
+        identify(Who.OPERATOR, found.name)
+        return found
 
-    def _check_client(self, request: Request) -> TokenClient:
+    def _read_client(self, request: Request) -> TokenClient:
         client = self._desk.find_client(_read_key(request))
         if client is None:
             raise Unauthenticated("the key of none of `tokens.clients`")
         identify(Who.JOB, client.name)
         return client
+
+
+def read_asker(scope: Any) -> Asker:
+    """Return who asks the admin listener, as far as that is known before they have shown a key."""
+    peer = scope.get("client")
+    return Asker(who=Who.UNKNOWN, client=peer[0] if peer else "", request_id=new_request_id())
 
 
 def _read_key(request: Request) -> str:
@@ -186,17 +195,16 @@ async def _read_body(request: Request) -> TokenRequest:
         raise MalformedRequest('the body is JSON like {"open_id": "-000…", "scopes": ["video.list"]}') from None
 
 
-async def _take(items: AsyncIterator[msgspec.Struct], limit: int) -> list[msgspec.Struct]:
-    taken: list[msgspec.Struct] = []
-    async for item in items:
-        taken.append(item)
-        if len(taken) == limit:
-            break
-    return taken
-
-
-def _json(value: object) -> Answer:
-    return json_answer(200, msgspec.to_builtins(value))
+def _check_query(operation: Operation, request: Request) -> None:
+    """Refuse what an operation does not take: a filter that is misspelt would be none."""
+    known = [each.name for each in operation.parameters]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise MalformedRequest(f"{name[:40]!r} is no parameter of {operation.method} {operation.path}: {takes}")
+        if given.count(name) > 1:
+            raise MalformedRequest(f"`{name}` is there twice")
 
 
 def _build_problem(error: GatewayError) -> Answer:
@@ -208,10 +216,8 @@ def _build_problem(error: GatewayError) -> Answer:
     log.info("admin_refused", request_id=request_id, error=error.code, reason=str(error))
     # whoever is told what is malformed has shown a key: keys are looked at first
     detail = f"Refused: {error}" if isinstance(error, MalformedRequest) else error.advice
+    if isinstance(error, NoSuchPage):
+        detail = f"There are {', '.join(dict.fromkeys(each.path for each in OPERATIONS))}."
     return problem(
         error.status, error.code, error.title, detail, request_id, extra=extra, challenge=_CHALLENGE, **members
     )
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()

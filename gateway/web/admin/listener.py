@@ -13,9 +13,12 @@ from urllib.parse import parse_qs
 
 from gateway.core.forwarded import is_host
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
-from gateway.web.answers.answer import Answer, send_answer, text_answer
+from gateway.web.admin.api import PATHS
+from gateway.web.admin.reload import PATH as RELOAD
+from gateway.web.admin.views import ROOT
+from gateway.web.answers.answer import Answer, redirect, send_answer, text_answer
 
-_API: Final = ("/sessions", "/grants", "/tokens")
+_HERE: Final = ", ".join((ROOT, "/livez", "/readyz", "/metrics", *PATHS))
 _ABROAD: Final = "this listener is not known by that name: ask by its address, or list the name in `admin.hosts`\n"
 
 
@@ -30,18 +33,29 @@ class Readiness(Protocol):
 
 
 class Admin:
-    """`/livez`, `/readyz` and `/metrics`; the rest goes to `api`, which is None while nobody has a key (ASGI 3).
+    """`/livez`, `/readyz` and `/metrics` (ASGI 3); `/reload` goes to `reload`.
+
+    The rest goes to `pages`, or to `api`, which is None while nobody has a key.
 
     `hosts` are the names that it may be asked for by, besides addresses and loopback names; None: any.
     """
 
     def __init__(
-        self, metrics: Metrics, readiness: Readiness, api: Any | None, hosts: Iterable[str] | None = ()
+        self,
+        metrics: Metrics,
+        readiness: Readiness,
+        api: Any | None,
+        hosts: Iterable[str] | None = (),
+        *,
+        reload: Any | None = None,
+        pages: Any | None = None,
     ) -> None:
         self._hosts = frozenset(host.lower() for host in hosts) if hosts is not None else None
         self._metrics = metrics
         self._readiness = readiness
         self._api = api
+        self._reload = reload
+        self._pages = pages
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3)."""
@@ -50,8 +64,14 @@ class Admin:
         if not self._is_asked_by_name(scope["headers"]):
             await send_answer(text_answer(421, _ABROAD), send, head_only=scope["method"] == "HEAD")
             return
-        if self._api is not None and scope["path"].startswith(_API):
+        if self._reload is not None and scope["path"] == RELOAD:
+            await self._reload(scope, receive, send)
+            return
+        if self._api is not None and scope["path"].startswith(PATHS):
             await self._api(scope, receive, send)
+            return
+        if self._pages is not None and (scope["path"] == ROOT or scope["path"].startswith(f"{ROOT}/")):
+            await self._pages(scope, receive, send)
             return
         answer = await self._answer(scope["method"], scope["path"], scope["query_string"])
         await send_answer(answer, send, head_only=scope["method"] == "HEAD")
@@ -64,7 +84,7 @@ class Admin:
         return len(named) == 1 and is_host(named[0]) and _is_own_name(named[0].decode("ascii"), self._hosts)
 
     async def _answer(self, method: str, path: str, query: bytes) -> Answer:
-        if path.startswith(_API):
+        if path.startswith(PATHS):
             return text_answer(404, "set `admin.keys` or `tokens.clients` to use this\n")
         if method not in {"GET", "HEAD"}:
             return text_answer(405, "method not allowed\n")
@@ -76,8 +96,10 @@ class Admin:
             case "/metrics":
                 headers = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
                 return Answer(200, headers, self._metrics.exposition())
+            case "/" if self._pages is not None:
+                return redirect(302, ROOT)
             case _:
-                return text_answer(404, "not found: try /livez, /readyz or /metrics\n")
+                return text_answer(404, f"not found: there are {_HERE}\n")
 
     async def _tell_readiness(self, *, verbose: bool) -> Answer:
         reason = await self._readiness()

@@ -1,0 +1,135 @@
+"""Where each value of the settings comes from: a place in the file, a variable of the environment, or the default.
+
+Nothing that is shown is a secret: a key whose type says that it is one shows that it is set, and the references that it
+is taken from, without what stands round them or after `:-`. Of a secret URL, scheme, host and path are no secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from gateway.printable import escape_controls
+from gateway.settings.interpolate import find_references
+from gateway.settings.keys import SHORT, secret_in
+from gateway.settings.model import Settings
+from gateway.settings.place import Place, Places
+from gateway.settings.refusal import show_path
+from gateway.settings.scalars import write_duration
+from gateway.settings.yaml_file import KeyPath
+
+DEFAULT: Final = "default"
+ELSEWHERE: Final = "the program"
+"""Of settings that were not loaded from a file, but made by whoever embeds the gateway."""
+HIDDEN: Final = "•••"
+_USER: Final = re.compile(r"://[^/@\s]*@")
+
+
+class Line(NamedTuple):
+    """One value in force."""
+
+    key: str
+    value: str
+    source: str
+    """`file:line:column`, the name of a variable, or `default`."""
+    written: str
+    """How it is written there, when it is taken from elsewhere: `${NAME}`, `${file:PATH}`. Else empty."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is in no section."""
+        return "." not in self.key
+
+    @property
+    def section(self) -> str:
+        """The key's first part."""
+        return re.split(r"[.\[]", self.key, maxsplit=1)[0]
+
+
+def describe(settings: Settings) -> list[Line]:
+    """Return every value in force, in the order of the model."""
+    return [_read(path, value, default, settings.places) for path, value, default in _walk(settings, (), ())]
+
+
+def _walk(value: Any, path: KeyPath, default: Any) -> Iterator[tuple[KeyPath, Any, Any]]:
+    """Yield each value with its path, and what it would be by default; an empty tuple where there is no default."""
+    match value:
+        case BaseModel():
+            for name, field in type(value).model_fields.items():
+                usual = getattr(default, name, ()) if default is not None and default != () else _default(field)
+                yield from _walk(getattr(value, name), (*path, name), usual)
+        case dict() if value:
+            for name, item in value.items():
+                yield from _walk(item, (*path, name), ())
+        case tuple() if any(isinstance(item, BaseModel | SecretStr) for item in value):
+            same = value == default
+            for number, item in enumerate(value):
+                yield from _walk(item, (*path, number), item if same else ())
+        case _:
+            yield path, value, default
+
+
+def _default(field: Any) -> Any:
+    return () if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def _read(path: KeyPath, value: Any, default: Any, places: Places | None) -> Line:
+    secret = secret_in(path) is not None or isinstance(value, SecretStr)
+    shown = _show_secret(path, value) if secret else _show(value)
+    key = show_path(path) + (f"[{path[-1]}]" if secret and isinstance(path[-1], int) else "")
+    place = _find(path, places or {})
+    if place is not None:
+        return Line(key, shown, place.where, _show_written(place.written, secret=secret))
+    if value == default:
+        return Line(key, shown, DEFAULT, "")
+    within = None if places is None else _find_within(path, places)
+    return Line(key, shown, ELSEWHERE if within is None else within.where, "")
+
+
+def _find(path: KeyPath, places: Places) -> Place | None:
+    """Return where this very value is written; in the short form it stands in place of its section, or of its list."""
+    if path in places:
+        return places[path]
+    below = next((place for known, place in places.items() if known[: len(path)] == path), None)
+    if below is not None:
+        return Place(below.where)
+    short = bool(path) and (path[-1] == SHORT or isinstance(path[-1], int))
+    return places.get(path[:-1]) if short else None
+
+
+def _find_within(path: KeyPath, places: Places) -> Place | None:
+    """Return where what this value follows from is written."""
+    return next((places[path[:end]] for end in range(len(path) - 1, 0, -1) if path[:end] in places), None)
+
+
+def _show(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case timedelta():
+            return write_duration(value) if value else "0s"
+        case tuple() | frozenset() | dict():
+            return ", ".join(map(_show, value)) or "none"
+        case _:
+            return _USER.sub(f"://{HIDDEN}@", escape_controls(str(value)))
+
+
+def _show_secret(path: KeyPath, value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, SecretStr) and path[-1] == SHORT and "://" in (text := value.get_secret_value()):
+        parts = urlsplit(text)
+        user = f"{HIDDEN}@" if "@" in parts.netloc else ""
+        return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return HIDDEN
+
+
+def _show_written(text: str, *, secret: bool) -> str:
+    return " ".join(find_references(text)) if secret else escape_controls(text)

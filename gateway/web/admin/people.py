@@ -1,0 +1,160 @@
+"""Pages about people: their sessions and grants, and the buttons that end them.
+
+What cannot be undone asks first: the form comes back with `sure`, from a page that says what it does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from gateway.errors import MalformedRequest
+from gateway.flows.listing import MOST, GrantPage, Listing
+from gateway.flows.oversight import Oversight
+from gateway.flows.webhook_log import mark_person
+from gateway.web.admin.acts import Acts
+from gateway.web.admin.door import Operator
+from gateway.web.admin.frame import Frame
+from gateway.web.admin.views import ROOT
+from gateway.web.answers.answer import Answer, redirect
+from gateway.web.table import Table
+
+PER_PAGE: Final = 50
+_LOOKS: Final = 5
+"""Most pages of grants that are searched for a username at a time."""
+
+
+class People:
+    """Handlers of the pages."""
+
+    def __init__(self, frame: Frame, oversight: Oversight, listing: Listing) -> None:
+        self._frame = frame
+        self._oversight = oversight
+        self._listing = listing
+        self._acts = Acts(oversight)
+
+    @property
+    def table(self) -> Table:
+        """Where they are. What changes anything is POST only."""
+        frame = self._frame
+        return {
+            "/sessions": {"GET": frame.inside(self.sessions)},
+            "/grants": {"GET": frame.inside(self.grants)},
+            "/person": {"GET": frame.inside(self.person)},
+            "/end_session": {"POST": frame.act(self.end_session)},
+            "/end_sessions": {"POST": frame.act(self.end_sessions)},
+            "/end_grant": {"POST": frame.act(self.end_grant)},
+            "/erase": {"POST": frame.act(self.erase)},
+        }
+
+    async def sessions(self, request: Request, operator: Operator) -> Answer:
+        """Who is signed in, where."""
+        unreadable: set[str] = set()
+        cursor = request.query_params.get("cursor", "")
+        page = await self._listing.sessions(cursor, PER_PAGE, unreadable=unreadable)
+        return self._frame.show(
+            operator,
+            "sessions.html",
+            here="/sessions",
+            did=request.query_params.get("did"),
+            sessions=sorted(page.sessions, key=lambda each: each.last_seen_at, reverse=True),
+            next=page.next,
+            first=not cursor,
+            unreadable=len(unreadable),
+        )
+
+    async def grants(self, request: Request, operator: Operator) -> Answer:
+        """Who has granted what, and how long it lasts; of everybody, or of who is called so."""
+        unreadable: set[str] = set()
+        cursor, username = request.query_params.get("cursor", ""), request.query_params.get("username", "").strip()
+        page = await self._find(cursor, username, unreadable)
+        return self._frame.show(
+            operator,
+            "grants.html",
+            here="/grants",
+            did=request.query_params.get("did"),
+            grants=sorted(page.grants, key=lambda each: each.refresh_expires_at),
+            next=page.next,
+            first=not cursor,
+            username=username,
+            unreadable=len(unreadable),
+        )
+
+    async def _find(self, cursor: str, username: str, unreadable: set[str]) -> GrantPage:
+        if not username:
+            return await self._listing.grants(cursor, PER_PAGE, unreadable=unreadable)
+        for _ in range(_LOOKS):
+            page = await self._listing.grants(cursor, MOST, username=username, unreadable=unreadable)
+            if page.grants or page.next is None:
+                break
+            cursor = page.next
+        return page
+
+    async def person(self, request: Request, operator: Operator) -> Answer:
+        """All of one person."""
+        unreadable: set[str] = set()
+        subject = request.query_params.get("open_id", "").strip()
+        if not subject:
+            return redirect(303, f"{ROOT}/sessions")
+        page = await self._listing.sessions(
+            request.query_params.get("cursor", ""), PER_PAGE, subject=subject, unreadable=unreadable
+        )
+        return self._frame.show(
+            operator,
+            "person.html",
+            here="/sessions",
+            did=request.query_params.get("did"),
+            open_id=subject,
+            mark=mark_person(subject),
+            grant=await self._oversight.find_grant(subject),
+            sessions=page.sessions,
+            next=page.next,
+            unreadable=len(unreadable),
+        )
+
+    async def end_session(self, form: dict[str, str], operator: Operator) -> Answer:
+        """End one session."""
+        subject = _subject(form)
+        ended = await self._acts.end_session(operator.who, form.get("session_id", ""), subject)
+        did = "session" if ended else "gone"
+        return redirect(303, f"{ROOT}/sessions?did={did}" if form.get("back") == "sessions" else _person(subject, did))
+
+    async def end_sessions(self, form: dict[str, str], operator: Operator) -> Answer:
+        """End all sessions of a person."""
+        subject = _subject(form)
+        if "sure" not in form:
+            return self._ask(operator, subject, "end_sessions")
+        ended = await self._acts.end_sessions(operator.who, subject)
+        return redirect(303, _person(subject, "sessions" if ended else "gone"))
+
+    async def end_grant(self, form: dict[str, str], operator: Operator) -> Answer:
+        """End a person's grant, here and at TikTok."""
+        subject = _subject(form)
+        if "sure" not in form:
+            return self._ask(operator, subject, "end_grant")
+        ended = await self._acts.end_grant(operator.who, subject)
+        return redirect(303, _person(subject, "grant" if ended else "gone"))
+
+    async def erase(self, form: dict[str, str], operator: Operator) -> Answer:
+        """Erase everything that is known of a person."""
+        subject = _subject(form)
+        if "sure" not in form:
+            return self._ask(operator, subject, "erase")
+        erased = await self._acts.erase(operator.who, subject)
+        return redirect(303, _person(subject, "erasing" if erased.pending else "erased"))
+
+    def _ask(self, operator: Operator, subject: str, act: str) -> Answer:
+        return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act)
+
+
+def _subject(form: dict[str, str]) -> str:
+    subject = form.get("open_id", "")
+    if not subject:
+        raise MalformedRequest("the form names nobody: open_id is missing")
+    return subject
+
+
+def _person(subject: str, did: str) -> str:
+    return f"{ROOT}/person?open_id={quote(subject, safe='')}&did={did}"
