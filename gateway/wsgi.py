@@ -82,6 +82,10 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_i
             "tiktok.webhook.forward_to: WSGI middleware cannot pass events on: take it away, or run the gateway as a "
             "proxy"
         )
+    if settings.tracing != "off":
+        raise SettingsError(
+            "tracing: WSGI middleware makes no spans: take it away, or put opentelemetry-instrumentation-wsgi around"
+        )
     generation = build(settings, app=app, on_sign_in=on_sign_in)
     judging, own_cookies = generation.judging, generation.doors.own_cookies
     return WsgiGateway(

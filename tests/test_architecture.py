@@ -31,7 +31,7 @@ WORDS = {
     "access log": "web/exchange.py",
     "AEAD": "core/keyring.py",
     "allow-list": "core/requirement.py",
-    "audit": "flows/token_desk.py",
+    "audit": "core/audit.py",
     "backpressure": "upstream/http.py",
     "cache invalidation": "flows/memory.py",
     "cache poisoning": "core/headers.py",

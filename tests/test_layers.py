@@ -80,6 +80,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli"},
     "structlog": {"telemetry"},
     "prometheus_client": {"telemetry"},
+    "opentelemetry": {"telemetry"},
     "ruamel": {"settings"},
 }
 

@@ -11,6 +11,7 @@ doctor         `gateway doctor`
 migrate        `gateway migrate`
 recipe         `gateway recipe`
 operator       `gateway sessions` and `gateway grants`
+subject        `gateway subject`
 simulator      `gateway simulator`
 reload         `gateway reload`
 health         `gateway health`

@@ -253,6 +253,21 @@ def migrate(
 
 
 @app.command()
+def subject(
+    user: Annotated[str, typer.Option(help="The person's open_id.", show_default=False)],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print what a person is called in the audit trail: one line for each of `secret_keys`, newest first.
+
+    Example: gateway subject --user=-000abc
+    """
+    from gateway.cli.subject import show_subject
+
+    raise typer.Exit(show_subject(config, os.environ, user, as_json=json))
+
+
+@app.command()
 def recipe(
     name: Annotated[str, typer.Argument(help="Which; without it, all are listed.", show_default=False)] = "",
     output: Annotated[

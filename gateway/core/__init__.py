@@ -49,6 +49,7 @@ What is kept
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
     keyring        the sealing
+    audit          events for those who ask later who did what
     operator_session  an operator's cookie, sealed
     finding        what an inspection found, for the operator
 """

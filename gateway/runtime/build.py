@@ -5,6 +5,7 @@ The steps are in `wiring`, a file for each, in the order in which one needs the 
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.runtime.wiring.flows import build_flows
 from gateway.runtime.wiring.gate import build_gate
 from gateway.runtime.wiring.pages import build_pages
 from gateway.runtime.wiring.records import Clock, build_records
+from gateway.runtime.wiring.traces import open_traces, trace_all, trace_door
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.reload import Reloads
@@ -48,15 +50,22 @@ def build(
     """
     metrics, life, cookies = metrics or Metrics(), Life(), build_cookies(settings)
     life.in_force = before is None
+    traces = open_traces(settings)
+    if traces is not None:
+        life.closing(traces)  # the last to be closed
     store_before = before.records.store if before is not None else None
     records = build_records(settings, cookies, life, metrics, clock=clock, before=store_before)
     behind = build_apps(settings, cookies, records, life, app=app, workers=workers)
     _measure_changes(records.store, metrics, life)
     live = before.judging.live if before is not None else None
     judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process, live=live)
-    flows = build_flows(settings, behind, records, judging, life, clock=clock, on_sign_in=on_sign_in)
+    flows = build_flows(
+        settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in, on_sign_in=on_sign_in
+    )
     readiness = Readiness(records.store, reloads)
-    pages = build_pages(settings, cookies, records, judging, flows, readiness, metrics, clock=clock)
+    pages = build_pages(settings, cookies, records, judging, flows, readiness, clock=clock)
+    if traces is not None:
+        trace_all(traces, settings, behind, records, pages)
     doors = build_doors(
         settings,
         cookies,
@@ -71,6 +80,12 @@ def build(
         workers=workers,
         reloads=reloads,
     )
+    if traces is not None:
+        doors = dataclasses.replace(
+            doors,
+            app=trace_door(traces, settings, judging, doors.app),
+            checks=trace_door(traces, settings, judging, doors.checks),
+        )
     return Generation(
         settings=settings,
         behind=behind,

@@ -13,6 +13,7 @@ listening     where to listen, and how
 tls           the gateway's own certificate
 forward_auth  where and how fronts ask
 operator      admin, tokens, drain, log
+audit         who did what
 headers       rules of the headers that name a person
 lists         files of words: allow-lists
 section       what sections have in common

@@ -15,7 +15,7 @@ class AdminKeywords(TypedDict, total=False):
     """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
     listen: str | ListenerKeywords | bool | None
-    keys: str | Sequence[str]
+    keys: str | Sequence[str | NamedKeyKeywords]
     hosts: str | Sequence[str]
 
 
@@ -34,6 +34,13 @@ class AssertionKeywords(TypedDict, total=False):
     header: str
     audience: str | None
     lifetime: str | timedelta
+
+
+class AuditKeywords(TypedDict, total=False):
+    """Who signed in, was refused, signed out, was ended by whom: one line of JSON an event."""
+
+    to: str
+    subject: Literal["hash", "open_id"]
 
 
 class ClusterKeywords(TypedDict, total=False):
@@ -121,6 +128,13 @@ class LogKeywords(TypedDict, total=False):
     format: Literal["json", "console"]
     level: Literal["debug", "info", "warning", "error"]
     answer_request_id: bool
+
+
+class NamedKeyKeywords(TypedDict, total=False):
+    """A key, and whose it is."""
+
+    name: str
+    key: str
 
 
 class RangeKeywords(TypedDict, total=False):
@@ -320,3 +334,5 @@ class SettingsKeywords(TypedDict, total=False):
     tokens: TokensKeywords
     drain: DrainKeywords
     log: LogKeywords
+    audit: AuditKeywords
+    tracing: Literal["off", "on", "join_anyone", True, False]

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.settings.audit import AuditSettings
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
@@ -27,7 +28,7 @@ from gateway.settings.place import Places
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import PublicUrl, Trusted
+from gateway.settings.scalars import PublicUrl, Tracing, Trusted
 from gateway.settings.secret import Token
 from gateway.settings.section import OneOrMore, Section, Strings
 from gateway.settings.session import CorsSettings, ReturnToSettings, SessionSettings
@@ -95,6 +96,11 @@ class Settings(Section):
     """The end of a process, after SIGTERM."""
     log: LogSettings = LogSettings()
     """The log."""
+    audit: AuditSettings = AuditSettings()
+    """Who did what."""
+    tracing: Tracing = "off"
+    """Traces of requests, sent as the variables OTEL_… say; on goes on with those of trusted_proxies, join_anyone with
+    any client's."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -97,6 +97,11 @@ def read_file_path(value: Any, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("is no file: write its path")
     return str((info.context or {}).get("beside", Path()) / value)
+
+
+def read_switch(value: Any) -> Any:
+    """Read what is `on` or `off` among other things: for older YAML they are true and false."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
 
 
 def read_trusted(value: Any) -> str:
@@ -197,6 +202,11 @@ Span = Annotated[timedelta, BeforeValidator(read_span), WithJsonSchema({"anyOf":
 Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["string", "integer"]})]
 OptionalSize = Annotated[
     int | None, BeforeValidator(read_optional_size), WithJsonSchema({"type": ["string", "integer", "null"]})
+]
+Tracing = Annotated[
+    Literal["off", "on", "join_anyone"],
+    BeforeValidator(read_switch),
+    WithJsonSchema({"enum": ["off", "on", "join_anyone", True, False]}),
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]

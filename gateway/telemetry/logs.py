@@ -74,16 +74,24 @@ class _Renderer:
 
 
 _renderer: Final = _Renderer()
-log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
-    logging.getLogger("gateway"),
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.processors.format_exc_info,
-        _renderer,
-    ],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+
+
+def _wrap(name: str) -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared,
+            structlog.processors.format_exc_info,
+            _renderer,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return logger
+
+
+log: Final = _wrap("gateway")
+audit_log: Final = _wrap("gateway.audit")
 
 
 class RequestLines:
@@ -219,6 +227,7 @@ def configure_logs(
     _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
+    logging.getLogger("gateway.audit").setLevel("INFO")  # who wants no audit trail says so
     global _lines, _shared_place
     _shared_place = shared
     _lines = request_lines(form, level)

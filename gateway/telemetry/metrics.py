@@ -28,6 +28,14 @@ CLASSES: Final = range(6)
 """First digits of a status; 0 where the client was gone before there was one."""
 
 
+WHATS: Final = (
+    *("sign_in_completed", "sign_in_refused", "signed_out", "scopes_changed", "grant_ended", "grant_revoked"),
+    *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused"),
+    *("operator_signed_in", "operator_signed_out", "settings_reloaded", "admin_refused"),
+)
+"""Events of the audit trail; `core.audit.What`, which is above this layer."""
+
+
 def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
     yield kind
     for child in kind.__subclasses__():
@@ -35,12 +43,18 @@ def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[Gatew
 
 
 _ERRORS: Final = tuple(sorted({(kind.code, str(kind.blame)) for kind in _every_error()}))
-_OUTCOMES: Final = ("begun", "completed", *sorted({code for code, _ in _ERRORS}))
+_CODES: Final = tuple(sorted({code for code, _ in _ERRORS}))
+_OUTCOMES: Final = (
+    ("begun", ""),
+    ("completed", ""),
+    *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
+)
 _REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
-    *(("sign_in", outcome) for outcome in _OUTCOMES),
+    *(("sign_in", *pair) for pair in _OUTCOMES),
+    *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
     *(("refresh", outcome) for outcome in _REFRESHES),
     ("websockets",),
     ("change_feed",),
@@ -89,9 +103,18 @@ class Metrics(Collector):
         """Count an error by its code and by whose fault it is."""
         self._cells[_COLUMN["error", error.code, str(error.blame)]] += 1.0
 
-    def count_sign_in(self, outcome: str) -> None:
-        """Count a sign-in: `begun`, `completed`, or the code of the error that it ended in."""
-        self._cells[_COLUMN["sign_in", outcome]] += 1.0
+    def count_sign_in(self, outcome: str, cause: str = "") -> None:
+        """Count a sign-in that has `begun`, or how it ends.
+
+        It has `completed`; it was `refused`, by the code of the error; or it left somebody who is signed in `unchanged`
+        by a second way to TikTok for scopes. What has begun and not ended was abandoned, or is under way. A callback
+        that is `stray` belongs to no attempt of that browser, and ends none.
+        """
+        self._cells[_COLUMN["sign_in", outcome, cause]] += 1.0
+
+    def count_event(self, what: str, outcome: str) -> None:
+        """Count an event of the audit trail."""
+        self._cells[_COLUMN["event", what, outcome]] += 1.0
 
     def count_refresh(self, outcome: str) -> None:
         """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
@@ -125,7 +148,10 @@ class Metrics(Collector):
             "gateway_errors_total", "Errors by code and by whose fault they are.", labels=["code", "blame"]
         )
         sign_ins = CounterMetricFamily(
-            "gateway_sign_ins_total", "Sign-ins: begun, completed, or the code of the error.", labels=["outcome"]
+            "gateway_sign_ins_total", "Sign-ins that have begun, and how they end.", labels=["outcome", "cause"]
+        )
+        events = CounterMetricFamily(
+            "gateway_events_total", "Events of the audit trail, wherever that goes.", labels=["what", "outcome"]
         )
         reloads = CounterMetricFamily(
             "gateway_reloads_total", "Times that settings were read anew, by what became of it.", labels=["outcome"]
@@ -137,6 +163,7 @@ class Metrics(Collector):
             "request": requests,
             "error": errors,
             "sign_in": sign_ins,
+            "event": events,
             "reload": reloads,
             "refresh": refreshes,
         }

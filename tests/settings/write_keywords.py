@@ -52,8 +52,8 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _alternatives(schema: Mapping[str, Any]) -> Iterator[str]:
-    if "anyOf" in schema:
-        for each in schema["anyOf"]:
+    if "anyOf" in schema or "oneOf" in schema:
+        for each in schema.get("anyOf", schema.get("oneOf")):
             yield from _alternatives(each)
     elif "$ref" in schema:
         yield _name(schema["$ref"].rpartition("/")[2])

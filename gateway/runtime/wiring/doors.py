@@ -19,6 +19,7 @@ from gateway.runtime.wiring.pages import OwnPages
 from gateway.runtime.wiring.records import Clock
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
+from gateway.server.short.sockets_only import SocketsOnly
 from gateway.settings import Settings, describe
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
@@ -29,6 +30,7 @@ from gateway.web.admin.pages import AdminPages
 from gateway.web.admin.reload import ReloadApi, Reloads
 from gateway.web.admin.state import Workings
 from gateway.web.admin.views import Views
+from gateway.web.asgi_head import AsgiApp
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
@@ -49,9 +51,9 @@ class GrpcDoor(Service, Protocol):
 class Doors:
     """An ASGI app for each listener; and the short way, where there are only upstreams behind."""
 
-    app: GatewayMiddleware
+    app: AsgiApp
     short_way: ShortWay | None
-    checks: CheckListener
+    checks: AsgiApp
     admin: Admin
     own_cookies: OwnCookies
     grpc_checks: GrpcDoor | None
@@ -97,7 +99,7 @@ def build_doors(
             readiness,
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
-            reload=ReloadApi(reloads, [key.get_secret_value() for key in settings.admin.keys]),
+            reload=_build_reload_api(settings, flows, reloads),
             pages=_build_admin_pages(settings, judging, flows, readiness, metrics, clock=clock, workers=workers),
         ),
         own_cookies=cookies.own,
@@ -147,14 +149,20 @@ def _build_short_way(
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
         answer_ids=settings.log.answer_request_id,
     )
-    return ShortWay(judging.reader, shared)
+    kind = ShortWay if settings.tracing == "off" else SocketsOnly
+    return kind(judging.reader, shared)
 
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
     if not settings.admin.keys and not settings.tokens.clients:
         return None
-    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk)
+    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk, flows.announce)
+
+
+def _build_reload_api(settings: Settings, flows: Flows, reloads: Reloads | None) -> ReloadApi:
+    names, keys = zip(*settings.admin.named_keys, strict=True) if settings.admin.keys else ((), ())
+    return ReloadApi(reloads, keys, names=names, announce=flows.announce)
 
 
 def _build_admin_pages(
@@ -180,4 +188,4 @@ def _build_admin_pages(
         webhooks_taken=flows.webhook is not None,
     )
     views = Views(urlsplit(settings.public_url).netloc, __version__, clock)
-    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing, workings)
+    return AdminPages(Door(flows.operators, flows.announce), views, flows.oversight, flows.listing, workings)

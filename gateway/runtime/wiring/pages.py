@@ -10,7 +10,6 @@ from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import Pages
 from gateway.web.forward_auth.endpoint import ForwardAuth
@@ -39,7 +38,6 @@ def build_pages(
     judging: Judging,
     flows: Flows,
     readiness: Readiness,
-    metrics: Metrics,
     *,
     clock: Clock,
 ) -> OwnPages:
@@ -56,7 +54,6 @@ def build_pages(
                 sign_in=flows.sign_in,
                 forward_auth=forward_auth,
                 session_limits=limits,
-                metrics=metrics,
                 usual_scopes=tuple(settings.tiktok.scopes),
                 scopes=judging.routes.scopes,
             ),
@@ -66,6 +63,7 @@ def build_pages(
                 sessions=records.sessions,
                 refresh=records.refresh,
                 disconnect=flows.disconnect,
+                sign_out=flows.sign_out,
                 session_limits=limits,
                 clock=clock,
             ),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
+from gateway.flows.audit import Announce, Audit
 from gateway.flows.authentication import Authentication
 from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Provider, Store
@@ -20,6 +21,7 @@ from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.telemetry.audit import open_audit
 from gateway.telemetry.metrics import Metrics
 
 Clock = Callable[[], datetime]
@@ -37,6 +39,7 @@ class RecordKeeping:
     refresh: Refresh
     authentication: Authentication
     person_tokens: PersonTokens
+    announce: Announce
 
 
 def build_records(
@@ -57,7 +60,11 @@ def build_records(
     sessions = Sessions(
         store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
     )
-    refresh = life.closing(Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock))
+    name_subject = str if settings.audit.subject == "open_id" else keyring.name
+    announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)
+    refresh = life.closing(
+        Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock, announce=announce)
+    )
     return RecordKeeping(
         store=store,
         provider=provider,
@@ -67,6 +74,7 @@ def build_records(
         refresh=refresh,
         authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
         person_tokens=PersonTokens(sessions, refresh, clock=clock),
+        announce=announce,
     )
 
 

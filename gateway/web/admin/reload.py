@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from gateway.telemetry.logs import log
+from gateway.core.audit import Asker, AuditEvent, What, Who
+from gateway.errors import SettingsError
+from gateway.flows.audit import Announce, asked_by, keep_silent
 from gateway.web.answers.answer import Answer, json_answer, send_answer, text_answer
 
 PATH: Final = "/reload"
@@ -45,7 +47,17 @@ class Reloads(Protocol):
 class ReloadApi:
     """An ASGI app; `reloads` is None where settings do not come from a file."""
 
-    def __init__(self, reloads: Reloads | None, keys: Iterable[str]) -> None:
+    def __init__(
+        self,
+        reloads: Reloads | None,
+        keys: Iterable[str],
+        *,
+        names: Sequence[str] = (),
+        announce: Announce = keep_silent,
+    ) -> None:
+        """`names` are those of the keys, for the audit trail."""
+        self._names = tuple(names)
+        self._announce = announce
         self._reloads = reloads
         self._digests = tuple(_digest(key.encode()) for key in keys)
 
@@ -59,20 +71,25 @@ class ReloadApi:
             return text_answer(405, "method not allowed: POST reads the settings anew\n")
         if b"origin" in headers or b"sec-fetch-site" in headers:
             return text_answer(403, "a browser must not use the admin listener\n")
-        if scope.get("client") is not None and not self._has_key(headers.get(b"authorization", b"")):
+        client, name = scope.get("client"), self._find_key(headers.get(b"authorization", b""))
+        if client is not None and name is None:
             return text_answer(401, _NO_KEY if self._digests else _NO_KEYS)
         if self._reloads is None:
             return text_answer(404, "these settings come from no file that could be read again\n")
-        log.info("audit", who="admin", what="reload")
         outcome = await self._reloads.reload()
+        with asked_by(Asker(who=Who.OPERATOR, client=client[0] if client else "", key=name or "")):
+            self._announce(AuditEvent(what=What.SETTINGS_RELOADED, cause="" if outcome.applied else SettingsError.code))
         return json_answer(200 if outcome.applied else 422, msgspec.to_builtins(outcome))
 
-    def _has_key(self, authorization: bytes) -> bool:
+    def _find_key(self, authorization: bytes) -> str | None:
+        """Return the name of the key that was shown; None for none of them."""
         scheme, _, key = authorization.partition(b" ")
         given = _digest(key.strip())
         # every key is compared, so that time tells nothing
-        same = sum(hmac.compare_digest(given, digest) for digest in self._digests)
-        return bool(same) and scheme.lower() == b"bearer"
+        same = [number for number, digest in enumerate(self._digests) if hmac.compare_digest(given, digest)]
+        if not same or scheme.lower() != b"bearer":
+            return None
+        return self._names[same[0]] if self._names else "admin"
 
 
 _NO_KEY: Final = "none of the `admin.keys` in force\n"
