@@ -89,7 +89,7 @@ def build_doors(
             readiness,
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
-            ReloadApi(reloads, [key.get_secret_value() for key in settings.admin.keys]),
+            _build_reload_api(settings, reloads),
         ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
@@ -139,6 +139,12 @@ def _build_short_way(
         answer_ids=settings.log.answer_request_id,
     )
     return ShortWay(judging.reader, shared)
+
+
+def _build_reload_api(settings: Settings, reloads: Reloads | None) -> ReloadApi:
+    admin = settings.admin
+    over_unix_socket = admin.listen is not None and bool(admin.listen.unix_path)
+    return ReloadApi(reloads, [key.get_secret_value() for key in admin.keys], over_unix_socket=over_unix_socket)
 
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:

@@ -43,10 +43,14 @@ class Reloads(Protocol):
 
 
 class ReloadApi:
-    """An ASGI app; `reloads` is None where settings do not come from a file."""
+    """An ASGI app; `reloads` is None where settings do not come from a file.
 
-    def __init__(self, reloads: Reloads | None, keys: Iterable[str]) -> None:
+    `over_unix_socket`: the listener is one. (No request tells: of a TCP client that has left, no address is known.)
+    """
+
+    def __init__(self, reloads: Reloads | None, keys: Iterable[str], *, over_unix_socket: bool = False) -> None:
         self._reloads = reloads
+        self._over_unix_socket = over_unix_socket
         self._digests = tuple(_digest(key.encode()) for key in keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -59,7 +63,7 @@ class ReloadApi:
             return text_answer(405, "method not allowed: POST reads the settings anew\n")
         if b"origin" in headers or b"sec-fetch-site" in headers:
             return text_answer(403, "a browser must not use the admin listener\n")
-        if scope.get("client") is not None and not self._has_key(headers.get(b"authorization", b"")):
+        if not self._over_unix_socket and not self._has_key(headers.get(b"authorization", b"")):
             return text_answer(401, _NO_KEY if self._digests else _NO_KEYS)
         if self._reloads is None:
             return text_answer(404, "these settings come from no file that could be read again\n")
