@@ -205,9 +205,10 @@ async def drive(settings: Settings, load: Load, parent: int, options: argparse.N
     """Ask while settings change; prints what came of it, and returns the exit code."""
     pause = CONNECTIONS / options.rate
     seconds = options.reloads * options.pause
-    works = [load.ask(pause, keep=number % 2 == 0) for number in range(CONNECTIONS)]
-    works += [load.talk(), load.listen(), load.download(options.download * 1_000_000, seconds + 2 * options.pause)]
-    tasks = [asyncio.create_task(load.guarded(work.__name__, work)) for work in works]
+    works = [("request", load.ask(pause, keep=number % 2 == 0)) for number in range(CONNECTIONS)]
+    works += [("WebSocket", load.talk()), ("events", load.listen())]
+    works += [("download", load.download(options.download * 1_000_000, seconds + 2 * options.pause))]
+    tasks = [asyncio.create_task(load.guarded(what, work)) for what, work in works]
     await asyncio.sleep(2)
     began, answered, refused, longest = time.monotonic(), load.answered, 0, 0.0
     for number in range(options.reloads):
