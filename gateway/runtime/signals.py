@@ -1,6 +1,7 @@
 """What has a serving process end: a signal, or that its parent is gone (graceful shutdown).
 
-SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once.
+SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once. SIGHUP ends
+nothing: the settings are read anew.
 """
 
 from __future__ import annotations
