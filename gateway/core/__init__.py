@@ -49,5 +49,6 @@ What is kept
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
     keyring        the sealing
+    certificate    what is wrong with one, and its key
     finding        what an inspection found, for the operator
 """

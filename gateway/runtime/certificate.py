@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from gateway.core.certificate import PairFault, find_faults_in_pair
 from gateway.errors import SettingsError
 from gateway.settings import TlsSettings
 from gateway.tasks import stop
@@ -25,18 +29,23 @@ CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 class Certificate:
     """What TLS is spoken with here, at any time. Raises `SettingsError` when the pair cannot be used."""
 
-    def __init__(self, settings: TlsSettings) -> None:
+    def __init__(self, settings: TlsSettings, public_url: str) -> None:
         self._settings = settings
+        self._public_url = public_url
         self._seen: object = None
         self.context: ssl.SSLContext
         """For the next handshake. What resumes sessions (ticket keys) is the context's own, and workers share it."""
-        self.load(settings)
+        self.load(settings, public_url)
 
-    def load(self, settings: TlsSettings) -> None:
+    def load(self, settings: TlsSettings, public_url: str) -> None:
         """Take these files; raises `SettingsError` with the reason, and keeps what there was, when they are no pair."""
         seen = _look(settings)
+        faults = check(settings, public_url)
+        refuse(settings, faults)
         self.context = build_context(settings)
-        self._settings, self._seen = settings, seen
+        self._settings, self._public_url, self._seen = settings, public_url, seen
+        for fault in faults:
+            log.warning("certificate_caution", reason=f"{settings.certificate} {fault.words}")
 
     def load_if_changed(self) -> bool:
         """Take the files if they are others than before; returns whether there is a new certificate."""
@@ -45,7 +54,7 @@ class Certificate:
             return False
         self._seen = seen  # told once, not every second
         try:
-            self.load(self._settings)
+            self.load(self._settings, self._public_url)
         except SettingsError as error:
             log.error("certificate_not_read", reason=str(error), advice="the one before stays in use")
             return False
@@ -55,6 +64,31 @@ class Certificate:
     def files(self) -> tuple[Path, ...]:
         """Return the files that it is read from."""
         return Path(self._settings.certificate), Path(self._settings.key)
+
+
+def check(settings: TlsSettings, public_url: str) -> list[PairFault]:
+    """Return what is wrong with the files, for browsers that come to `public_url`; nothing is taken into use."""
+    read, faults = [], []
+    for name, path in (("certificate", settings.certificate), ("key", settings.key)):
+        try:
+            read.append(Path(path).read_bytes())
+        except OSError as error:
+            faults.append(PairFault(name, f"cannot be read: {error.strerror}", usable=False))
+    host = urlsplit(public_url).hostname or ""
+    return faults or [*find_faults_in_pair(read[0], read[1], host=host, now=datetime.now(UTC))]
+
+
+def name_fault(settings: TlsSettings, fault: PairFault) -> tuple[str, str]:
+    """Return the key of the settings that a fault is with, and the words, which name the file."""
+    path = settings.key if fault.file == "key" else settings.certificate
+    return f"tls.{fault.file}", f"{path} {fault.words}"
+
+
+def refuse(settings: TlsSettings, faults: Sequence[PairFault]) -> None:
+    """Raise `SettingsError` for those with which TLS cannot be spoken."""
+    named = [": ".join(name_fault(settings, fault)) for fault in faults if not fault.usable]
+    if named:
+        raise SettingsError("; ".join(named))
 
 
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
