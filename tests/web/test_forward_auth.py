@@ -15,7 +15,7 @@ import pytest
 from gateway.simulator import RunningSimulator, SimulatorSettings
 from gateway.simulator import run_in_thread as run_simulator
 from gateway.telemetry.logs import RequestLine
-from tests.harness import NAVIGATION, WAYS, Browser, Running, asgi_form, serve_gateway
+from tests.harness import NAVIGATION, WAYS, Browser, Running, asgi_form
 
 SECRET = "a-secret-of-thirty-two-characters"
 OTHERS = '["https://other.example"]'
@@ -548,10 +548,12 @@ def test_the_operator_hears_where_a_front_should_have_asked(
     simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(
-        "gateway.web.forward_auth.endpoint.log.warning", lambda event, **more: heard.append(event + str(more))
-    )
-    places = {"listen": "127.0.0.1:7000", "forward_auth__listen": "127.0.0.1:7001", "trusted_proxies": '["127.0.0.1"]'}
-    with serve_gateway(simulator, "none", **places) as running:
-        httpx.get(running.url + "/oauth2/auth", headers={"X-Original-URI": "/x"}, trust_env=False)
-    assert [each for each in heard if "at 127.0.0.1:7000 (`listen`)" in each and "at 127.0.0.1:7001 (`for" in each]
+    places = {"listen": "127.0.0.1:7000", "forward_auth__listen": "127.0.0.1:7001"}
+    with unproven(simulator, "fast", **places) as front:
+        monkeypatch.setattr(
+            "gateway.web.forward_auth.endpoint.log.warning", lambda event, **more: heard.append(event + str(more))
+        )
+        front.ask("/private/x")
+    (told,) = heard
+    assert "a front asks at 127.0.0.1:7000 (`listen`)" in told
+    assert "have it ask at 127.0.0.1:7001 (`forward_auth.listen`)" in told
