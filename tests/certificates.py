@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,19 @@ def issue(
     *names: str,
     issuer: Issued | None = None,
     authority: bool = False,
+    called: str = "authority",
+    key: ec.EllipticCurvePrivateKey | None = None,
+    tells_issuer: bool = False,
     begins: datetime.timedelta = datetime.timedelta(days=-1),
     ends: datetime.timedelta = datetime.timedelta(days=90),
 ) -> Issued:
-    """Issue a certificate for names or addresses; without an issuer it is its own."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """Issue a certificate for names or addresses; without an issuer it is its own.
+
+    `called` is its subject, where it has no name; `tells_issuer`: it says where its issuer's certificate is found.
+    """
+    key = key or ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "authority")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else called)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -60,6 +66,10 @@ def issue(
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general, names))), critical=False)
+    if tells_issuer:
+        where = x509.UniformResourceIdentifier("http://authority.example/middle.der")
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, where)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     return Issued(builder.sign(issuer.key if issuer is not None else key, SHA256()), key)
 
 

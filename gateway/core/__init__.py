@@ -51,5 +51,6 @@ What is kept
     keyring        the sealing
     audit          events for those who ask later who did what
     operator_session  an operator's cookie, sealed
+    certificate    what is wrong with one, and its key
     finding        what an inspection found, for the operator
 """

@@ -105,7 +105,7 @@ def open_listeners(
     What systemd has handed over is taken from `environ`. Raises `StartError` naming the key to change, `SettingsError`
     for a certificate that cannot be used.
     """
-    certificate = Certificate(settings.tls) if settings.tls is not None else None
+    certificate = Certificate(settings.tls, settings.public_url) if settings.tls is not None else None
     opener = _Opener(settings, workers, stack, environ if environ is not None else {})
     public = opener.open("listen", settings.listen, certificate)
     checks = opener.open("forward_auth.listen", settings.forward_auth.listen)

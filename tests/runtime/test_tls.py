@@ -107,7 +107,7 @@ def test_plain_http_ends_with_one_line_for_debugging(tls_running: RunningProcess
 def test_new_files_are_taken_and_bad_ones_refused(tls_running: RunningProcess, issued: Issued, tmp_path: Path) -> None:
     with shake_hands(tls_running, trusting(issued)) as before:
         (tmp_path / "fullchain.pem").write_text("nothing of the kind")
-        wait_for(lambda: "certificate_not_read" in tls_running.log.read_text(), "the bad files are told of")
+        wait_for(lambda: "reload_refused" in tls_running.log.read_text(), "the bad files are told of")
         shake_hands(tls_running, trusting(issued)).close()
         successor = issue("127.0.0.1")
         successor.write(tmp_path)

@@ -114,4 +114,19 @@ def _build_forward_auth(
         answers=answers,
         own_cookies=cookies.own,
         secret=secret.get_secret_value() if secret is not None else None,
+        unproven_advice=_advise_unproven(settings),
+    )
+
+
+def _advise_unproven(settings: Settings) -> str:
+    """Say what is to be changed where a front asks without proof, on the listener for browsers."""
+    asked, provers = ", ".join(map(str, settings.listen)), ", ".join(map(str, settings.forward_auth.listen))
+    if provers:
+        return (
+            f"a front asks at {asked} (`listen`), where anybody may, and is told no identity: "
+            f"have it ask at {provers} (`forward_auth.listen`)"
+        )
+    return (
+        f"a front asks at {asked} (`listen`) without proof, and is told no identity: "
+        "set forward_auth.listen and have it ask there, or set forward_auth.secret"
     )
