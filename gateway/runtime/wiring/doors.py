@@ -116,7 +116,10 @@ def _build_grpc_checks(
     try:
         from gateway.web.forward_auth.grpc_checks import GrpcChecks
     except ImportError:
-        raise SettingsError("forward_auth.grpc needs gRPC: pip install 'tiktok-gateway[grpc]'") from None
+        raise SettingsError(
+            "forward_auth.grpc needs the extra `grpc`: install the gateway with it (in a clone: pip install '.[grpc]'), "
+            "or build the image with --build-arg EXTRA=grpc"
+        ) from None
     return life.running(
         GrpcChecks(
             str(settings.forward_auth.grpc),
