@@ -92,3 +92,13 @@ async def test_a_store_that_is_away_loses_the_note_and_nothing_else(
 
     monkeypatch.setattr(world.store, "increment", fail)
     await WebhookLog(world.store, world.keyring, clock=world.clock).note(event(world, 1), "taken")
+
+
+async def test_a_person_who_is_erased_is_forgotten_here_too(world: World) -> None:
+    log = WebhookLog(world.store, world.keyring, clock=world.clock)
+    for number, subject in enumerate(("-ada", "-bob", "-ada", None)):
+        await log.note(event(world, number, subject), "taken")
+    await log.forget("-ada")
+    assert {each.mark for each in await log.recent()} == {mark_person("-bob"), ""}
+    await log.forget("-nobody")
+    assert len(await log.recent()) == 2

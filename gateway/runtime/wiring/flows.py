@@ -66,7 +66,7 @@ def build_flows(
         webhook_log=noted,
         outbox=outbox,
         oversight=Oversight(
-            store, sessions, disconnect, records.limits, client_key=settings.tiktok.client_key, clock=clock
+            store, sessions, disconnect, records.limits, noted, client_key=settings.tiktok.client_key, clock=clock
         ),
         listing=Listing(store, sessions, records.limits, clock=clock),
         operators=Operators(
