@@ -13,8 +13,18 @@ from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unr
 from gateway.runtime.build import build
 from gateway.settings import Settings
 from gateway.web.admin.openapi import describe_api
+from gateway.web.answers.pages import describe_user_agent
 
-__all__ = ["Erased", "Overseen", "Oversight", "SessionView", "describe_api", "describe_unreadable", "oversee"]
+__all__ = [
+    "Erased",
+    "Overseen",
+    "Oversight",
+    "SessionView",
+    "describe_api",
+    "describe_unreadable",
+    "describe_user_agent",
+    "oversee",
+]
 
 
 class Overseen(NamedTuple):
