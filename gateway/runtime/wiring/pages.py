@@ -73,7 +73,7 @@ def build_pages(
             KeptPostPages(answers=answers, authentication=authentication, kept_posts=flows.kept_posts),
             WebhookPage(flows.webhook),
             ForPrograms(
-                pages=answers.pages,
+                static=answers.pages.static,
                 keys=judging.assertions.keys.public_set() if judging.assertions is not None else None,
                 readiness=readiness,
             ),
