@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.runtime.brand import open_pages
 from gateway.runtime.routes import lint
 from gateway.settings import Problem, SettingsProblems, find, load, warnings
 
@@ -22,6 +23,10 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> 
         return 1
     try:
         cautions = (*warnings(settings), *lint(settings))
+        open_pages(settings)
+    except SettingsProblems as error:  # what the brand's folder has
+        _print(error.problems, (), as_json=as_json)
+        return 1
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.runtime.brand import open_pages
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_allowed_hosts
 from gateway.runtime.wiring.flows import Flows
@@ -12,7 +13,6 @@ from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import Pages
 from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
@@ -97,7 +97,7 @@ def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answer
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=Pages(prefix=settings.prefix, site=site.host),
+        pages=open_pages(settings),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )

@@ -11,6 +11,7 @@ brand            whose site it is: name, logo, links, own templates
 colour           its accent, made fit to be read
 static_files     what lies beside the pages (`static/`), by the hash of its bytes
 samples          every page once, with made-up values
+trial            an operator's templates, tried with them
 browser_cookies  the session cookie and those that bind a sign-in to its browser
 address_bar      takes TikTok's answer out of the browser's history where a sign-in fails
 """

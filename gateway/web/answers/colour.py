@@ -10,7 +10,7 @@ SHAPE: Final = 3.0
 LIGHT_CARD: Final = "#ffffff"
 DARK_CARD: Final = "#1b1b21"
 """The ground that buttons lie on; `gateway.css` has the same."""
-_INKS: Final = ("#ffffff", "#17171c")
+_INKS: Final = ("#ffffff", "#000000")
 _STEPS: Final = 20
 
 

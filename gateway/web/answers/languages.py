@@ -67,9 +67,10 @@ def read_languages(own: Mapping[str, bytes]) -> dict[str, Texts]:
 def read_catalogue(tag: str, text: bytes) -> Catalog:
     """Return what a file of texts says; one that is doubtful (fuzzy) is not said. Raises `ValueError`."""
     try:
+        Locale.parse(tag, sep="-")
         return read_po(io.BytesIO(text), locale=tag.replace("-", "_"), abort_invalid=True)
     except Exception as error:  # noqa: BLE001 -- babel raises of many kinds, and all mean the file
-        raise ValueError(f"is no catalogue of texts: {error}") from None
+        raise ValueError(f"{tag}.po is no catalogue of texts of a language: {error}") from None
 
 
 def _find_ours() -> list[Traversable]:

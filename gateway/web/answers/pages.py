@@ -56,11 +56,11 @@ class Pages:
         self.texts = next(iter(self._languages.values()))
         self._add_files(brand)
         ours = PackageLoader("gateway.web.answers")
-        self._ours = self._open(ours, prefix)
-        self._environment = self._ours
+        self._ours = self.environment = self._open(ours, prefix)
+        self._strict = False
         if brand.templates:
             own = FileSystemLoader(brand.templates)
-            self._environment = self._open(ChoiceLoader([own, ours, PrefixLoader({"gateway": ours})]), prefix)
+            self.environment = self._open(ChoiceLoader([own, ours, PrefixLoader({"gateway": ours})]), prefix)
 
     def for_reader(self, headers: Iterable[tuple[bytes, bytes]]) -> Pages:
         """Return the same pages in the language that the reader's browser asks for."""
@@ -70,6 +70,12 @@ class Pages:
         """Return the same pages in one of `languages`."""
         pages = copy.copy(self)
         pages.texts = self._languages[tag]
+        return pages
+
+    def strict(self) -> Pages:
+        """Return the same pages, but a template that fails does not give way: it raises."""
+        pages = copy.copy(self)
+        pages._strict = True
         return pages
 
     @property
@@ -181,11 +187,12 @@ class Pages:
         )
 
     def _fill(self, template: str, values: dict[str, Any]) -> str:
-        if self._environment is not self._ours:
-            try:
-                return self._environment.get_template(template).render(**values)
-            except Exception as error:  # noqa: BLE001 -- the operator's template may do anything; a page must be shown
-                log.error("template_failed", template=template, reason=str(error), advice="see `gateway check`")
+        try:
+            return self.environment.get_template(template).render(**values)
+        except Exception as error:  # an operator's template may raise anything, and a page must be shown
+            if self._strict or self.environment is self._ours:
+                raise
+            log.error("template_failed", template=template, reason=str(error), advice="see `gateway check`")
         return self._ours.get_template(template).render(**values)
 
 
