@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 from babel import Locale
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -48,7 +48,8 @@ class Texts:
         """Write a moment to the minute, as is usual; in UTC, since nobody says where the reader is."""
         utc = moment.astimezone(UTC)
         day, time = format_date(utc, "long", self._locale), format_time(utc, "short", locale=self._locale)
-        return f"{day}, {time} UTC"
+        both = str(get_datetime_format("medium", locale=self._locale))  # "{1}, {0}", or as the language has it
+        return f"{both.replace('{1}', day).replace('{0}', time)} UTC"
 
 
 def read_languages(own: Mapping[str, bytes]) -> dict[str, Texts]:
