@@ -43,7 +43,8 @@ def said(tag: str) -> dict[Message, tuple[str, ...]]:
     for each in catalogue(tag):
         if each.id:
             key = (each.id[0], each.id[1]) if isinstance(each.id, (list, tuple)) else each.id
-            found[key] = tuple(each.string) if isinstance(each.string, (list, tuple)) else (each.string,)
+            forms = each.string if isinstance(each.string, (list, tuple)) else (each.string,)
+            found[key] = tuple(form or "" for form in forms)
             assert not each.fuzzy, each.id
     return found
 

@@ -66,7 +66,7 @@ def _from_templates() -> Iterator[tuple[str, Message]]:
     for path in sorted(TEMPLATES.glob("*.html")):
         with path.open("rb") as file:
             for _, _, message, _ in babel_extract(file, ["gettext", "ngettext"], [], {"trimmed": "true"}):
-                forms = [message] if isinstance(message, str) else [form for form in message if form]
+                forms = [message] if isinstance(message, str) else [form for form in message or () if form]
                 yield f"templates/{path.name}", (forms[0], forms[1]) if len(forms) > 1 else str(forms[0])
 
 
