@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from playwright.sync_api import Browser, Route, sync_playwright
 
@@ -34,6 +35,7 @@ BRAND: Final = Brand(
 )
 SIZES: Final = {"phone": (360, 780), "desktop": (1280, 900)}
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+LANGUAGES: Final = ("en", "ar", "de", "ja")
 IN_DOCS: Final = {"sign_in": "en", "account": "en", "consent": "en", "signed_in_pictured": "ar"}
 PORTRAIT: Final = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" fill="#e8a"/>
 <circle cx="4" cy="3" r="1.6" fill="#fff"/><path d="M1 8a3 3 0 0 1 6 0" fill="#fff"/></svg>"""
@@ -76,42 +78,45 @@ def fulfil(route: Route) -> None:
     route.fulfill(status=200, content_type="image/svg+xml", body=PORTRAIT)
 
 
-def take(
-    browser: Browser, url: str, into: Path, *, brand: str, language: str, name: str, size: str, dark: bool
-) -> None:
-    """Take one picture."""
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if dark else "light",
-        locale=language,
-        timezone_id="Europe/Berlin",
-    )
-    shown = context.new_page()
-    shown.route(PICTURED.picture, fulfil)
-    shown.goto(f"{url}/{brand}/{language}/{name}")
-    shown.screenshot(path=into, full_page=True)
-    context.close()
+class Shot(NamedTuple):
+    """One picture: of which page, in what language, where and how."""
+
+    name: str
+    language: str
+    size: str = "phone"
+    scheme: Literal["light", "dark"] = "light"
+
+    def take(self, browser: Browser, url: str, into: Path, *, brand: str, whole: bool) -> None:
+        """Take it; `whole` is all of the page, not only what fits the window."""
+        width, height = SIZES[self.size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=self.scheme,
+            locale=self.language,
+            timezone_id="Europe/Berlin",
+        )
+        shown = context.new_page()
+        shown.route(PICTURED.picture, fulfil)
+        shown.goto(f"{url}/{brand}/{self.language}/{self.name}")
+        shown.screenshot(path=into, full_page=whole)
+        context.close()
+
+
+def choose_shots(folder: Path) -> dict[str, Shot]:
+    """Return what to take for a folder, by the name of the file."""
+    if folder.name == "pictures":
+        return {f"{name}.png": Shot(name, language) for name, language in IN_DOCS.items()}
+    every = itertools.starmap(Shot, itertools.product(SAMPLES, LANGUAGES, SIZES, SCHEMES))
+    return {f"{'-'.join(shot)}.png": shot for shot in every}
 
 
 def main(folder: Path) -> None:
     """Take pictures into a folder."""
-    for_docs = folder.name == "pictures"
-    every = [
-        (name, tag, size, dark)
-        for name in SAMPLES
-        for tag in ("en", "ar", "de", "ja")
-        for size in SIZES
-        for dark in (False, True)
-    ]
-    chosen = [(name, tag, "phone", False) for name, tag in IN_DOCS.items()] if for_docs else every
+    in_docs = folder.name == "pictures"
     with serve_gallery() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
-        for name, tag, size, dark in chosen:
-            kind = "" if for_docs else f"-{tag}-{size}-{'dark' if dark else 'light'}"
-            brand = "full" if for_docs or name in {"sign_in", "account", "error_full"} else "plain"
-            into = folder / f"{name}{kind}.png"
-            take(browser, url, into, brand=brand, language=tag, name=name, size=size, dark=dark)
+        for name, shot in choose_shots(folder).items():
+            shot.take(browser, url, folder / name, brand="full" if in_docs else "plain", whole=not in_docs)
         browser.close()
 
 

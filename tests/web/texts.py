@@ -71,7 +71,7 @@ def _from_templates() -> Iterator[tuple[str, Message]]:
 
 
 def _from_code() -> Iterator[tuple[str, Message]]:
-    for path in sorted(ANSWERS.glob("*.py")):
+    for path in sorted(set(ANSWERS.glob("*.py")) - {ANSWERS / "samples.py"}):
         with path.open("rb") as file:
             for _, _, message, _ in extract_python(file, {"say": None}, [], {}):
                 if message and isinstance(message, str):

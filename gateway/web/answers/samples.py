@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.user_agent import UserAgent
 from gateway.web.answers.answer import Rendered
+from gateway.web.answers.languages import Texts
 from gateway.web.answers.pages import MOST_SHOWN, Pages
 from gateway.web.answers.views import AccountView, Device, ErrorView, Link, PersonName
 
@@ -45,9 +46,9 @@ SAMPLES: Final[Mapping[str, Show]] = {
     "disconnected": lambda pages: pages.disconnected("/oauth2/sign_in"),
     "kept_post": lambda pages: pages.kept_post("/x", _post(*_FORM), ADA),
     "kept_post_long": lambda pages: pages.kept_post("/x", _post(*_FORM * (MOST_SHOWN // 2)), PICTURED),
-    "error": lambda pages: pages.error(ErrorView("code", "Something went wrong", "Please try again.", "request")),
-    "error_full": lambda pages: pages.error(_full()),
-    "error_framed": lambda pages: pages.error(_full(), framed=True),
+    "error": lambda pages: pages.error(_plain(pages.texts)),
+    "error_full": lambda pages: pages.error(_full(pages.texts)),
+    "error_framed": lambda pages: pages.error(_full(pages.texts), framed=True),
 }
 """By a name; of a page that shows one thing or another, each."""
 
@@ -60,19 +61,32 @@ def _post(*fields: FormField) -> KeptPost:
     return KeptPost(binding=b"", target="/x", encoding="multipart/form-data", fields=fields)
 
 
-def _full() -> ErrorView:
+def _plain(texts: Texts) -> ErrorView:
+    return ErrorView(
+        "internal_error",
+        texts.say("Something went wrong"),
+        texts.say("Please try again in a moment."),
+        "01JDQ4Y0Z4J6",
+        links=(Link("/", texts.say("Back to the start page")),),
+    )
+
+
+def _full(texts: Texts) -> ErrorView:
     """Return an error with all that one may have, which none has at once."""
     return ErrorView(
         code="forbidden",
-        title="You may not go there",
-        advice="If you think you should, ask the people who run this site.",
+        title=texts.say("You may not go there"),
+        advice=texts.say("If you think you should, ask the people who run this site."),
         request_id="01JDQ4Y0Z4J6",
         log_id="20261128",
-        links=(Link("/", "Back to the start page"), Link("/oauth2/start?switch=1", "Use another account")),
-        refused=("Your public videos",),
+        links=(
+            Link("/", texts.say("Back to the start page")),
+            Link("/oauth2/start?switch=1", texts.say("Use another account")),
+        ),
+        refused=(texts.say("Your public videos"),),
         person=ADA,
         words="For members only.",
-        fact="It depends on how many followers the account has.",
+        fact=texts.say("It depends on how many followers the account has."),
         within="TikTok",
         still=True,
         reloads=True,
