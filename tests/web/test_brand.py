@@ -17,6 +17,7 @@ from gateway.web.answers.colour import DARK_CARD, LIGHT_CARD, SHAPE, TEXT, build
 from gateway.web.answers.pages import Pages
 from gateway.web.answers.samples import SAMPLES
 from gateway.web.answers.trial import Fault, find_faults
+from gateway.web.answers.views import AccountView, Device, ErrorView, Link, PersonName
 from tests.commands import Told, invoke
 from tests.harness import NAVIGATION, serve_gateway
 from tests.settings.test_brand import PNG, SVG
@@ -208,3 +209,33 @@ def test_over_the_wire_every_file_that_a_page_names_is_there(
             assert (
                 client.get(running.url + address, headers={"if-none-match": answer.headers["etag"]}).status_code == 304
             )
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "pages.md").read_text()
+
+
+def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```jinja\n(.*?)```", DOCS, re.DOTALL)
+    write(tmp_path, "signed_out.html", example)
+    pages = open_pages(tmp_path)
+    assert list(find_faults(pages, str(tmp_path))) == []
+    html = SAMPLES["signed_out"](pages).body.decode()
+    assert '<a href="/news">What is new</a>' in html
+    assert "Sign in again" in html  # what ours has, by super()
+
+
+def test_the_brand_of_the_documentation_is_taken(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(brand:.*?)```", DOCS, re.DOTALL)
+    (tmp_path / "logo.svg").write_bytes(SVG)
+    (tmp_path / "icon.png").write_bytes(PNG)
+    (tmp_path / "gateway.yaml").write_text(MINIMAL + example)
+    told = invoke("check", "-c", str(tmp_path / "gateway.yaml"), environ=ENVIRON)
+    assert (told.returncode, "settings are fine" in told.stdout) == (0, True), told.stderr
+
+
+def test_every_template_and_every_value_of_a_page_is_documented() -> None:
+    ours = {name.removeprefix("gateway/") for name in open_pages().environment.list_templates()}
+    assert {name for name in ours if f"`{name}`" in DOCS} == ours - {"named.html"}
+    for view in (ErrorView, AccountView, Device, Link, PersonName):
+        for field in view.__struct_fields__:
+            assert re.search(rf"`(?:\w+\.)*{field}\b", DOCS), f"{view.__name__}.{field}"

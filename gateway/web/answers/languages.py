@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -21,6 +22,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 ENGLISH: Final = "en"
+MOST_KEPT: Final = 32
+"""Most languages kept once read: the next gateway of the process, after a change of the settings, has the same."""
 
 
 class Texts:
@@ -57,11 +60,11 @@ def read_languages(own: Mapping[str, bytes]) -> dict[str, Texts]:
 
     Raises `ValueError` for a catalogue that is none, or whose language nobody knows.
     """
-    catalogues: dict[str, list[bytes]] = {ENGLISH: []}
+    catalogues: dict[str, tuple[bytes, ...]] = {ENGLISH: ()}
     for item in _find_ours():
-        catalogues[item.name.removesuffix(".po")] = [item.read_bytes()]
+        catalogues[item.name.removesuffix(".po")] = (item.read_bytes(),)
     for tag, text in own.items():
-        catalogues.setdefault(tag, []).append(text)
+        catalogues[tag] = (*catalogues.get(tag, ()), text)
     return {tag: _read(tag, texts) for tag, texts in catalogues.items()}
 
 
@@ -79,7 +82,8 @@ def _find_ours() -> list[Traversable]:
     return [item for item in folder.iterdir() if item.name.endswith(".po")]
 
 
-def _read(tag: str, texts: list[bytes]) -> Texts:
+@lru_cache(maxsize=MOST_KEPT)
+def _read(tag: str, texts: tuple[bytes, ...]) -> Texts:
     translations: NullTranslations = NullTranslations()
     for text in texts:
         compiled = io.BytesIO()
