@@ -24,6 +24,7 @@ from gateway.web.admin.reload import ReloadOutcome
 
 PATIENCE: Final = 30.0
 """Seconds that a worker may take to say whether it can."""
+_ENDED: Final = "a worker has ended while it was to change, so none has changed"
 
 
 class Prepare(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class Fleet:
         self._wanted = False
         self._asked: list[tuple[int, int]] = []  # worker, and the number of what it asks
         self._number = 0
+        self._tried_again = False  # since a worker ended in the middle of it
 
     def join(self, worker: int) -> Connection:
         """Return a new worker's end of a link to here; whoever forks closes it here."""
@@ -111,6 +113,9 @@ class Fleet:
             log.error("bug", exc_info=error)
             refusal = BUG
         self._refused = refusal
+        # an end that may have had nothing to do with it; were it the settings' doing, it would go on for ever
+        again = self._tried_again = refusal == _ENDED and not self._tried_again
+        self._wanted = self._wanted or again  # SIGHUP may have come meanwhile
         outcome = ReloadOutcome(applied=False, reason=refusal)
         if not refusal:
             outcome = ReloadOutcome(applied=True, changed=candidate.changed, needs_restart=candidate.needs_restart)
@@ -139,10 +144,10 @@ class Fleet:
         """Wait until all have answered, or one cannot; returns why, "" when all can."""
         pending, until = set(workers), time.monotonic() + PATIENCE
         while pending:
-            left = until - time.monotonic()
-            ready = wait([self._links[each] for each in pending if each in self._links], max(0.0, left))
             if not pending <= self._links.keys():
-                return "a worker has ended while it was to change, so none has changed"
+                return _ENDED
+            left = until - time.monotonic()
+            ready = wait([self._links[each] for each in pending], max(0.0, left))
             if not ready and left <= 0:
                 return f"a worker has not answered within {PATIENCE:g} s, so none has changed"
             for worker in tuple(pending):

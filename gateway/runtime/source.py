@@ -6,6 +6,7 @@ named: everything else of the new settings counts.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -35,7 +36,7 @@ class Source:
         self._path = path
         self._environ = environ
         self._files = ChangedFiles()
-        self._once = path is not None and not path.is_file()  # a pipe, say
+        self._once = path is not None and _is_gone_once_read(path)
 
     def load(self) -> Settings:
         """Read the settings. Raises `SettingsError`.
@@ -75,6 +76,14 @@ class Source:
         except SettingsError as error:
             found = error
         return found, not self._files.look_after(named)
+
+
+def _is_gone_once_read(path: Path) -> bool:
+    """Whether this is a pipe, say; of one that cannot be looked at, `load` tells why."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def compare(in_force: Settings, new: Settings) -> Candidate:

@@ -140,6 +140,29 @@ def test_when_one_cannot_none_changes(
     assert fleet.settings == old
 
 
+def test_after_an_end_in_the_middle_it_is_tried_again_once(old: Settings, new: Settings) -> None:
+    files = Files(new)
+    fleet = Fleet(old, files)
+    read, write = os.pipe()
+    os.write(write, b"x")  # no turn waits
+    Worker(fleet.join(0), die)
+    fleet.want()
+    fleet.turn(read)
+    assert fleet.settings == old
+    Worker(fleet.join(0), die)
+    fleet.turn(read)
+    assert files.reads == 2
+    replaced = Worker(fleet.join(0), yes)
+    fleet.turn(read)
+    assert files.reads == 2
+    fleet.want()
+    fleet.turn(read)
+    assert replaced.outcomes[0].outcome.applied
+    assert fleet.settings == new
+    os.close(read)
+    os.close(write)
+
+
 def test_what_cannot_be_read_is_not_even_asked_for(old: Settings) -> None:
     fleet = Fleet(old, Files("routes[0] cannot be used"))
     worker = Worker(fleet.join(0), yes)
