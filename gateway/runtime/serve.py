@@ -64,6 +64,7 @@ def run(settings: Settings, workers: int = 1) -> None:
             work(0)
         else:
             log.info("started_workers", number=workers)
+            _settle_memory()  # what workers share stays shared, and the parent's end need not go over it
             pulse.watch(listeners.describe())
             run_workers(workers, work, replacing=pulse.replace, stopping=pulse.stop_watching)
             log.info("stopped_workers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,34 @@ def test_a_unix_socket_of_a_process_that_died_is_replaced(tmp_path: Path) -> Non
     bind(listen, "listen").close()
     assert Path(listen.unix_path).exists()
     bind(listen, "listen").close()
+
+
+def test_its_file_is_as_the_settings_say_before_anybody_connects(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    group = next(
+        (each for each in os.getgroups() if each != os.getegid()), 12345 if os.geteuid() == 0 else os.getegid()
+    )
+    how = {"address": Listen(unix_path=str(path)), "mode": "0620", "group": group}
+    (bound,) = bind_many(ListenerSettings.model_validate(how), "listen", 1)
+    with bound:
+        status = path.stat()
+        assert stat.S_IMODE(status.st_mode) == 0o620
+        assert status.st_gid == group
+
+
+def test_a_group_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(StartError, match="listen: there is no group called nobody-has-this"):
+        bind(Listen(unix_path=str(path)), "listen", group="nobody-has-this")
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may give files to any group")
+def test_a_group_of_others_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(StartError, match="not permitted"):
+        bind(Listen(unix_path=str(path)), "listen", group="0")
+    assert not path.exists()
 
 
 def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
