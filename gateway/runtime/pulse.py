@@ -54,6 +54,15 @@ class Pulse:
         if self._workers == 1:
             self._systemd.tell_stopping()
 
+    def tell_reloading(self) -> None:
+        """Say that other settings are being taken; of several workers, the parent says so."""
+        self._systemd.tell_reloading()
+
+    def tell_reloaded(self, status: str) -> None:
+        """Say that it is done, whether or not they were taken."""
+        self._status = status
+        self._systemd.tell_ready(status)
+
     async def _run(self, row: memoryview[float]) -> None:
         while True:
             await asyncio.sleep(min(TICK, self._systemd.watchdog / 2 or TICK))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.errors import StartError
 from gateway.runtime.listen import bind, bind_many
 from gateway.settings import Listen, ListenerSettings
 from gateway.simulator import RunningSimulator
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
 
@@ -116,3 +119,25 @@ def test_a_unix_socket_that_another_has_put_there_stays(
         with bind(Listen(unix_path=str(path)), "listen"):
             assert running.stop() == 0
             assert path.exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "2")])
+def test_it_listens_on_all_that_are_named_and_says_so(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str, words: tuple[str, ...]
+) -> None:
+    second, path, checks = free_port(), tmp_path / "web", tmp_path / "checks"
+    places = ["127.0.0.1:@{port}", f"127.0.0.1:{second}", {"address": f"unix:{path}", "mode": "0600"}]
+    named = {"forward_auth__listen": f"unix:{checks}", "trusted_proxies": '["unix"]'}
+    named["listen"] = json.dumps(places)
+    with run_gateway(tmp_path, simulator, redis_server, upstream, *words, **named) as running:
+        for url in (running.url, f"http://127.0.0.1:{second}"):
+            assert httpx.get(f"{url}/public/x", trust_env=False).status_code == 200
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            assert client.get("http://app.example/public/x").status_code == 200
+        assert running.stop() == 0
+        lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    started = next(line for line in lines if line["event"] == "started")
+    assert started["address"] == f"{running.url.removeprefix('http://')}, 127.0.0.1:{second}, unix:{path}"
+    assert (started["checks"], started["admin"]) == (f"unix:{checks}", running.admin.removeprefix("http://"))
+    assert not path.exists()
+    assert not checks.exists()
