@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.errors import SettingsError
 from gateway.runtime.brand import open_pages
-from gateway.runtime.certificate import check as inspect_certificate
+from gateway.runtime.certificate import check as find_faults
 from gateway.runtime.certificate import name_fault
 from gateway.runtime.routes import lint
 from gateway.settings import Problem, Settings, SettingsProblems, find, load, warnings
@@ -34,7 +34,7 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, nee
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1
-    problems, more = _inspect_certificate(settings)
+    problems, more = inspect_certificate(settings)
     cautions += more
     _print(problems, cautions, as_json=as_json)
     if problems:
@@ -45,11 +45,11 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, nee
     return 0
 
 
-def _inspect_certificate(settings: Settings) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+def inspect_certificate(settings: Settings) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """Return what is wrong with the certificate so that TLS cannot be spoken, and what besides."""
     if settings.tls is None:
         return (), ()
-    faults = inspect_certificate(settings.tls, settings.public_url)
+    faults = find_faults(settings.tls, settings.public_url)
     told = [(fault.usable, Problem("", *name_fault(settings.tls, fault))) for fault in faults]
     return tuple(each for usable, each in told if not usable), tuple(each for usable, each in told if usable)
 

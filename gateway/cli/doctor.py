@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.cli.check import inspect_certificate
 from gateway.core.finding import Finding
 from gateway.printable import escape_controls
 from gateway.runtime.doctor import describe_registration, examine
@@ -21,7 +22,9 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
     settings = load(find(environ, config), environ)
     findings = asyncio.run(_examine(settings, as_json=as_json))
     registration = {name: value for name, value in describe_registration(settings).items() if value}
-    cautions = [str(each) for each in (*warnings(settings), *lint(settings))]
+    problems, more = inspect_certificate(settings)
+    cautions = [str(each) for each in (*warnings(settings), *lint(settings), *more)]
+    cautions = [*map(str, problems), *cautions]
     if as_json:
         told = {"findings": findings, "warnings": cautions, "registration": registration}
         print(json.dumps(msgspec.to_builtins(told), indent=2))
@@ -33,7 +36,7 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
             print(f"  {name.replace('_', ' ')}: {value}")
         print("\nThe authorization url must show TikTok's consent page: what is wrong with key, address or scopes")
         print("is told there, and nowhere else.")
-    return 0 if all(finding.ok for finding in findings) else 1
+    return 0 if all(finding.ok for finding in findings) and not problems else 1
 
 
 async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:

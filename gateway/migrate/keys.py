@@ -26,7 +26,7 @@ class Key(NamedTuple):
 _EMAILS: Final = "TikTok tells no e-mail addresses"
 _PROVIDER: Final = "belongs to another provider; TikTok's own settings are in `tiktok`"
 _OURS: Final = "needs no setting: the gateway does so by itself"
-_FRONT: Final = "TLS ends in front of the gateway, at a load balancer, an ingress or the like (docs/fronts.md)"
+_TLS: Final = "TLS is 1.2 or 1.3, with good ciphers only (docs/listening.md)"
 _LOG: Final = "the log is one line of JSON for a request, on standard error; who starts the gateway keeps files of it"
 _PAGES: Final = "the gateway's own pages are made yours by `brand`: name, logo, footer, templates (docs/pages.md)"
 _TOKENS: Final = "programs cannot come with a token of their own: only with a session, or by a public route"
@@ -38,6 +38,9 @@ _CARRIED: Final[Mapping[str, Key]] = {
     "proxy_websockets": Key("flag", to="upstream.websockets"),
     "ssl_upstream_insecure_skip_verify": Key("flag", to="upstream.tls.verify"),
     "http_address": Key("text", to="listen"),
+    "https_address": Key("text", to="listen"),
+    "tls_cert_file": Key("text", to="tls.certificate"),
+    "tls_key_file": Key("text", to="tls.key"),
     "proxy_prefix": Key("text", to="prefix"),
     "redirect_url": Key("text", to="public_url"),
     "reverse_proxy": Key("flag", to="trusted_proxies"),
@@ -98,9 +101,9 @@ _LEFT: Final[Sequence[tuple[Kind, str, str]]] = (
     ("duration", _OURS, "cookie_csrf_expire"),
     ("flag", "connections to the app are kept; answers are streamed as they come", "disable_keep_alives"),
     ("duration", "connections to the app are kept; answers are streamed as they come", "flush_interval"),
-    ("text", _FRONT, "https_address tls_cert_file tls_key_file tls_min_version"),
-    ("list", _FRONT, "tls_cipher_suites"),
-    ("flag", f"{_FRONT}; that is also where http is sent to https", "force_https"),
+    ("text", _TLS, "tls_min_version"),
+    ("list", _TLS, "tls_cipher_suites"),
+    ("flag", "http is sent to https by whoever listens on port 80: a front, or nobody", "force_https"),
     (
         "text",
         "`admin.listen` speaks plain http: keep it within",

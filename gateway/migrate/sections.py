@@ -54,7 +54,17 @@ def add_tiktok(plan: Plan) -> None:
 
 def add_listening(plan: Plan, old: Old) -> None:
     """Add `listen`, whose proxies are trusted, and `admin.listen`."""
-    plan.set("listen", _read_listen(plan, "listen", old.text("http_address", "127.0.0.1:4180"), "127.0.0.1:4180"))
+    plain = _read_listen(plan, "listen", old.text("http_address", "127.0.0.1:4180"), "127.0.0.1:4180")
+    if old.has("tls_cert_file") and old.has("tls_key_file"):
+        encrypted = _read_listen(plan, "listen", old.text("https_address", ":443"), ":443")
+        plan.set("listen", [{"address": encrypted}, {"address": plain, "tls": False}])
+        plan.set("tls.certificate", old.text("tls_cert_file"))
+        plan.set("tls.key", old.text("tls_key_file"))
+    else:
+        plan.set("listen", plain)
+        for key in ("https_address", "tls_cert_file", "tls_key_file"):
+            if old.has(key):
+                plan.leave(key, "there is no certificate and key in two files: see `tls` in docs/listening.md")
     if old.flag("reverse_proxy"):
         known = [each for each in old.items("trusted_proxy_ips") if not each.endswith("/0")]
         is_socket = "unix:" in old.text("http_address")

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.runtime.changed_files import TICK
+from gateway.runtime.pulse import Pulse
 from gateway.runtime.reload import BUG, tell
 from gateway.runtime.source import Candidate, Source
 from gateway.settings import Settings
@@ -64,7 +65,9 @@ class Answered(msgspec.Struct, frozen=True):
 class Fleet:
     """The workers, as far as settings go; `settings` are those in force."""
 
-    def __init__(self, settings: Settings, source: Source | None) -> None:
+    def __init__(self, settings: Settings, source: Source | None, pulse: Pulse | None = None) -> None:
+        """`pulse` is told of each reload."""
+        self._pulse = pulse
         self.settings = settings
         self._source = source
         self._links: dict[int, Connection] = {}
@@ -100,7 +103,8 @@ class Fleet:
         if self._source.have_changed(self.settings, refused=bool(self._refused)):
             self._wanted = True
         if self._wanted or self._asked:
-            self._reload(self._source)
+            with self._pulse.reloading() if self._pulse is not None else contextlib.nullcontext():
+                self._reload(self._source)
 
     def _reload(self, source: Source) -> None:
         asked, self._asked, self._wanted = self._asked, [], False

@@ -7,8 +7,10 @@ every worker has lately said so on a board that they share.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
+from collections.abc import Generator
 from typing import Final
 
 from gateway.runtime.systemd import Systemd
@@ -53,6 +55,15 @@ class Pulse:
         """Say that the gateway ends; of several workers, the parent says so."""
         if self._workers == 1:
             self._systemd.tell_stopping()
+
+    @contextlib.contextmanager
+    def reloading(self) -> Generator[None]:
+        """Say that other settings are being taken, and then that this is done, whether or not they were."""
+        self._systemd.tell_reloading()
+        try:
+            yield
+        finally:
+            self._systemd.tell_ready(self._status)
 
     async def _run(self, row: memoryview[float]) -> None:
         while True:

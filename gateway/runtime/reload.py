@@ -11,10 +11,12 @@ With several workers, `fleet` decides for all of them, and here is only what one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gateway.errors import SettingsError
 from gateway.runtime.changed_files import TICK
 from gateway.runtime.current import Current
+from gateway.runtime.pulse import Pulse
 from gateway.runtime.source import Source
 from gateway.tasks import stop
 from gateway.telemetry.logs import log
@@ -46,8 +48,10 @@ def tell(outcome: ReloadOutcome) -> None:
 class Reloads:
     """Reloads of a process that serves alone."""
 
-    def __init__(self, source: Source | None, metrics: Metrics) -> None:
+    def __init__(self, source: Source | None, metrics: Metrics, pulse: Pulse | None = None) -> None:
+        """`pulse` is told of each reload."""
         self.refused = ""
+        self._pulse = pulse
         self._source = source
         self._metrics = metrics
         self._current: Current | None = None
@@ -84,7 +88,8 @@ class Reloads:
         if self._source is None or self._current is None:
             return ReloadOutcome(applied=False, reason="these settings come from no file that could be read again")
         async with self._one_at_a_time:
-            outcome = await self._reload(self._current, self._source)
+            with self._pulse.reloading() if self._pulse is not None else contextlib.nullcontext():
+                outcome = await self._reload(self._current, self._source)
         self.refused = outcome.reason
         self._metrics.count_reload(applied=outcome.applied)
         tell(outcome)

@@ -48,15 +48,15 @@ def run(settings: Settings, workers: int = 1, source: Source | None = None) -> N
     if source is not None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens
     boards = Boards(workers)
-    fleet = Fleet(settings, source)
     pulse = Pulse(Systemd(os.environ), workers)
+    fleet = Fleet(settings, source, pulse)
     with contextlib.ExitStack() as stack:
         listeners = open_listeners(settings, workers, stack, os.environ)
 
         def work(number: int, link: Connection | None = None) -> None:
             parent = os.getppid() if link is not None else None
             metrics = Metrics(boards.metrics, number)
-            reloads = Reloads(source, metrics) if link is None else Member(link, metrics)
+            reloads = Reloads(source, metrics, pulse) if link is None else Member(link, metrics)
             current = Current(build(fleet.settings, metrics=metrics, workers=workers, reloads=reloads))
             doors = _build_servers(current, listeners, boards, number)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -66,6 +66,7 @@ def run(settings: Settings, workers: int = 1, source: Source | None = None) -> N
             work(0)
         else:
             log.info("started_workers", number=workers)
+            settle_memory()  # what workers share stays shared, and the parent's end need not go over it
             pulse.watch(listeners.describe())
             run_workers(workers, work, fleet, pulse)
             log.info("stopped_workers")

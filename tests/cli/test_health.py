@@ -223,6 +223,7 @@ def load_as(found: str) -> ListenerSettings | str:
         ({"GATEWAY__ADMIN__LISTEN": "${A}", "A": "unix:/b"}, "unix:/b"),
         ({"GATEWAY__ADMIN": "{listen: 'unix:/c', keys: ['${NOT_HERE}']}"}, "unix:/c"),
         ({"GATEWAY__ADMIN__LISTEN": "off"}, "off"),
+        ({"GATEWAY__ADMIN__LISTEN__ADDRESS": "unix:/d", "GATEWAY__ADMIN__LISTEN__MODE": "0660"}, "unix:/d"),
     ],
 )
 def test_variables_have_the_word(

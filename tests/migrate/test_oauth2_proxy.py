@@ -103,6 +103,15 @@ def test_all_of_it_becomes_settings(tmp_path: Path) -> None:
     assert told.return_to.allowed_hosts == ("docs.example.org:8443",)
 
 
+def test_a_certificate_comes_along_with_both_addresses(tmp_path: Path) -> None:
+    files = 'tls_cert_file = "/etc/tls/cert.pem"\ntls_key_file = "/etc/tls/key.pem"\n'
+    told = made(f'{LEAST}{files}http_address = ":80"\nhttps_address = "10.0.0.1:443"\n', tmp_path)
+    assert told.tls is not None
+    assert (told.tls.certificate, told.tls.key) == ("/etc/tls/cert.pem", "/etc/tls/key.pem")
+    assert [(str(each), each.speaks_tls) for each in told.listen] == [("10.0.0.1:443", True), ("0.0.0.0:80", False)]
+    assert "tls_cert_file: there is no certificate and key" in convert(config=WHOLE)
+
+
 def test_routes_are_one_list_with_the_upstreams(tmp_path: Path) -> None:
     told = made(WHOLE, tmp_path, BLANKS | ALSO_BLANK)
     assert [(each.path, each.access, each.upstream, each.on_unauthenticated) for each in told.routes] == [
@@ -336,6 +345,9 @@ CHANGES = {
     "proxy_websockets": "false",
     "ssl_upstream_insecure_skip_verify": "true",
     "http_address": '"0.0.0.0:5"',
+    "https_address": '"0.0.0.0:6"',
+    "tls_cert_file": '"/etc/tls/cert.pem"',
+    "tls_key_file": '"/etc/tls/key.pem"',
     "proxy_prefix": '"/sso"',
     "redirect_url": '"https://other.example.com/oauth2/callback"',
     "reverse_proxy": "true",
@@ -375,6 +387,9 @@ BESIDE = {
     "pass_host_header": 'upstreams = ["https://127.0.0.1:3"]',
     "proxy_websockets": 'upstreams = ["https://127.0.0.1:3"]',
     "ssl_upstream_insecure_skip_verify": 'upstreams = ["https://127.0.0.1:3"]',
+    "https_address": 'tls_cert_file = "/c"\ntls_key_file = "/k"',
+    "tls_cert_file": 'tls_key_file = "/k"',
+    "tls_key_file": 'tls_cert_file = "/c"',
     "trusted_proxy_ips": "reverse_proxy = true",
     "request_id_header": "reverse_proxy = true",
     "redis_username": 'redis_password = "p"',

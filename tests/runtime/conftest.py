@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +47,10 @@ class RunningProcess:
 def run_gateway(
     tmp_path: Path, simulator: RunningSimulator, server: RedisServer, upstream: str, /, *words: str, **changes: str
 ) -> Generator[RunningProcess]:
-    """Run `gateway run` with these further words until the test ends it."""
+    """Run `gateway run` with these further words until the test ends it; in `listen`, @{port} stands for its port."""
     port, admin = free_port(), free_port()
     url = f"{'https' if 'tls__certificate' in changes else 'http'}://127.0.0.1:{port}"
-    settings: Mapping[str, str] = {
+    settings: dict[str, str] = {
         "public_url": url,
         "listen": f"127.0.0.1:{port}",
         "admin__listen": f"127.0.0.1:{admin}",
@@ -67,6 +67,7 @@ def run_gateway(
         "routes": "[{path: /public/**, access: public}, {path: /**}]",
         "log__level": "debug",
     } | changes
+    settings |= {"listen": settings["listen"].replace("@{port}", str(port))}
     log = tmp_path / "log"
     with log.open("w") as stderr:
         process = subprocess.Popen(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import stat
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.errors import StartError
 from gateway.runtime.listen import bind, bind_many
 from gateway.settings import Listen, ListenerSettings
 from gateway.simulator import RunningSimulator
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
 
@@ -59,6 +63,34 @@ def test_a_unix_socket_of_a_process_that_died_is_replaced(tmp_path: Path) -> Non
     bind(listen, "listen").close()
 
 
+def test_its_file_is_as_the_settings_say_before_anybody_connects(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    group = next(
+        (each for each in os.getgroups() if each != os.getegid()), 12345 if os.geteuid() == 0 else os.getegid()
+    )
+    how = {"address": Listen(unix_path=str(path)), "mode": "0620", "group": group}
+    (bound,) = bind_many(ListenerSettings.model_validate(how), "listen", 1)
+    with bound:
+        status = path.stat()
+        assert stat.S_IMODE(status.st_mode) == 0o620
+        assert status.st_gid == group
+
+
+def test_a_group_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(StartError, match="listen: there is no group called nobody-has-this"):
+        bind(Listen(unix_path=str(path)), "listen", group="nobody-has-this")
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may give files to any group")
+def test_a_group_of_others_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(StartError, match="not permitted"):
+        bind(Listen(unix_path=str(path)), "listen", group="0")
+    assert not path.exists()
+
+
 def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("mine")
     with pytest.raises(StartError):
@@ -87,3 +119,25 @@ def test_a_unix_socket_that_another_has_put_there_stays(
         with bind(Listen(unix_path=str(path)), "listen"):
             assert running.stop() == 0
             assert path.exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "2")])
+def test_it_listens_on_all_that_are_named_and_says_so(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer, upstream: str, words: tuple[str, ...]
+) -> None:
+    second, path, checks = free_port(), tmp_path / "web", tmp_path / "checks"
+    places = ["127.0.0.1:@{port}", f"127.0.0.1:{second}", {"address": f"unix:{path}", "mode": "0600"}]
+    named = {"forward_auth__listen": f"unix:{checks}", "trusted_proxies": '["unix"]'}
+    named["listen"] = json.dumps(places)
+    with run_gateway(tmp_path, simulator, redis_server, upstream, *words, **named) as running:
+        for url in (running.url, f"http://127.0.0.1:{second}"):
+            assert httpx.get(f"{url}/public/x", trust_env=False).status_code == 200
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            assert client.get("http://app.example/public/x").status_code == 200
+        assert running.stop() == 0
+        lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    started = next(line for line in lines if line["event"] == "started")
+    assert started["address"] == f"{running.url.removeprefix('http://')}, 127.0.0.1:{second}, unix:{path}"
+    assert (started["checks"], started["admin"]) == (f"unix:{checks}", running.admin.removeprefix("http://"))
+    assert not path.exists()
+    assert not checks.exists()

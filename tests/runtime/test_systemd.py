@@ -235,3 +235,12 @@ def test_those_of_another_process_are_not_ours() -> None:
     environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
     assert take_sockets(environ) == []
     assert environ == {}
+
+
+def test_a_reload_is_told_by_the_pulse(listener: tuple[Listener, str]) -> None:
+    systemd, address = listener
+    pulse = Pulse(Systemd({"NOTIFY_SOCKET": address}), 2)
+    pulse.tell_stopping()  # the parent's to say
+    with pulse.reloading():
+        pass
+    assert [each.partition("\n")[0] for each in systemd.hear()] == ["RELOADING=1", "READY=1"]

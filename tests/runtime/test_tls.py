@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from websockets.sync.client import connect
 
 from gateway.simulator import RunningSimulator
 from tests.certificates import Issued, issue
-from tests.harness import Browser, headers_of
+from tests.harness import Browser, headers_of, settings_environ
 from tests.redis_server import RedisServer
-from tests.runtime.conftest import RunningProcess, run_gateway
+from tests.runtime.conftest import RunningProcess, gateway_environ, run_gateway
 from tests.waiting import wait_for
 
 
@@ -102,6 +104,18 @@ def test_plain_http_ends_with_one_line_for_debugging(tls_running: RunningProcess
     failed = [line for line in lines if line["event"] == "tls_handshake_failed"]
     assert [(line["level"], line["reason"]) for line in failed] == [("debug", "HTTP_REQUEST")]
     assert not [line for line in lines if line["level"] in {"warning", "error"}]
+
+
+def test_a_pair_that_is_none_ends_the_start(tmp_path: Path, simulator: RunningSimulator) -> None:
+    certificate, key = issue("127.0.0.1").write(tmp_path)
+    key.write_bytes(issue("127.0.0.1").key_pem())
+    files = {"tls__certificate": str(certificate), "tls__key": str(key)}
+    environ = gateway_environ() | settings_environ(simulator, "https://127.0.0.1", listen="127.0.0.1:0", **files)
+    command = [sys.executable, "-m", "gateway", "run"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"tls.key: {key} is not that of the certificate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_new_files_are_taken_and_bad_ones_refused(tls_running: RunningProcess, issued: Issued, tmp_path: Path) -> None:

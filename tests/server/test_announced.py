@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -19,6 +20,7 @@ from tests.haproxy import run_haproxy
 from tests.harness import Running, echo, serve_app
 from tests.listening import TlsTalk, serve_listening
 from tests.ports import free_port
+from tests.server.conftest import Dry
 from tests.talk import Answer, Talk, ask, compose
 
 ANNOUNCING = {"proxy_protocol": True}
@@ -143,3 +145,13 @@ listen gateway
             client.request("GET", "/public/x", headers={"X-Forwarded-For": "198.51.100.9"})
             told = dict(json.loads(client.getresponse().read())["headers"])
     assert told["x-forwarded-for"] == "127.0.0.2"
+
+
+@pytest.mark.anyio
+async def test_time_for_a_request_is_counted_from_when_it_was_accepted(dry: Dry) -> None:
+    client, transport = dry.connect()
+    now = asyncio.get_running_loop().time()
+    client.arrived_at = now - client.timeouts.head - 1
+    client.connection_made(transport)
+    client.tick(now)
+    assert transport.closing
