@@ -106,8 +106,8 @@ def test_everywhere_and_a_browser_that_signs_in_anew(running: RunningProcess, br
     browser.navigate(browser.consent(browser.navigate("/oauth2/start?switch=1").headers["location"], person="dash"))
     assert [(line["what"], line.get("reach")) for line in trail(running)] == [
         ("sign_in_completed", None),
-        ("signed_out", "replaced"),
         ("sign_in_completed", None),
+        ("signed_out", "replaced"),
     ]
     browser.fetch("/oauth2/sign_out", method="POST", data={"everywhere": "1"})
     last = trail(running)[-1]
