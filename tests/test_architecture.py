@@ -45,10 +45,12 @@ WORDS = {
     "DNS rebinding": "web/admin/listener.py",
     "failover": "upstream/place.py",
     "forward-auth": "web/forward_auth/endpoint.py",
+    "graceful reload": "runtime/current.py",
     "graceful shutdown": "runtime/serve.py",
     "header injection": "core/response.py",
     "header spoofing": "core/headers.py",
     "health check": "cli/health.py",
+    "hot reload": "runtime/reload.py",
     "hop-by-hop": "core/headers.py",
     "JWKS": "core/assertion.py",
     "load balancing": "upstream/place.py",
@@ -74,6 +76,7 @@ WORDS = {
     "thundering herd": "flows/refresh.py",
     "token revocation": "flows/disconnect.py",
     "trusted proxy": "core/forwarded.py",
+    "two-phase commit": "runtime/fleet.py",
     "web cache deception": "core/response.py",
 }
 """The field's own word, and the file whose head has it."""

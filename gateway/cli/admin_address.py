@@ -36,7 +36,12 @@ def _read_variables(environ: Mapping[str, str]) -> str | None:
     """Return what the environment says; "" for nothing, None when the settings must be asked."""
     said = {name.upper(): value for name, value in environ.items() if name.upper().startswith(_VARIABLE)}
     value = said.get(f"{_VARIABLE}__LISTEN", "")
-    odd = _VARIABLE in said or "$" in value or value.lstrip().startswith(("[", "{"))
+    odd = (
+        _VARIABLE in said
+        or any(name.startswith(f"{_VARIABLE}__LISTEN__") for name in said)
+        or "$" in value
+        or value.lstrip().startswith(("[", "{"))
+    )
     return None if odd else value
 
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.runtime.brand import open_pages
+from gateway.runtime.certificate import check as inspect_certificate
+from gateway.runtime.certificate import name_fault
 from gateway.runtime.routes import lint
-from gateway.settings import Problem, SettingsProblems, find, load, warnings
+from gateway.settings import Problem, Settings, SettingsProblems, find, load, warnings
 
 
 def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, needs_upstream: bool = True) -> int:
@@ -24,14 +27,31 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, nee
         return 1
     try:
         cautions = (*warnings(settings, in_process=not needs_upstream), *lint(settings))
+        open_pages(settings)
+    except SettingsProblems as error:  # what the brand's folder has
+        _print(error.problems, (), as_json=as_json)
+        return 1
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1
-    _print((), cautions, as_json=as_json)
+    problems, more = _inspect_certificate(settings)
+    cautions += more
+    _print(problems, cautions, as_json=as_json)
+    if problems:
+        return 1
     if not as_json:
         print(f"{path or 'the environment'}: settings are fine")
         print(f"redirect URI to register at TikTok: {settings.redirect_uri}")
     return 0
+
+
+def _inspect_certificate(settings: Settings) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Return what is wrong with the certificate so that TLS cannot be spoken, and what besides."""
+    if settings.tls is None:
+        return (), ()
+    faults = inspect_certificate(settings.tls, settings.public_url)
+    told = [(fault.usable, Problem("", *name_fault(settings.tls, fault))) for fault in faults]
+    return tuple(each for usable, each in told if not usable), tuple(each for usable, each in told if usable)
 
 
 def _print(problems: tuple[Problem, ...], cautions: tuple[Problem, ...], *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.printable import escape_controls
-from gateway.runtime.oversight import Overseen, SessionView, describe_unreadable, oversee
+from gateway.runtime.oversight import Overseen, SessionView, describe_unreadable, describe_user_agent, oversee
 from gateway.settings import find, load
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def list_sessions(config: Path | None, environ: Environ, *, user: str, username:
         return await _take(found, limit)
 
     found = _do(config, environ, take)
-    _print(found, ("session_id", "open_id", "username", "last_seen_at", "user_agent"), as_json=as_json)
+    _print(found, ("session_id", "open_id", "username", "last_seen_at", "device"), as_json=as_json)
     return _tell_unreadable(unreadable)
 
 
@@ -139,6 +139,8 @@ def _tell_unreadable(unreadable: Collection[str]) -> int:
 
 def _plain(found: msgspec.Struct) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(found)
+    if isinstance(found, SessionView):
+        plain["device"] = describe_user_agent(found.user_agent)
     return plain
 
 

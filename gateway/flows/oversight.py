@@ -26,6 +26,7 @@ from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
 from gateway.flows.sessions import Sessions
+from gateway.flows.webhook_log import WebhookLog
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -76,6 +77,7 @@ class Oversight:
         sessions: Sessions,
         disconnect: Disconnect,
         limits: SessionLimits,
+        webhooks: WebhookLog,
         *,
         client_key: str,
         clock: Callable[[], datetime],
@@ -86,6 +88,7 @@ class Oversight:
         self._sessions = sessions
         self._disconnect = disconnect
         self._limits = limits
+        self._webhooks = webhooks
         self._client_key = client_key
         self._clock = clock
 
@@ -159,6 +162,7 @@ class Oversight:
         had_grant = await self._end_grant(subject)
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
+        await self._webhooks.forget(subject)
         self._announce(AuditEvent(what=What.PERSON_ERASED, subject=subject, ended=len(sessions)))
         over = await self._disconnect.is_over(subject)
         return Erased(len(sessions), had_grant, revoked=had_grant and over, pending=not over)

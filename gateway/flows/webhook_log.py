@@ -63,14 +63,23 @@ class WebhookLog:
             key = f"{self._prefix}:{count % SLOTS}"
             await self._store.write(key, seal_record(self._keyring, key, noted), seconds)
 
+    async def forget(self, subject: str) -> None:
+        """Forget what was about a person: who knows their open_id knows the mark. Raises `StoreUnavailable`."""
+        mark = mark_person(subject)
+        await self._store.delete(*[key for key, noted in await self._read() if noted.mark == mark])
+
     async def recent(self) -> list[NotedWebhook]:
         """Return what is noted, the latest first. Raises `StoreUnavailable`."""
+        noted = [noted for _, noted in await self._read()]
+        return sorted(noted, key=lambda each: each.taken_at, reverse=True)
+
+    async def _read(self) -> list[tuple[str, NotedWebhook]]:
         keys = [f"{self._prefix}:{slot}" for slot in range(SLOTS)]
-        found = [
-            read_record(self._keyring, key, sealed, NotedWebhook)
+        opened = [
+            (key, read_record(self._keyring, key, sealed, NotedWebhook))
             for key, sealed in zip(keys, await self._store.read_many(keys), strict=True)
         ]
-        return sorted((each for each in found if each is not None), key=lambda each: each.taken_at, reverse=True)
+        return [(key, noted) for key, noted in opened if noted is not None]
 
 
 def mark_person(subject: str) -> str:

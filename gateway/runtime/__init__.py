@@ -8,6 +8,7 @@ readiness    whether requests can be answered now
 
 routes       from settings to the policy
 upstreams    from settings to what connects to the app
+brand        from settings and files to the pages
 values       from settings to the values of the core
 allow_file   an allow-list in a file, read again when it changes
 counted      refreshes are counted
@@ -21,9 +22,13 @@ fleet        reloads of several workers: all change, or none
 member       what one of them knows of that
 
 serve        `gateway run`: what one process does, from its start to its orderly end
+listeners    everything that it listens on, and the stages by which a connection comes to HTTP
 listen       its sockets
+certificate  its own, for TLS, read again when the files change
 http_server  uvicorn with our protocol
 signals      what has it end
+systemd      what it hands over, and is told
+pulse        whether all processes serve and live
 workers      several such processes
 boards       the numbers that they share
 

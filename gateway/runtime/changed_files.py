@@ -9,6 +9,8 @@ written again within the same tick of its clock: until that is past, its content
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -73,8 +75,16 @@ class ChangedFiles:
             seen = self._seen.get(path)
             if seen is None or not seen.certain or seen.status != status:
                 written = max(found.st_mtime_ns, found.st_ctime_ns)
-                digest = hashlib.sha256(path.read_bytes()).digest()
-                seen = self._seen[path] = _Seen(status, digest, written < began - _FRESH)
+                seen = self._seen[path] = _Seen(status, _digest(path, found.st_mode), written < began - _FRESH)
         except OSError as error:
             seen = self._seen[path] = _Seen(None, str(error.errno).encode(), certain=False)
         return seen.digest
+
+
+def _digest(path: Path, mode: int) -> bytes:
+    if stat.S_ISDIR(mode):  # a file that comes, or goes
+        return "\n".join(sorted(os.listdir(path))).encode(errors="surrogateescape")
+    if not stat.S_ISREG(mode):  # what is read from a pipe is gone for whoever is to have it
+        return b"no file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -105,16 +105,17 @@ class Current:
 
     async def _leave(self, reign: _Reign) -> None:
         """Close a former generation when nothing of it is open any more."""
-        generation = reign.generation
-        await generation.life.abdicate()
-        while reign.requests or generation.in_use:  # noqa: ASYNC110 -- to be told would cost each request something
-            await asyncio.sleep(TICK)
-        await generation.close()
+        try:
+            await reign.generation.life.abdicate()
+            while reign.requests or reign.generation.in_use:  # noqa: ASYNC110 -- to be told would cost each request
+                await asyncio.sleep(TICK)
+            await reign.generation.close()
+        except Exception as error:  # noqa: BLE001 -- it is let go of all the same
+            log.error("bug", exc_info=error)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- this runs in one
-        del self._leaving[task]
+        del self._leaving[task], reign
         log.debug("former_generation_closed", still_open=len(self._leaving))
-        del reign, generation
         settle_memory()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterator
+import socket
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Literal
 
 import uvicorn
@@ -13,6 +15,8 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.original import BY_STATUS, WHOLE
 from gateway.runtime.boards import Boards
 from gateway.runtime.generation import Generation
+from gateway.runtime.listeners import Bound, Make, accept
+from gateway.server.arriving import Reception
 from gateway.server.client_connection import Timeouts
 from gateway.server.connections import ConnectionGuard
 from gateway.server.protocol import StrictHttpProtocol
@@ -27,8 +31,12 @@ class Server(uvicorn.Server):
     It goes by one of the settings after the other, on connections that are there already, too.
     """
 
+    stage: Callable[[socket.socket, Make], Make] = staticmethod(lambda _, make: make)
+
     def __init__(self, config: uvicorn.Config, protocol: type[StrictHttpProtocol], *, only_checks: bool) -> None:
         super().__init__(config)
+        self.serving = asyncio.Event()
+        """Set once it takes connections."""
         self._protocol = protocol
         self._only_checks = only_checks
 
@@ -36,6 +44,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Capture none."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, each through the stages of its listener."""
+        await super().startup(sockets=[])
+        self.servers.extend([await accept(each, self.stage(each, self._make_protocol)) for each in sockets or ()])
+        self.serving.set()
 
     def prepare(self, generation: Generation) -> Callable[[], None]:
         """Return what has it go by another generation from then on."""
@@ -56,6 +70,15 @@ class Server(uvicorn.Server):
             protocol.short_way = short_way
         self.config.timeout_graceful_shutdown = math.ceil(settings.drain.timeout.total_seconds())
 
+    def receive_by(self, listeners: Mapping[socket.socket, Bound]) -> None:
+        """Take connections as these listeners say."""
+        reception = Reception(self._protocol.guard, lambda: self._protocol.timeouts.head, self.server_state.connections)
+        self.stage = lambda each, make: listeners[each].stage(make, reception)
+
+    def _make_protocol(self) -> Any:
+        make: Any = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
 
 def build_server(
     app: Any,
@@ -66,8 +89,12 @@ def build_server(
     boards: Boards | None = None,
     worker: int = 0,
     only_checks: bool = False,
+    listeners: Mapping[socket.socket, Bound] | None = None,
 ) -> Server:
-    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there."""
+    """Make a server of ours; the caller binds its socket and handles signals. `only_checks`: only fronts ask there.
+
+    `listeners` say of its sockets how connections are taken there; without them, as they come.
+    """
     boards = boards or Boards(1)
     own = {"guard": ConnectionGuard(0, TrustedProxies(()), board=boards.connections, worker=worker)}
     protocol = type("Protocol", (StrictHttpProtocol if short_way is None else ShortWayProtocol,), own)
@@ -88,6 +115,8 @@ def build_server(
         only_checks=only_checks,
     )
     server.adopt(settings, short_way)
+    if listeners:
+        server.receive_by(listeners)
     return server
 
 

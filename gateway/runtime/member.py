@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from multiprocessing.connection import Connection
 
@@ -83,7 +84,7 @@ class Member:
                 await prepared.generation.close()
                 return
             self._prepared[asked.number] = prepared
-        self._link.send(Answered(asked.number, refusal))
+        self._say(Answered(asked.number, refusal))
 
     def _decide(self, current: Current, decided: Decided) -> None:
         self._decided = decided.number
@@ -92,9 +93,13 @@ class Member:
             return
         if decided.in_force:
             current.put_in_force(prepared)
-            self._link.send(Answered(decided.number))
+            self._say(Answered(decided.number))
         else:
             self._preparing = OwnedTask(prepared.generation.close(), lambda error: log.error("bug", exc_info=error))
+
+    def _say(self, answered: Answered) -> None:
+        with contextlib.suppress(OSError):  # the parent is gone, and so will we be
+            self._link.send(answered)
 
     def _note(self, told: Told) -> None:
         self.refused = told.outcome.reason

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from gateway.core.audit import Asker, Who
+from gateway.core.user_agent import describe_user_agent
 from gateway.flows.audit import asked_by
 from gateway.flows.listing import Listing
 from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unreadable
@@ -14,7 +15,16 @@ from gateway.runtime.build import build
 from gateway.settings import Settings
 from gateway.web.admin.openapi import describe_api
 
-__all__ = ["Erased", "Overseen", "Oversight", "SessionView", "describe_api", "describe_unreadable", "oversee"]
+__all__ = [
+    "Erased",
+    "Overseen",
+    "Oversight",
+    "SessionView",
+    "describe_api",
+    "describe_unreadable",
+    "describe_user_agent",
+    "oversee",
+]
 
 
 class Overseen(NamedTuple):

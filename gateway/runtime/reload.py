@@ -104,9 +104,13 @@ class Reloads:
     async def _look(self, current: Current, source: Source) -> None:
         while True:
             await asyncio.sleep(TICK)
-            async with self._one_at_a_time:
-                refused = bool(self.refused)
-                changed = await asyncio.to_thread(source.have_changed, current.settings, refused=refused)
+            try:
+                async with self._one_at_a_time:
+                    refused = bool(self.refused)
+                    changed = await asyncio.to_thread(source.have_changed, current.settings, refused=refused)
+            except Exception as error:  # noqa: BLE001 -- a bug in one look must not end all further ones
+                log.error("bug", exc_info=error)
+                continue
             if changed:
                 self.want()
 

@@ -1,6 +1,7 @@
 """What has a serving process end: a signal, or that its parent is gone (graceful shutdown).
 
-SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once.
+SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once. SIGHUP ends
+nothing: the settings are read anew.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ PARENT_TICK: Final = timedelta(seconds=1)
 
 
 @contextlib.contextmanager
-def drain_on_signals(current: Current, server: uvicorn.Server) -> Generator[Callable[[], None]]:
-    """Have signals end `server`, within the event loop; yields what they call."""
+def drain_on_signals(
+    current: Current, server: uvicorn.Server, stopping: Callable[[], None]
+) -> Generator[Callable[[], None]]:
+    """Have signals end `server`, within the event loop; yields what they call. `stopping` is told of the first."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -35,7 +38,9 @@ def drain_on_signals(current: Current, server: uvicorn.Server) -> Generator[Call
         if generation.readiness.draining:
             server.force_exit = True
             drain()
-        elif delay:
+            return
+        stopping()
+        if delay:
             log.info("not_ready", seconds=delay, advice="it serves on for so long, until load balancers have noticed")
             generation.announce_end()
             loop.call_later(delay, drain)

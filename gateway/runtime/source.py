@@ -35,12 +35,15 @@ class Source:
         self._path = path
         self._environ = environ
         self._files = ChangedFiles()
+        self._once = path is not None and not path.is_file()  # a pipe, say
 
     def load(self) -> Settings:
         """Read the settings. Raises `SettingsError`.
 
         A change of any of the files that comes while they are read is found by the next look.
         """
+        if self._once:
+            return load(self._path, self._environ)
         self._files.note({*self._files.known, *([self._path] if self._path is not None else ())})
         found, complete = self._try()
         if not complete:
@@ -51,6 +54,8 @@ class Source:
 
     def read(self, in_force: Settings) -> Candidate:
         """Read what is to follow on the settings in force. Raises `SettingsError`."""
+        if self._once:
+            raise SettingsError(f"{self._path} could be read only once, at the start: restart with other settings")
         return compare(in_force, self.load())
 
     def have_changed(self, in_force: Settings, *, refused: bool) -> bool:
@@ -77,6 +82,8 @@ def compare(in_force: Settings, new: Settings) -> Candidate:
     kept = [key for key in BOUND if _value(in_force, key) != _value(new, key)]
     if in_force.redis != new.redis and (in_force.redis.embedded or new.redis.embedded):
         kept.append("redis")
+    if (in_force.tls is None) != (new.tls is None):
+        kept.append("tls")
     for key in kept:
         new = _with(new, key, _value(in_force, key))
     changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(in_force, name)]

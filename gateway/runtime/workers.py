@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from gateway.runtime.fleet import Fleet
+from gateway.runtime.pulse import Pulse
 from gateway.telemetry.logs import log
 
 STEADY: Final = 5.0
@@ -31,12 +32,12 @@ _ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 Work = Callable[[int, Connection], None]
 
 
-def run_workers(number: int, work: Work, fleet: Fleet) -> None:
+def run_workers(number: int, work: Work, fleet: Fleet, pulse: Pulse) -> None:
     """Fork so many workers, and return when all have ended after a signal.
 
-    `work` is called with a worker's number, and with its link to the parent's `fleet`.
+    `work` is called with a worker's number, and with its link to the parent's `fleet`. `pulse` is told of what ends.
     """
-    parent = _Parent(number, work, fleet)
+    parent = _Parent(number, work, fleet, pulse)
     for name in _ENDS:
         signal.signal(name, parent.stop)
     signal.signal(signal.SIGHUP, lambda *_: fleet.want())
@@ -44,9 +45,10 @@ def run_workers(number: int, work: Work, fleet: Fleet) -> None:
 
 
 class _Parent:
-    def __init__(self, number: int, work: Work, fleet: Fleet) -> None:
+    def __init__(self, number: int, work: Work, fleet: Fleet, pulse: Pulse) -> None:
         self._work = work
         self._fleet = fleet
+        self._pulse = pulse
         self._workers: dict[int, tuple[int, float]] = {}  # process id to number and start
         self._stopping = False
         self._woken, self._waking = socket.socketpair()
@@ -68,6 +70,8 @@ class _Parent:
 
     def stop(self, *_: object) -> None:
         """Tell every worker to end."""
+        if not self._stopping:
+            self._pulse.stop_watching()
         self._stopping = True
         for pid in self._workers:
             with contextlib.suppress(ProcessLookupError):
@@ -89,6 +93,7 @@ class _Parent:
         if time.monotonic() - started_at < STEADY:
             time.sleep(PAUSE)
         if not self._stopping:
+            self._pulse.replace(number)
             self._fork(number)
 
     def _fork(self, number: int) -> None:

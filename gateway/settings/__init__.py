@@ -8,7 +8,10 @@ redis         the store
 redis_url     what its URL may be
 upstream      the apps behind the gateway
 route         who may go where
+brand         whose site it is
 limits        what is too much
+listening     where to listen, and how
+tls           the gateway's own certificate
 forward_auth  where and how fronts ask
 operator      admin, tokens, drain, log
 audit         who did what
@@ -29,6 +32,7 @@ place         where a value is written
 provenance    what is in force, and where each value comes from
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
+listening_caution   of where it listens
 schema        the JSON Schema of the file
 """
 
@@ -36,23 +40,26 @@ from __future__ import annotations
 
 from gateway.settings.caution import warnings
 from gateway.settings.keywords import SettingsKeywords
+from gateway.settings.listening import Listen, ListenerSettings
 from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.provenance import describe
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import Listen
 from gateway.settings.schema import json_schema
+from gateway.settings.tls import TlsSettings
 from gateway.settings.upstream import UpstreamSettings
 
 __all__ = [
     "Listen",
+    "ListenerSettings",
     "Problem",
     "RouteSettings",
     "Settings",
     "SettingsKeywords",
     "SettingsProblems",
+    "TlsSettings",
     "UpstreamSettings",
     "describe",
     "find",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.settings.headers import METHOD_OVERRIDES
+from gateway.settings.listening_caution import find_in_listeners
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem
 from gateway.settings.scalars import is_loopback
@@ -51,8 +52,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for network in settings.trusted_proxies:
         if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
             yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
-    if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
-        yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
+    yield from find_in_listeners(settings)
     yield from _find_in_forward_auth(settings)
     dropped = {name.lower() for name in settings.drop_headers}
     passing = [name for name in METHOD_OVERRIDES if not _is_dropped(name.lower(), dropped)]
@@ -62,6 +62,8 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
+        if settings.admin.keys:
+            yield "admin.listen", "is plain HTTP, on the network: have TLS in front, or keys can be read on the way"
     keys = [key.get_secret_value() for key in settings.secret_keys]
     if len(set(keys)) < len(keys):
         yield "secret_keys", "has the same key twice"
@@ -101,7 +103,7 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             f"routes[{narrowed}].host",
             "is what the front says: have it set X-Forwarded-Host itself, or a client may name that host",
         )
-    private = [("listen", listen) for listen in asked.listen]
+    private = [("listen", each.address) for each in asked.listen]
     private += [("grpc", asked.grpc)] if asked.grpc is not None else []
     for key, listen in private:
         if not listen.unix_path and not is_loopback(listen.host):

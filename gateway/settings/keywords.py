@@ -14,7 +14,7 @@ from typing import Literal, TypedDict
 class AdminKeywords(TypedDict, total=False):
     """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
-    listen: str | bool | None
+    listen: str | ListenerKeywords | bool | None
     keys: str | Sequence[str | NamedKeyKeywords]
     hosts: str | Sequence[str]
 
@@ -41,6 +41,21 @@ class AuditKeywords(TypedDict, total=False):
 
     to: str
     subject: Literal["hash", "open_id"]
+
+
+class BrandKeywords(TypedDict, total=False):
+    """Whose site the gateway's own pages say it is."""
+
+    name: str
+    logo: str | None
+    icon: str | None
+    accent: str | None
+    terms_url: str | None
+    privacy_url: str | None
+    support_url: str | None
+    footer: str
+    templates: str | None
+    languages: str | Sequence[str]
 
 
 class ClusterKeywords(TypedDict, total=False):
@@ -77,7 +92,7 @@ class DrainKeywords(TypedDict, total=False):
 class ForwardAuthKeywords(TypedDict, total=False):
     """Where and how fronts ask about requests that they serve themselves."""
 
-    listen: str | Sequence[str]
+    listen: str | ListenerKeywords | Sequence[str | ListenerKeywords]
     grpc: str | bool | None
     secret: str | None
 
@@ -110,6 +125,16 @@ class LimitsKeywords(TypedDict, total=False):
     waiting_per_address: str | int | None
     sign_in_attempts: int
     sign_in_attempts_of_all: int
+
+
+class ListenerKeywords(TypedDict, total=False):
+    """An address to listen on, and how connections are taken there."""
+
+    address: str
+    mode: str
+    group: str | int
+    proxy_protocol: bool
+    tls: bool | None
 
 
 class LogKeywords(TypedDict, total=False):
@@ -237,6 +262,13 @@ class TimeoutKeywords(TypedDict, total=False):
     idle: str | Literal[0]
 
 
+class TlsKeywords(TypedDict, total=False):
+    """The gateway's own certificate: with it, `listen` speaks https. Read again when the files change."""
+
+    certificate: str
+    key: str
+
+
 class TokenClientKeywords(TypedDict, total=False):
     """One of the app's own jobs, which asks the admin listener for access tokens."""
 
@@ -296,7 +328,8 @@ class SettingsKeywords(TypedDict, total=False):
     secret_keys: str | Sequence[str]
     instance: str
     tiktok: TikTokKeywords
-    listen: str
+    listen: str | ListenerKeywords | Sequence[str | ListenerKeywords]
+    tls: TlsKeywords | None
     prefix: str
     trusted_proxies: str | Sequence[str]
     trusted_headers: (
@@ -310,6 +343,7 @@ class SettingsKeywords(TypedDict, total=False):
     return_to: ReturnToKeywords
     cors: CorsKeywords
     sign_in: Literal["redirect", "page"]
+    brand: BrandKeywords
     limits: LimitsKeywords
     forward_auth: ForwardAuthKeywords
     admin: AdminKeywords

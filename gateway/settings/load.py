@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
+from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
 from gateway.settings.place import Place
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
-from gateway.settings.scalars import Listen
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
@@ -95,7 +95,7 @@ def load(
     return settings
 
 
-def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> Listen | None:
+def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> ListenerSettings | None:
     """Return `admin.listen` alone: whoever asks for a gateway's health need not have its secrets.
 
     Raises `SettingsError`.

@@ -18,20 +18,23 @@ from pydantic import (
 )
 
 from gateway.settings.audit import AuditSettings
+from gateway.settings.brand import BrandSettings
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
+from gateway.settings.listening import PublicListeners, listener_at
 from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
 from gateway.settings.place import Places
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import ListenOn, PublicUrl, Tracing, Trusted, read_listen
+from gateway.settings.scalars import PublicUrl, Tracing, Trusted
 from gateway.settings.secret import Token
 from gateway.settings.section import OneOrMore, Section, Strings
 from gateway.settings.session import CorsSettings, ReturnToSettings, SessionSettings
 from gateway.settings.tiktok import TikTokSettings
+from gateway.settings.tls import TlsSettings
 from gateway.settings.upstream import NamedUpstream, UpstreamSettings, read_upstream
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,8 +58,10 @@ class Settings(Section):
     """Name of this gateway, if several share one Redis; default: where its session cookie holds."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""
-    listen: ListenOn = read_listen("0.0.0.0:8080")
-    """Address to serve on, or unix:/path."""
+    listen: PublicListeners = (listener_at("0.0.0.0:8080"),)
+    """Address to serve on, or a list: host:port, unix:/path, systemd or systemd:NAME; or a mapping of it and how."""
+    tls: TlsSettings | None = None
+    """The gateway's own certificate; without it, it speaks plain http, and TLS ends at a front."""
     prefix: str = "/oauth2"
     """Where the gateway's own pages live."""
     trusted_proxies: Annotated[tuple[Trusted, ...], OneOrMore()] = ()
@@ -80,6 +85,8 @@ class Settings(Section):
     """Scripts of other origins."""
     sign_in: Literal["redirect", "page"] = "redirect"
     """redirect straight to TikTok, or a page with a button first."""
+    brand: BrandSettings = BrandSettings()
+    """Whose site the gateway's own pages say it is."""
     limits: LimitsSettings = LimitsSettings()
     """What is too much."""
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()
@@ -203,11 +210,24 @@ class Settings(Section):
                 raise ValueError(
                     f"routes[{index}].preflight: answers to nobody; list the origins in cors.allowed_origins"
                 )
-        if self.listen in self.forward_auth.listen and (self.listen.port or self.listen.unix_path):
-            raise ValueError(f"forward_auth.listen: {self.listen} is `listen`, which browsers reach: choose another")
+        self._check_listeners()
         needs_upstream = (info.context or {}).get("needs_upstream", False)  # else the app is in the process
         if self.tiktok.webhook.forward_to is not None and needs_upstream and "default" not in self.apps:
             raise ValueError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self
+
+    def _check_listeners(self) -> None:
+        for each in self.listen:
+            if any(each.collides_with(other) for other in self.forward_auth.listen):
+                raise ValueError(f"forward_auth.listen: {each} is `listen`, which browsers reach: choose another")
+            if self.admin.listen is not None and each.collides_with(self.admin.listen):
+                raise ValueError(f"admin.listen: {each} is `listen`, which browsers reach: choose another")
+            if each.tls and self.tls is None:
+                raise ValueError(f"listen: {each} has `tls: true`, but there is no certificate: set tls.certificate")
+            if each.proxy_protocol and not self.trusted_proxies:
+                raise ValueError(
+                    f"listen: {each} has `proxy_protocol`, which is taken from nobody: list the balancer in "
+                    "trusted_proxies"
+                )

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from gateway.settings.listening import OptionalListener, listener_at
 from gateway.settings.problem import quote
-from gateway.settings.scalars import HOST_AND_PORT, Duration, OptionalListenOn, Span, read_listen
+from gateway.settings.scalars import HOST_AND_PORT, Duration, Span
 from gateway.settings.secret import StrongKey
 from gateway.settings.section import OneOrMore, Section, Strings
 
@@ -41,7 +42,7 @@ AdminKey = Annotated[
 class AdminSettings(Section):
     """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
-    listen: OptionalListenOn = read_listen("127.0.0.1:9090")
+    listen: OptionalListener = listener_at("127.0.0.1:9090")
     """Address of the admin listener, or off."""
     keys: Annotated[tuple[AdminKey, ...], OneOrMore()] = ()
     """Keys of the API for sessions and grants, sent as a bearer token; without any it is off. With `name` and `key`

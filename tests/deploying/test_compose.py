@@ -103,7 +103,7 @@ def test_the_gateway_finds_what_its_settings_name(tmp_path: Path) -> None:
     gateway, settings = read_services()["gateway"], read_settings(tmp_path)
     assert set(re.findall(r"/run/secrets/(\w+)", SETTINGS)) == set(gateway["secrets"])
     assert set(re.findall(r"\$\{([A-Z_]+)\}", SETTINGS)) == set(gateway["environment"])
-    assert gateway["ports"][0].endswith(f":{settings.listen.port}")
+    assert gateway["ports"][0].endswith(f":{settings.listen[0].address.port}")
     assert settings.apps["default"].url == ("http://app:3000",)
     assert settings.redis.address == "redis://redis:6379/0"
 

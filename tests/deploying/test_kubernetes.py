@@ -112,7 +112,7 @@ def test_ports_are_those_of_the_settings(kinds: Documents, tmp_path: Path) -> No
     settings, _, _ = read_settings(kinds, tmp_path)
     assert settings.admin.listen is not None
     ports = {each["name"]: each["containerPort"] for each in container(kinds, "gateway")["ports"]}
-    assert ports == {"http": settings.listen.port, "admin": settings.admin.listen.port}
+    assert ports == {"http": settings.listen[0].address.port, "admin": settings.admin.listen.address.port}
     assert [each["targetPort"] for each in kinds["Service"]["spec"]["ports"]] == ["http"]
     rule = kinds["Ingress"]["spec"]["rules"][0]
     backend = rule["http"]["paths"][0]["backend"]["service"]

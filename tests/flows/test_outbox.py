@@ -204,3 +204,19 @@ async def test_a_bug_in_one_look_does_not_end_all_further_ones(world: World, mon
     await done.wait()
     await outbox.close()
     assert len(looks) >= 3
+
+
+async def test_operators_see_what_waits_and_nothing_of_what_is_in_it(world: World) -> None:
+    outbox = build(world, Work(failures=9))
+    assert await outbox.waiting(10) == (0, [])
+    for number in range(5):
+        await outbox.add(str(number), "work", b"data")
+        world.clock.forward(timedelta(seconds=1))
+    await outbox.perform("0")
+    number, jobs = await outbox.waiting(10)
+    assert (number, len(jobs)) == (5, 5)
+    assert [job.failures for job in jobs] == [0, 0, 0, 0, 1]  # what is due first is first
+    assert jobs == sorted(jobs, key=lambda job: job.due_at)
+    assert "data" not in repr(jobs)
+    number, jobs = await outbox.waiting(2)
+    assert (number, len(jobs)) == (5, 2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.core.keyring import new_secret_key
+from gateway.errors import SettingsError
 from gateway.runtime.changed_files import PATIENCE, ChangedFiles
 from gateway.runtime.source import Source, compare
 from gateway.settings import SettingsProblems, load
@@ -52,6 +54,23 @@ def test_a_change_is_found_once(tmp_path: Path, change: Callable[[Path], None]) 
     assert settles(files)
     files.note([path])
     assert not settles(files)
+
+
+def test_a_pipe_is_left_to_whoever_is_to_have_what_comes_by_it(tmp_path: Path, simulator: RunningSimulator) -> None:
+    pipe, secret = tmp_path / "pipe", tmp_path / "secret"
+    os.mkfifo(pipe)
+    secret.write_text("a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V")
+    environ = settings_environ(simulator, "http://127.0.0.1:1")
+    text = f"forward_auth: {{secret: '${{file:{secret}}}'}}"
+    writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    source = Source(pipe, environ)
+    in_force = source.load()
+    writer.join(10)
+    assert in_force.forward_auth.secret is not None
+    assert not any(source.have_changed(in_force, refused=False) for _ in range(2))
+    with pytest.raises(SettingsError, match="only once"):
+        source.read(in_force)
 
 
 def test_a_file_that_comes_is_a_change(tmp_path: Path) -> None:

@@ -374,6 +374,11 @@ def test_sessions_are_found_by_username(running: RunningProcess, browser: Browse
         assert username in invoke("sessions", "list").stdout
         shown = invoke("sessions", "show", session["session_id"]).stdout
         assert "scopes: user.info.basic,user.info.profile" in shown
+        assert "device: Unknown device" in shown
+        browser.client.headers["user-agent"] = "Mozilla/5.0 (iPhone) Version/18.0 Safari/604.1"
+        browser.client.cookies.clear()
+        browser.sign_in(person="emoji")
+        assert "Safari on iPhone" in invoke("sessions", "list").stdout
 
 
 def test_records_that_cannot_be_opened_are_told_and_left_alone(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.simulator import RunningSimulator
-from tests.harness import Browser
+from tests.harness import Browser, echo, serve_app
 from tests.redis_server import RedisServer
 from tests.runtime.reloading import PUBLIC, Reloadable
 from tests.waiting import wait_for
@@ -180,6 +183,33 @@ def seen(connection: socket.socket, request: bytes) -> dict[str, str]:
     return dict(json.loads(body)["headers"])
 
 
+def test_a_connection_whose_request_outlives_the_settings_goes_by_the_new_ones_after_it(
+    tmp_path: Path, simulator: RunningSimulator, redis_server: RedisServer
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+    go_on.set()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        held.set()
+        await asyncio.to_thread(go_on.wait, 20)
+        await echo(scope, receive, send)
+
+    request = b"GET /public/x HTTP/1.1\r\nHost: x\r\nX-Mark: 1\r\n\r\n"
+    with serve_app(app) as upstream:
+        gateway = Reloadable(tmp_path, simulator, upstream, redis_server.url)
+        with gateway.run(), raw_connection(gateway) as connection:
+            for _ in range(3):  # from memory, in the end
+                assert "x-mark" in seen(connection, request)
+            held.clear()
+            go_on.clear()
+            connection.sendall(request)
+            assert held.wait(20)
+            assert gateway.change(drop_headers=["X-Mark"])["applied"]
+            go_on.set()
+            assert "x-mark" in seen(connection, b"")  # as it began
+            assert "x-mark" not in seen(connection, request)
+
+
 def test_the_log_follows(gateway: Reloadable) -> None:
     gateway.change(log={"level": "warning"})
     count = len(gateway.events("request"))
@@ -300,9 +330,14 @@ def test_the_embedded_store_keeps_its_sessions(tmp_path: Path, simulator: Runnin
     gateway = Reloadable(tmp_path, simulator, upstream, "memory://")
     with gateway.run(), Browser(gateway.url) as browser:
         browser.sign_in("/private/x")
-        with open_sockets(gateway, "/private/s", cookie_of(browser)) as sockets:
+        with (
+            open_sockets(gateway, "/private/s", cookie_of(browser)) as sockets,
+            open_sockets(gateway, "/public/s") as nobodys,
+        ):
             for number in range(3):
                 assert gateway.change(session={"idle_timeout": f"{number + 1}h"})["applied"]
+            gateway.change(routes=PUBLIC[1:])
+            assert end_of(nobodys[0]) == 4403  # though no change is ever told from elsewhere
             assert browser.fetch("/private/x").status_code == 200
             browser.fetch("/oauth2/sign_out", method="POST")
             assert end_of(sockets[0]) == 4401

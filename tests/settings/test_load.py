@@ -262,6 +262,7 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
+        ("admin: {listen: '0.0.0.0:9090', keys: ['" + "k" * 40 + "']}", "admin.listen: is plain HTTP"),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
         ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
         ("session: {cookie_same_site: none, cookie_partitioned: true}", "session.cookie_partitioned: is on"),

@@ -7,14 +7,16 @@ from collections.abc import Generator
 import httpx
 import pytest
 
+from gateway.flows.webhook_log import mark_person
 from gateway.simulator import RunningSimulator
+from gateway.simulator.webhook import send_webhook
 from tests.harness import Browser
 from tests.operator import KEY, Operator, Overseen, serve_overseen
 
 
 @pytest.fixture(scope="module")
 def overseen(simulator: RunningSimulator, upstream: str) -> Generator[Overseen]:
-    with serve_overseen(simulator, upstream) as overseen:
+    with serve_overseen(simulator, upstream, tiktok__webhook__enabled="true") as overseen:
         yield overseen
 
 
@@ -107,6 +109,28 @@ def test_what_cannot_be_undone_asks_first(
     done = operator.act(f"/{act}", open_id=subject, sure="1")
     assert done.headers["location"] == f"/admin/person?open_id={subject}&did={did}"
     assert not is_signed_in(browser)
+
+
+def test_what_is_said_of_webhooks_goes_with_the_person(
+    overseen: Overseen, operator: Operator, browser: Browser
+) -> None:
+    browser.sign_in(person="dash")
+    subject, settings = open_id(overseen, "dash"), overseen.simulator.settings
+    sent = send_webhook(
+        overseen.url + "/oauth2/webhook",
+        "video.publish.completed",
+        subject,
+        client_key=settings.client_key,
+        secret=settings.client_secret,
+    )
+    assert sent.status_code == 200
+    seen = operator.open("/activity").text
+    assert "video.publish.completed" in seen
+    assert mark_person(subject) in seen
+    assert mark_person(subject) in operator.open(f"/person?open_id={subject}").text
+    assert subject not in seen
+    operator.act("/erase", open_id=subject, sure="1")
+    assert "video.publish.completed" not in operator.open("/activity").text
 
 
 def test_grants_are_found_by_username(overseen: Overseen, operator: Operator, browser: Browser) -> None:

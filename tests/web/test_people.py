@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, WebSocket
 from flask import Flask, jsonify, request
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from websockets.exceptions import InvalidStatus
@@ -19,11 +19,16 @@ from websockets.sync.client import connect
 from gateway import asgi, wsgi
 from gateway.asgi import User, current_user, find_user
 from gateway.errors import GatewayError
+from gateway.settings import load
 from gateway.simulator import RunningSimulator
+from gateway.testing import environment, signed_in
 from tests.doors.conftest import wsgi as serve_wsgi
 from tests.harness import Browser, Running, listener, read_settings, serve_app, url_of
 
-ROUTES = "[{path: /open/**, access: public}, {path: /optional/**, access: optional}, {path: /**}]"
+ROUTES = """[
+  {path: /open/**, access: public}, {path: /optional/**, access: optional},
+  {path: /keep, headers: {X-Who: "{open_id}"}}, {path: /**}
+]"""
 
 
 Signed = Annotated[User, Depends(current_user)]
@@ -61,6 +66,7 @@ def build_fastapi(kept: list[Any]) -> FastAPI:
             await socket.send_text(await user.access_token())
 
     @app.get("/open/links")
+    @app.post("/open/links")
     async def links(request: Request) -> list[str]:
         return [
             asgi.sign_in_url(request),
@@ -98,6 +104,7 @@ def build_flask(kept: list[Any]) -> Flask:
             return jsonify(error.code)
 
     @app.get("/open/links")
+    @app.post("/open/links")
     def links() -> list[str]:
         return [
             wsgi.sign_in_url(request),
@@ -155,6 +162,7 @@ def test_where_it_is_optional_there_may_be_nobody(site: Running, ada: Browser) -
 def test_links_lead_back_and_ask_for_scopes(site: Running) -> None:
     with Browser(site.url) as nobody:
         here, more, sign_out, account = nobody.navigate("/open/links?q=a%20b&c").json()
+        assert nobody.fetch("/open/links?q=1", method="POST").json()[0] == "/oauth2/start?rd=/"
     assert here == "/oauth2/start?rd=/open/links%3Fq%3Da%2520b%26c"
     assert more == "/oauth2/start?scopes=video.list,user.info.stats&rd=/videos"
     assert (sign_out, account) == ("/oauth2/sign_out", "/oauth2/account")
@@ -194,6 +202,39 @@ def test_a_dependency_refuses_as_a_problem(simulator: RunningSimulator) -> None:
         with connect(f"ws{url[4:]}/optional/socket", proxy=None, additional_headers={"cookie": cookie}) as socket:
             socket.send("?")
             assert socket.recv() == nobody.fetch("/keep").json()
+
+
+def test_what_a_handler_lets_pass_is_answered_by_the_gateway_around_it(simulator: RunningSimulator) -> None:
+    app = build_fastapi([])
+
+    @app.get("/more")
+    async def more(user: Signed) -> str:
+        return await user.access_token("video.list")
+
+    bound = listener()
+    app.add_middleware(asgi.protect, settings=read_settings(simulator, url_of(bound), routes=ROUTES))
+    with serve_app(app, bound) as url, Browser(url) as browser:
+        browser.sign_in("/me")
+        refused = browser.fetch("/more")
+        assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
+
+
+@pytest.mark.parametrize("name", ["Remote-User", "remote_user", "REMOTE-USER"])
+def test_django_is_told_by_a_name_that_nobody_else_can_send(simulator: RunningSimulator, name: str) -> None:
+    async def tell(request: Request) -> JSONResponse:
+        return JSONResponse([value for key, value in request.headers.items() if "user" in key and "remote" in key])
+
+    app = Starlette(routes=[Route("/{path:path}", tell)])
+    with signed_in("ada"):
+        for own in ("{}", "{Remote-User: 'me:{open_id}'}"):
+            settings = load(
+                None,
+                {**environment(), "GATEWAY__IDENTITY__HEADERS": own, "GATEWAY__ROUTES": ROUTES},
+                needs_upstream=False,
+            )
+            client = TestClient(asgi.protect(app, settings), headers={name: "evil"})
+            assert client.get("/x").json() == ["ada" if own == "{}" else "me:ada"]
+            assert client.get("/open/x").json() == []
 
 
 def test_starlette_alone_answers_in_words(simulator: RunningSimulator) -> None:

@@ -26,7 +26,8 @@ environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "testserver",
 if "before" in sys.argv:
     gateway(environ, lambda *_: None)
 if "fork" in sys.argv and os.fork() == 0:
-    gateway(environ, lambda *_: None)
+    if "idle" not in sys.argv:
+        gateway(environ, lambda *_: None)
     sys.exit()
 if "fork" in sys.argv:
     os.wait()
@@ -35,7 +36,13 @@ if "fork" in sys.argv:
 
 @pytest.mark.parametrize(
     ("words", "closed"),
-    [((), []), (("before",), ["parent"]), (("fork",), ["child"]), (("before", "fork"), ["child", "parent"])],
+    [
+        ((), []),
+        (("before",), ["parent"]),
+        (("fork",), ["child"]),
+        (("before", "fork"), ["child", "parent"]),
+        (("before", "fork", "idle"), ["parent"]),
+    ],
 )
 def test_what_was_opened_is_closed_where_it_was_opened(words: tuple[str, ...], closed: list[str]) -> None:
     done = subprocess.run(

@@ -116,7 +116,10 @@ def _build_grpc_checks(
     try:
         from gateway.web.forward_auth.grpc_checks import GrpcChecks
     except ImportError:
-        raise SettingsError("forward_auth.grpc needs gRPC: pip install 'tiktok-gateway[grpc]'") from None
+        raise SettingsError(
+            "forward_auth.grpc needs the extra `grpc`: install the gateway with it (a clone: pip install '.[grpc]'), "
+            "or build the image with --build-arg EXTRA=grpc"
+        ) from None
     return life.running(
         GrpcChecks(
             str(settings.forward_auth.grpc),
@@ -162,7 +165,9 @@ def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
 
 def _build_reload_api(settings: Settings, flows: Flows, reloads: Reloads | None) -> ReloadApi:
     names, keys = zip(*settings.admin.named_keys, strict=True) if settings.admin.keys else ((), ())
-    return ReloadApi(reloads, keys, names=names, announce=flows.announce)
+    listen = settings.admin.listen
+    over_unix_socket = listen is not None and bool(listen.unix_path)
+    return ReloadApi(reloads, keys, names=names, announce=flows.announce, over_unix_socket=over_unix_socket)
 
 
 def _build_admin_pages(

@@ -95,6 +95,7 @@ def build_flows(
             sessions,
             disconnect,
             records.limits,
+            noted,
             client_key=settings.tiktok.client_key,
             clock=clock,
             announce=announce,

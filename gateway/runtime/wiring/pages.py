@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.runtime.brand import open_pages
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_site
 from gateway.runtime.wiring.flows import Flows
@@ -11,7 +12,6 @@ from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import Pages
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -70,7 +70,7 @@ def build_pages(
             KeptPostPages(answers=answers, authentication=authentication, kept_posts=flows.kept_posts),
             WebhookPage(flows.webhook),
             ForPrograms(
-                pages=answers.pages,
+                static=answers.pages.static,
                 keys=judging.assertions.keys.public_set() if judging.assertions is not None else None,
                 readiness=readiness,
             ),
@@ -89,7 +89,7 @@ def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answer
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=Pages(prefix=settings.prefix, site=site.host),
+        pages=open_pages(settings),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )
@@ -114,4 +114,19 @@ def _build_forward_auth(
         answers=answers,
         own_cookies=cookies.own,
         secret=secret.get_secret_value() if secret is not None else None,
+        unproven_advice=_advise_unproven(settings),
+    )
+
+
+def _advise_unproven(settings: Settings) -> str:
+    """Say what is to be changed where a front asks without proof, on the listener for browsers."""
+    asked, provers = ", ".join(map(str, settings.listen)), ", ".join(map(str, settings.forward_auth.listen))
+    if provers:
+        return (
+            f"a front asks at {asked} (`listen`), where anybody may, and is told no identity: "
+            f"have it ask at {provers} (`forward_auth.listen`)"
+        )
+    return (
+        f"a front asks at {asked} (`listen`) without proof, and is told no identity: "
+        "set forward_auth.listen and have it ask there, or set forward_auth.secret"
     )

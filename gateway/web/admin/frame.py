@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
+from gateway.core.fields import Headers
 from gateway.errors import GatewayError, MethodRefused
 from gateway.web.admin.door import Door, Operator
 from gateway.web.admin.views import ROOT, Views
@@ -54,13 +55,21 @@ class Frame:
         return self.inside(answer)
 
     def show(
-        self, operator: Operator, template: str, *, here: str, status: int = 200, did: str | None = None, **values: Any
+        self,
+        operator: Operator,
+        template: str,
+        *,
+        here: str,
+        status: int = 200,
+        headers: Headers = (),
+        did: str | None = None,
+        **values: Any,
     ) -> Answer:
         """Answer with a page; `here` is its place, `did` the word for what was done."""
         return self.views.page(
             template,
             status=status,
-            headers=operator.cookies,
+            headers=(*operator.cookies, *headers),
             here=here,
             who=operator.who,
             token=operator.session.form_token,
@@ -74,4 +83,6 @@ class Frame:
         extra = ((b"allow", ", ".join(error.allowed).encode()),) if isinstance(error, MethodRefused) else ()
         if operator is None:
             return self.views.page("refused.html", status=error.status, headers=extra, error=error)
-        return self.show(operator, "error.html", here="-", status=error.status, error=error, reason=str(error))
+        return self.show(
+            operator, "error.html", here="-", status=error.status, headers=extra, error=error, reason=str(error)
+        )

@@ -45,7 +45,11 @@ class Reloads(Protocol):
 
 
 class ReloadApi:
-    """An ASGI app; `reloads` is None where settings do not come from a file."""
+    """An ASGI app; `reloads` is None where settings do not come from a file.
+
+    `over_unix_socket`: the listener is one. (No request tells: of a TCP client that has left, no address is known.)
+    `names` are those of the keys, for the audit trail.
+    """
 
     def __init__(
         self,
@@ -54,11 +58,12 @@ class ReloadApi:
         *,
         names: Sequence[str] = (),
         announce: Announce = keep_silent,
+        over_unix_socket: bool = False,
     ) -> None:
-        """`names` are those of the keys, for the audit trail."""
         self._names = tuple(names)
         self._announce = announce
         self._reloads = reloads
+        self._over_unix_socket = over_unix_socket
         self._digests = tuple(_digest(key.encode()) for key in keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -72,7 +77,7 @@ class ReloadApi:
         if b"origin" in headers or b"sec-fetch-site" in headers:
             return text_answer(403, "a browser must not use the admin listener\n")
         client, name = scope.get("client"), self._find_key(headers.get(b"authorization", b""))
-        if client is not None and name is None:
+        if not self._over_unix_socket and name is None:
             return text_answer(401, _NO_KEY if self._digests else _NO_KEYS)
         if self._reloads is None:
             return text_answer(404, "these settings come from no file that could be read again\n")

@@ -1,0 +1,149 @@
+"""What is in force, and where each value comes from; and nothing that is secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.settings import Settings, describe, load
+from gateway.settings.keys import every_key
+from gateway.settings.provenance import Line
+from tests import commands
+
+SECRET, OLDER = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V", "b1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"
+KEY = "operator-key-of-at-least-32-characters"
+FILE = """\
+public_url: https://app.example.com
+upstream: http://127.0.0.1:3000
+upstreams:
+  office: {url: "http://${OFFICE:-127.0.0.1}:4000"}
+redis: redis://gateway:pass${REDIS_PART:-word}@127.0.0.1:6379/2
+secret_keys:
+  - ${file:key}
+  - SECRET_KEY
+tiktok:
+  client_key: the-client-key
+  client_secret: ${TIKTOK_SECRET}
+session: {idle_timeout: 5m}
+routes:
+  - {path: /admin/**, allow: {open_ids: [-ada]}}
+  - path: /**
+limits: {sign_in_attempts: 30}
+""".replace("SECRET_KEY", OLDER)
+ENVIRON = {"TIKTOK_SECRET": "client-secret-value", "GATEWAY__ADMIN__KEYS": KEY, "GATEWAY__DRAIN__DELAY": "10s"}
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text(SECRET + "\n")
+    (tmp_path / "gateway.yaml").write_text(FILE)
+    return Path("gateway.yaml")
+
+
+def lines(settings: Settings) -> dict[str, Line]:
+    found = {line.key: line for line in describe(settings)}
+    assert len(found) == len(describe(settings))  # each key is told once
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "source", "written"),
+    [
+        ("public_url", "https://app.example.com", "gateway.yaml:1:1", ""),
+        ("upstream.url", "http://127.0.0.1:3000", "gateway.yaml:2:1", ""),
+        ("upstream.timeouts.connect", "5s", "default", ""),
+        ("upstreams.office.url", "http://127.0.0.1:4000", "gateway.yaml:4:12", "http://${OFFICE:-127.0.0.1}:4000"),
+        ("redis.url", "redis://•••@127.0.0.1:6379/2", "gateway.yaml:5:1", "${REDIS_PART}"),
+        ("redis.timeout", "2s", "default", ""),
+        ("secret_keys[0]", "•••", "gateway.yaml:7:5", "${file:key}"),
+        ("secret_keys[1]", "•••", "gateway.yaml:8:5", ""),
+        ("tiktok.client_key", "the-client-key", "gateway.yaml:10:3", ""),
+        ("tiktok.client_secret", "•••", "gateway.yaml:11:3", "${TIKTOK_SECRET}"),
+        ("session.idle_timeout", "5m", "gateway.yaml:12:11", ""),
+        ("session.absolute_timeout", "30d", "default", ""),
+        ("routes[0].allow.open_ids", "-ada", "gateway.yaml:14:42", ""),
+        ("routes[1].path", "/**", "gateway.yaml:15:5", ""),
+        ("routes[1].access", "signed_in", "default", ""),
+        # what is written as it is by default is written all the same
+        ("limits.sign_in_attempts", "30", "gateway.yaml:16:10", ""),
+        ("admin.keys[0]", "•••", "GATEWAY__ADMIN__KEYS", ""),
+        ("drain.delay", "10s", "GATEWAY__DRAIN__DELAY", ""),
+        ("drain.timeout", "20s", "default", ""),
+        ("log.format", "json", "default", ""),
+    ],
+)
+def test_where_a_value_comes_from(path: Path, key: str, value: str, source: str, written: str) -> None:
+    assert lines(load(path, ENVIRON))[key] == Line(key, value, source, written)
+
+
+def test_every_key_is_told(path: Path) -> None:
+    told = {line.key for line in describe(load(path, ENVIRON))}
+    top = {key[0] for key in every_key()}
+    assert {key.partition(".")[0].partition("[")[0] for key in told} >= top - {"upstreams"}
+
+
+def test_settings_that_no_file_has_are_the_programs() -> None:
+    settings = Settings.model_validate(
+        {
+            "public_url": "http://127.0.0.1:1",
+            "redis": "memory://",
+            "secret_keys": [SECRET],
+            "tiktok": {"client_key": "k", "client_secret": "client-secret-value"},
+        }
+    )
+    found = lines(settings)
+    assert found["public_url"].source == "the program"
+    assert found["listen"].source == "default"
+    assert (found["tiktok.client_secret"].value, found["tiktok.client_secret"].source) == ("•••", "the program")
+
+
+SECRETS = (SECRET, OLDER, KEY, "client-secret-value", "password", "word")
+
+
+def every_secret(model: Any) -> list[str]:
+    """Return the value of every secret in the settings, wherever it is."""
+    if hasattr(model, "get_secret_value"):
+        return [model.get_secret_value()]
+    if isinstance(model, tuple):
+        return [each for item in model for each in every_secret(item)]
+    if isinstance(model, dict):
+        return every_secret(tuple(model.values()))
+    if hasattr(type(model), "model_fields"):
+        return every_secret(tuple(getattr(model, name) for name in type(model).model_fields))
+    return []
+
+
+def test_no_secret_is_told(path: Path) -> None:
+    settings = load(path, ENVIRON)
+    secrets = every_secret(settings)
+    assert len(secrets) == 5
+    text = json.dumps([line._asdict() for line in describe(settings)], ensure_ascii=False)
+    for secret in (*secrets, *SECRETS):
+        assert secret not in text.replace("redis.password", "")
+
+
+def test_the_command_prints_them(path: Path) -> None:
+    told = commands.invoke("settings", "--set", "-c", str(path.absolute()), environ=ENVIRON)
+    assert told.returncode == 0, told.stderr
+    rows = [line.split() for line in told.stdout.splitlines()]
+    assert [str(path.absolute()) + ":12:11", "session.idle_timeout"] in [[row[-1], row[0]] for row in rows]
+    assert ["admin.keys[0]", "•••", "GATEWAY__ADMIN__KEYS"] in rows
+    assert "default" not in told.stdout
+    whole = commands.invoke("settings", "--json", "-c", str(path.absolute()), environ=ENVIRON)
+    parsed = json.loads(whole.stdout)
+    assert {"key": "log.format", "value": "json", "source": "default", "written": ""} in parsed
+    for secret in SECRETS:
+        assert secret not in told.stdout.replace("redis.password", "")
+        assert secret not in whole.stdout.replace("redis.password", "")
+
+
+def test_names_in_a_file_do_not_act_on_a_terminal(path: Path) -> None:
+    path.write_text(FILE.replace("[-ada]", r'["\e[31mred"]'))
+    told = commands.invoke("settings", "-c", str(path.absolute()), environ=ENVIRON)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "\x1b" not in told.stdout
+    assert "[31mred" in told.stdout
