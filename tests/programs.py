@@ -12,6 +12,7 @@ HOW_TO_GET = {
     "redis-server": "apt-get install redis-server",
     "nginx": "apt-get install nginx",
     "haproxy": "apt-get install haproxy",
+    "promtool": "apt-get install prometheus",
     "chromium": "apt-get install chromium",
     "node": "apt-get install nodejs",
     "go": "apt-get install golang-go",

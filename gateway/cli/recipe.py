@@ -40,6 +40,8 @@ RECIPES: Final = {
     "traefik-kubernetes": Recipe("Traefik asks, in Kubernetes", ("kubernetes/traefik.yaml",)),
     "envoy-gateway": Recipe("Envoy Gateway asks, in Kubernetes", ("kubernetes/envoy-gateway.yaml",)),
     "several-gateways": Recipe("HAProxy before several gateways", ("haproxy/several-gateways.cfg",)),
+    "prometheus": Recipe("alerts for Prometheus, and their tests", ("prometheus/",)),
+    "grafana": Recipe("a dashboard for Grafana", ("grafana/gateway.json",)),
     "verify-node": Recipe("check the assertion in Node", ("verify/verify.mjs",)),
     "verify-go": Recipe("check the assertion in Go", ("verify/verify.go",)),
 }

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from gateway.core.audit import AuditEvent, Reach, What
 from gateway.core.authorization import USUAL, AuthorizationPlan, Wish, prepare
 from gateway.core.binding import Binding, choose_binding, is_opaque
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
 from gateway.core.record import read_record, seal_record
-from gateway.core.session import build_session_key, public_id
+from gateway.core.session import build_session_key
 from gateway.core.sign_in import (
     ATTEMPT_KEPT,
     FINISHED_LASTS,
@@ -52,13 +51,13 @@ from gateway.errors import (
     ScopeRefused,
 )
 from gateway.flows.attempt_limit import AttemptLimit
-from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.authentication import build_identity
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Records
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook, call_hook
+from gateway.flows.sign_in_report import SignInReport
 from gateway.telemetry.logs import log
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
@@ -97,21 +96,10 @@ class Unchanged(msgspec.Struct, frozen=True):
     return_to: str
 
 
-class CountSignIn(Protocol):
-    """Counts how sign-ins go."""
-
-    def __call__(self, outcome: str, cause: str = "") -> None:
-        """Count one that has `begun`, and how it ends: `completed`, `refused`, `unchanged`; or a `stray` callback."""
-
-
 class _Course:
     """How far a callback has got."""
 
     taken = False  # the attempt is over, whatever becomes of it
-
-
-def _count_nothing(outcome: str, cause: str = "") -> None:
-    """For a flow on its own."""
 
 
 class SignIn:
@@ -129,12 +117,10 @@ class SignIn:
         refresh: Refresh,
         *,
         clock: Callable[[], datetime],
-        announce: Announce = keep_silent,
-        count: CountSignIn = _count_nothing,
+        report: SignInReport | None = None,
         on_sign_in: SignInHook | None = None,
     ) -> None:
-        self._announce = announce
-        self._count = count
+        self._report = report or SignInReport()
         self._on_sign_in = on_sign_in
         self._store = store
         self._sessions = sessions
@@ -163,7 +149,7 @@ class SignIn:
         prepared = prepare(self._plan, wish, return_to=return_to, binding=binding.value, now=self._clock())
         sealed = seal_record(self._keyring, prepared.key, prepared.attempt)
         await self._store.write(prepared.key, sealed, int(ATTEMPT_KEPT.total_seconds()))
-        self._count("begun")
+        self._report.begun()
         return prepared.location
 
     async def complete(
@@ -191,15 +177,8 @@ class SignIn:
                 if return_to is not None and presented:
                     return Unchanged(return_to=return_to)
                 error.return_to = error.return_to or return_to
-            self._tell_refused(error, course, presented)
+            self._report.refused(error, presented, taken=course.taken)
             raise
-
-    def _tell_refused(self, error: GatewayError, course: _Course, presented: Sequence[SignedIn]) -> None:
-        """Count and announce: the end of an attempt, or a callback that belongs to none and so ends none."""
-        self._count("refused" if course.taken else "stray", error.code)
-        subject = presented[0].session.subject if len(presented) == 1 else ""
-        log_id = error.log_id if isinstance(error, ProviderError) else None
-        self._announce(AuditEvent(what=What.SIGN_IN_REFUSED, subject=subject, cause=error.code, log_id=log_id))
 
     async def _complete(
         self,
@@ -229,7 +208,7 @@ class SignIn:
         except GatewayError as error:
             if stays is not None:
                 if course.taken:
-                    self._count("unchanged", error.code)
+                    self._report.unchanged(error)
                 return await self._leave(stays, attempt, error)
             if isinstance(error, AccessDenied) and attempt.extra and presented:
                 error = ScopeRefused("the person did not give more than before", refused=attempt.extra)
@@ -261,44 +240,14 @@ class SignIn:
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
         for each in presented:
             await self._sessions.end(each)
-            self._announce(
-                AuditEvent(
-                    what=What.SIGNED_OUT,
-                    subject=each.session.subject,
-                    session=public_id(each.session_key),
-                    reach=Reach.REPLACED,
-                )
-            )
         if grant.spare is not None:
             grant = await self._try(grant)
         if self._on_sign_in is not None:
             await self._tell_app(self._on_sign_in, session_id, first=known is None)
         binding = binding.complete(self._clock())
         location = await self._regain(grant, attempt, binding, client_address) or attempt.return_to
-        self._tell_completed(session_id, grant, known)
+        self._report.completed(session_id, grant, known, presented)
         return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
-
-    def _tell_completed(self, session_id: str, grant: Grant, known: Grant | None) -> None:
-        self._count("completed")
-        key = build_session_key(session_id.encode())
-        assert key is not None  # noqa: S101 -- we made it
-        self._announce(
-            AuditEvent(
-                what=What.SIGN_IN_COMPLETED,
-                subject=grant.subject,
-                session=public_id(key),
-                scopes=tuple(grant.all_scopes),
-            )
-        )
-        if known is not None:
-            self._tell_scopes(grant, known)
-
-    def _tell_scopes(self, grant: Grant, before: Grant) -> None:
-        more, fewer = grant.all_scopes - before.all_scopes, before.all_scopes - grant.all_scopes
-        if more or fewer:
-            self._announce(
-                AuditEvent(what=What.SCOPES_CHANGED, subject=grant.subject, scopes=tuple(more), fewer=tuple(fewer))
-            )
 
     async def _tell_app(self, hook: SignInHook, session_id: str, *, first: bool) -> None:
         key = build_session_key(session_id.encode())
@@ -341,7 +290,7 @@ class SignIn:
             if stored is not None:
                 given_up = stored.grant.give_up()
                 if await self._sessions.replace_grant(stored, given_up):
-                    self._tell_scopes(given_up, stored.grant)
+                    self._report.scopes_changed(given_up, stored.grant)
         return Unchanged(return_to=attempt.return_to)
 
     async def read_finished(self, callback: Callback, *, bindings: Sequence[Binding]) -> str | None:

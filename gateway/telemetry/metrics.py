@@ -79,6 +79,11 @@ def open_metrics_board(workers: int) -> Board:
     return Board(rows=workers, columns=len(_LABELS))
 
 
+def _is_rare(labels: tuple[str, ...]) -> bool:
+    """Whether it is told while it is 0: Prometheus sees no increase in a number that begins with 1."""
+    return labels[0] in {"error", "reload", "refresh", "event"} or labels[1:] in {("begun", ""), ("completed", "")}
+
+
 class Metrics(Collector):
     """The gateway's counters. One object a process; `worker` is the process' row on the board."""
 
@@ -168,7 +173,7 @@ class Metrics(Collector):
             "refresh": refreshes,
         }
         for labels, column in _COLUMN.items():
-            if labels[0] in families and (total := self._board.total(column)):
+            if labels[0] in families and ((total := self._board.total(column)) or _is_rare(labels)):
                 families[labels[0]].add_metric(labels[1:], total)
         yield from families.values()
         yield GaugeMetricFamily("gateway_websockets_open", "WebSockets open now.", value=self._board.total(_WEBSOCKETS))

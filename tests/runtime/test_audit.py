@@ -106,12 +106,22 @@ def test_everywhere_and_a_browser_that_signs_in_anew(running: RunningProcess, br
     browser.navigate(browser.consent(browser.navigate("/oauth2/start?switch=1").headers["location"], person="dash"))
     assert [(line["what"], line.get("reach")) for line in trail(running)] == [
         ("sign_in_completed", None),
-        ("signed_out", "replaced"),
         ("sign_in_completed", None),
+        ("signed_out", "replaced"),
     ]
     browser.fetch("/oauth2/sign_out", method="POST", data={"everywhere": "1"})
     last = trail(running)[-1]
     assert (last["what"], last["reach"], last["ended"]) == ("signed_out", "everywhere", 1)
+
+
+def test_another_device_is_ended_from_this_one(running: RunningProcess, browser: Browser) -> None:
+    browser.sign_in(person="dash")
+    with Browser(running.url) as laptop:
+        laptop.sign_in(person="dash")
+        session = laptop.fetch("/oauth2/userinfo").json()["session_id"]
+    browser.fetch("/oauth2/sign_out", method="POST", data={"session": session})
+    last = trail(running)[-1]
+    assert (last["what"], last["reach"], last["session"]) == ("signed_out", "other_device", session)
 
 
 def test_a_person_is_called_by_a_hash_which_the_command_prints(running: RunningProcess, browser: Browser) -> None:

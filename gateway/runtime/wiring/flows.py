@@ -13,8 +13,9 @@ from gateway.flows.listing import Listing
 from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
-from gateway.flows.sign_in import CountSignIn, SignIn
+from gateway.flows.sign_in import SignIn
 from gateway.flows.sign_in_hook import SignInHook
+from gateway.flows.sign_in_report import CountSignIn, SignInReport
 from gateway.flows.sign_out import SignOut
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
@@ -80,8 +81,7 @@ def build_flows(
             disconnect,
             records.refresh,
             clock=clock,
-            announce=announce,
-            count=count,
+            report=SignInReport(announce, count),
             on_sign_in=on_sign_in,
         ),
         sign_out=SignOut(sessions, clock=clock, announce=announce),

@@ -118,8 +118,9 @@ class State:
         for family in self._at.metrics.collect():
             if family.name == name.removesuffix("_total"):
                 for sample in family.samples:
-                    yield Count(_label(sample.labels.values()), int(sample.value))
+                    if sample.value:
+                        yield Count(_label(sample.labels.values()), int(sample.value))
 
 
 def _label(values: Iterable[str]) -> str:
-    return " · ".join(value.replace("_", " ") for value in values)
+    return " · ".join(value.replace("_", " ") for value in values if value)

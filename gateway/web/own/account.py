@@ -98,7 +98,7 @@ class AccountPages:
             return self._answers.ask_to_sign_in(head, request_id_of(request))
         for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock()):
             if public_id(key) == handle:
-                await self._sessions.end_session(key, session)
+                await self._sign_out.elsewhere(key, session)
         # one that is not there has ended meanwhile, which is what was wanted
         return redirect(303, self._answers.site.own_page("account")) if shows_page(head) else NOTHING_MORE
 
