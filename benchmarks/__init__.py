@@ -11,5 +11,7 @@ turns      rounds in which each target has its turn, and ratios within them
 process    programs, each kept to one core: their CPU, their memory, their end
 machine    what it was run on
 report     Markdown tables; plot: charts
+reload     besides: whether anything is cut while settings change, and whether memory stays flat
+tls        besides, what TLS costs
 hot_path   besides, without sockets: Python's own share of a request
 """

@@ -4,6 +4,7 @@ Importing the package imports nothing else: commands and applications pay only f
 
 asgi        around an ASGI app: `protect`
 wsgi        around a WSGI app: `protect`
+testing     for the tests of such apps
 cli/        the commands
 verify      for apps behind the gateway: checks the assertion
 

@@ -39,6 +39,7 @@
     ├── StoreUnavailable              503   blame: gateway; never to be read as "signed out"
     │   └── StoreRefused              503   blame: operator; wrong password, or a right is missing
     ├── SessionEnded                  401   while the request was under way
+    ├── NotSignedIn                   401   an app in this process asked who is
     ├── SessionsDiffer                401   the session cookie came twice, for two live sessions
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     │   └── OfAnotherInstance         401   a record of another gateway on the same Redis
@@ -445,6 +446,16 @@ class SessionEnded(GatewayError):
     blame = Blame.CLIENT
     title = "You have been signed out"
     advice = "Please sign in again."
+
+
+class NotSignedIn(GatewayError):
+    """The app in this process asked who is signed in, and nobody is."""
+
+    code = "not_signed_in"
+    status = 401
+    blame = Blame.CLIENT
+    title = "Sign in first"
+    advice = "Please sign in."
 
 
 class SessionsDiffer(GatewayError):

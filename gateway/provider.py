@@ -1,6 +1,6 @@
 """TikTok over HTTP: the shell round `core.tiktok`, by authlib on httpx.
 
-The only module that knows httpx, so that a move to its successor is a line here. Three habits keep people apart:
+The only module that knows httpx, and httpx2, its successor. Three habits keep people apart:
 a fresh OAuth client for every exchange, over one shared transport; no token is ever set on a shared object; replies
 are read by our own pure functions in authlib's response hook, before authlib sees them.
 
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import msgspec
@@ -27,6 +27,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)
     from authlib.common.urls import add_params_to_qs
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
+
+if not TYPE_CHECKING and not issubclass(AsyncOAuth2Client, httpx.AsyncClient):
+    # where httpx2 is installed, as it is with Starlette's TestClient, authlib takes that: one's transport does not
+    # serve the other's client, and their exceptions differ
+    import httpx2 as httpx
 
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import (

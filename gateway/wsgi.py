@@ -7,35 +7,70 @@ application = protect(application)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from gateway.asgi import read_settings
 from gateway.errors import SettingsError
+from gateway.flows.sign_in_hook import NewSignIn, SignInHook
 from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
-from gateway.settings import Settings
+from gateway.runtime.values import build_site
+from gateway.settings import Settings, SettingsKeywords
+from gateway.web.admin.scraping import MetricsPage
+from gateway.web.wsgi.current import account_url, current_user, find_user, sign_in_url, sign_out_url
 from gateway.web.wsgi.environ import EnvironReader
 from gateway.web.wsgi.middleware import WsgiGateway
+from gateway.web.wsgi.user import User
 
-__all__ = ["protect"]
+__all__ = [
+    "NewSignIn",
+    "SignInHook",
+    "User",
+    "account_url",
+    "current_user",
+    "find_user",
+    "metrics_app",
+    "protect",
+    "sign_in_url",
+    "sign_out_url",
+]
 
 
-def protect(app: Any, settings: Settings | Path | str | None = None, *, underscores_dropped: bool = False) -> Any:
-    """Put the gateway around a WSGI app (Flask, Django, Bottle…); returns a WSGI app.
+def protect(
+    app: Any,
+    settings: Settings | Path | str | None = None,
+    *,
+    underscores_dropped: bool = False,
+    on_sign_in: SignInHook | None = None,
+    **keywords: Unpack[SettingsKeywords],
+) -> Any:
+    """Put the gateway around a WSGI app (Flask, Django, Bottle…); returns a WSGI app, `app` of which is the one inside.
+
+    `keywords` are settings by the names that they have in the file; they win over the file and the environment.
+    `on_sign_in` is called after every sign-in, with a `NewSignIn`.
 
     `underscores_dropped` says that the front lets no header name with `_` pass, as nginx does by default. Without that,
     `trusted_proxies` count only under servers that drop such names: gunicorn, waitress, mod_wsgi, gevent, Werkzeug.
 
     The app gets the same headers as behind the proxy, and besides `REMOTE_USER` (the open_id) and
-    `environ["gateway.identity"]`. Raises `SettingsError`, with every problem in its message.
+    `environ["gateway.user"]`. Raises `SettingsError`, with every problem in its message.
     """
     try:
-        return _build(app, read_settings(settings, needs_upstream=False), underscores_dropped=underscores_dropped)
+        chosen = read_settings(settings, needs_upstream=False, keywords=keywords)
+        return _build(app, chosen, underscores_dropped=underscores_dropped, on_sign_in=on_sign_in)
     except SettingsError as error:
         raise told_plainly(error) from None
 
 
-def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGateway:
+def metrics_app(protected: Any, *, key: str | None) -> Any:
+    """Return a WSGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+
+    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    """
+    return MetricsPage(protected.metrics, key).answer_wsgi
+
+
+def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_in: SignInHook | None) -> WsgiGateway:
     for index, route in enumerate(settings.routes):
         if route.upstream != "default":
             raise SettingsError(
@@ -47,7 +82,11 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGa
             "tiktok.webhook.forward_to: WSGI middleware cannot pass events on: take it away, or run the gateway as a "
             "proxy"
         )
-    generation = build(settings, app=app)
+    if settings.tracing != "off":
+        raise SettingsError(
+            "tracing: WSGI middleware makes no spans: take it away, or put opentelemetry-instrumentation-wsgi around"
+        )
+    generation = build(settings, app=app, on_sign_in=on_sign_in)
     judging, own_cookies = generation.judging, generation.doors.own_cookies
     return WsgiGateway(
         app,
@@ -57,6 +96,8 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool) -> WsgiGa
         own_cookies=own_cookies,
         live=judging.live,
         metrics=generation.metrics,
+        site=build_site(settings),
+        ask_for_token=generation.records.person_tokens.issue,
         start=judging.allow_files.start,
         close=generation.close,
         answer_ids=settings.log.answer_request_id,

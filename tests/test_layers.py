@@ -55,8 +55,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
     },
     "verify": set(),
-    "asgi": {"runtime", "settings", "errors"},
-    "wsgi": {"runtime", "web", "asgi", "settings", "errors"},
+    "asgi": {"runtime", "web", "flows", "settings", "errors"},
+    "wsgi": {"runtime", "web", "flows", "asgi", "settings", "errors"},
+    "testing": {"wsgi", "store", "flows", "core", "settings"},
     "cli": {"runtime", "simulator", "migrate", "core", "settings", "errors", "printable"},
     "simulator": set(),
     "__main__": {"cli"},
@@ -67,6 +68,7 @@ ONLY_IN: dict[str, set[str]] = {
     "redis": {"store"},
     "fakeredis": {"store"},
     "httpx": {"provider", "simulator"},
+    "httpx2": {"provider"},
     "authlib": {"provider"},
     "starlette": {"web", "runtime", "simulator"},
     "grpc": {"web"},
@@ -78,6 +80,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli"},
     "structlog": {"telemetry"},
     "prometheus_client": {"telemetry"},
+    "opentelemetry": {"telemetry"},
     "ruamel": {"settings"},
 }
 

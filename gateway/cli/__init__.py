@@ -9,8 +9,11 @@ explain        `gateway explain`
 settings       `gateway settings`
 doctor         `gateway doctor`
 migrate        `gateway migrate`
+recipe         `gateway recipe`
 operator       `gateway sessions` and `gateway grants`
+subject        `gateway subject`
 simulator      `gateway simulator`
+reload         `gateway reload`
 health         `gateway health`
-admin_address  whom that has to ask, found without loading the settings
+admin_address  whom both ask, found without loading the settings
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os.path
 import re
+import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -35,7 +36,12 @@ def _read_variables(environ: Mapping[str, str]) -> str | None:
     """Return what the environment says; "" for nothing, None when the settings must be asked."""
     said = {name.upper(): value for name, value in environ.items() if name.upper().startswith(_VARIABLE)}
     value = said.get(f"{_VARIABLE}__LISTEN", "")
-    odd = _VARIABLE in said or "$" in value or value.lstrip().startswith(("[", "{"))
+    odd = (
+        _VARIABLE in said
+        or any(name.startswith(f"{_VARIABLE}__LISTEN__") for name in said)
+        or "$" in value
+        or value.lstrip().startswith(("[", "{"))
+    )
     return None if odd else value
 
 
@@ -85,3 +91,20 @@ def _ask_settings(path: str | None, environ: Mapping[str, str]) -> str | None:
 
     listen = load_admin_listen(find(environ, Path(path) if path is not None else None), environ)
     return str(listen) if listen is not None else "off"
+
+
+def connect_to_admin(address: str, patience: float) -> socket.socket:
+    """Return a socket to an address; whatever comes may take `patience` seconds. Raises `OSError` or `ValueError`."""
+    if not address.startswith("unix:"):
+        host, _, port = address.rpartition(":")
+        # whoever listens everywhere also listens on loopback
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
+        return socket.create_connection((host, int(port)), patience)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(patience)
+    try:
+        connection.connect(address.removeprefix("unix:"))
+    except OSError:
+        connection.close()
+        raise
+    return connection

@@ -8,28 +8,45 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.runtime.certificate import check as inspect_certificate
+from gateway.runtime.certificate import name_fault
 from gateway.runtime.routes import lint
-from gateway.settings import Problem, SettingsProblems, find, load, warnings
+from gateway.settings import Problem, Settings, SettingsProblems, find, load, warnings
 
 
-def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
+def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, needs_upstream: bool = True) -> int:
     """Print every problem and warning; returns the exit code."""
     try:
         path = find(environ, config)
-        settings = load(path, environ)
+        settings = load(path, environ, needs_upstream=needs_upstream)
     except SettingsProblems as error:
         _print(error.problems, (), as_json=as_json)
+        if not as_json and [problem.key for problem in error.problems] == ["upstream"]:
+            print("with `protect(app)`, no upstream is needed: gateway check --middleware", file=sys.stderr)
         return 1
     try:
-        cautions = (*warnings(settings), *lint(settings))
+        cautions = (*warnings(settings, in_process=not needs_upstream), *lint(settings))
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1
-    _print((), cautions, as_json=as_json)
+    problems, more = _inspect_certificate(settings)
+    cautions += more
+    _print(problems, cautions, as_json=as_json)
+    if problems:
+        return 1
     if not as_json:
         print(f"{path or 'the environment'}: settings are fine")
         print(f"redirect URI to register at TikTok: {settings.redirect_uri}")
     return 0
+
+
+def _inspect_certificate(settings: Settings) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Return what is wrong with the certificate so that TLS cannot be spoken, and what besides."""
+    if settings.tls is None:
+        return (), ()
+    faults = inspect_certificate(settings.tls, settings.public_url)
+    told = [(fault.usable, Problem("", *name_fault(settings.tls, fault))) for fault in faults]
+    return tuple(each for usable, each in told if not usable), tuple(each for usable, each in told if usable)
 
 
 def _print(problems: tuple[Problem, ...], cautions: tuple[Problem, ...], *, as_json: bool) -> None:

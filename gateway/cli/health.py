@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.cli.admin_address import find_admin_address
+from gateway.cli.admin_address import connect_to_admin, find_admin_address
 from gateway.printable import escape_controls
 
 PATIENCE: Final = 2.0
@@ -30,25 +29,9 @@ def health(config: str | None, listen: str | None, environ: Mapping[str, str]) -
 
 def _ask(address: str) -> bytes:
     """Return the first line of the answer."""
-    with _connect(address) as connection, connection.makefile("rb") as answer:
+    with connect_to_admin(address, PATIENCE) as connection, connection.makefile("rb") as answer:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return answer.readline(1024)
-
-
-def _connect(address: str) -> socket.socket:
-    if not address.startswith("unix:"):
-        host, _, port = address.rpartition(":")
-        # whoever listens everywhere also listens on loopback
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.strip("[]"), host.strip("[]"))  # noqa: S104
-        return socket.create_connection((host, int(port)), PATIENCE)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(PATIENCE)
-    try:
-        connection.connect(address.removeprefix("unix:"))
-    except OSError:
-        connection.close()
-        raise
-    return connection
 
 
 def _complain(words: str) -> int:

@@ -62,20 +62,44 @@ def run(
 ) -> None:
     """Serve. Example: gateway run -c gateway.yaml --workers 4"""
     from gateway.runtime.serve import run as serve
-    from gateway.settings import find, load
+    from gateway.runtime.source import Source
+    from gateway.settings import find
 
-    serve(load(find(os.environ, config), os.environ), workers)
+    source = Source(find(os.environ, config), os.environ)
+    serve(source.load(), workers, source)
+
+
+@app.command("reload")
+def reload_settings(
+    config: Config = None,
+    listen: Annotated[str, typer.Option(help="Address to ask instead, like unix:/run/admin.sock.")] = "",
+    json: Json = False,
+) -> None:
+    """Have the running gateway read its settings anew; what is open goes on. Example: gateway reload -c gateway.yaml
+
+    Asks `admin.listen`, with one of `admin.keys` or $GATEWAY_ADMIN_KEY. Exit code 0 when the settings are in force, 1
+    when they are refused, whereupon those of before stay.
+    """
+    from gateway.cli.reload import reload as ask
+
+    raise typer.Exit(ask(config, listen, os.environ, as_json=json))
 
 
 @app.command()
-def check(config: Config = None, json: Json = False) -> None:
+def check(
+    config: Config = None,
+    middleware: Annotated[
+        bool, typer.Option("--middleware", help="The app is in the same process: no `upstream` is needed.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Validate the settings and print all problems at once. Example: gateway check -c gateway.yaml
 
     Exit code 0 when the settings can be used (there may be warnings), 1 when there are problems.
     """
     from gateway.cli.check import check as check_settings
 
-    raise typer.Exit(check_settings(config, os.environ, as_json=json))
+    raise typer.Exit(check_settings(config, os.environ, as_json=json, needs_upstream=not middleware))
 
 
 @app.command()
@@ -226,6 +250,37 @@ def migrate(
     from gateway.cli.migrate import migrate as move
 
     raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output))
+
+
+@app.command()
+def subject(
+    user: Annotated[str, typer.Option(help="The person's open_id.", show_default=False)],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Print what a person is called in the audit trail: one line for each of `secret_keys`, newest first.
+
+    Example: gateway subject --user=-000abc
+    """
+    from gateway.cli.subject import show_subject
+
+    raise typer.Exit(show_subject(config, os.environ, user, as_json=json))
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="Which; without it, all are listed.", show_default=False)] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write its files to.", show_default=False)
+    ] = None,
+) -> None:
+    """Print files to copy: settings, fronts, containers, services, verifiers. Example: gateway recipe nginx
+
+    Nothing that is there already is replaced. With several files: gateway recipe compose --output deploy
+    """
+    from gateway.cli.recipe import recipe as hand_over
+
+    raise typer.Exit(hand_over(name, output))
 
 
 @keys.command("new")

@@ -7,6 +7,7 @@ A request, read
     names          names of fields that no client may send
     path           the one form of a path
     forwarded      who asks, and for which host, when other proxies stand in front
+    proxy_protocol  what a balancer says first, of whom a connection is for
     original       the request that a front asks about (forward-auth)
     cookies        ours are found and taken out, the app's stay as they are
     challenge      a navigation or a call, from our pages or another site's
@@ -48,6 +49,8 @@ What is kept
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
     keyring        the sealing
+    audit          events for those who ask later who did what
     operator_session  an operator's cookie, sealed
+    certificate    what is wrong with one, and its key
     finding        what an inspection found, for the operator
 """

@@ -27,19 +27,22 @@ class Allow(msgspec.Struct, frozen=True):
     identity: Identity | None
     set_lines: bytes = b""  # `set_headers` as they go over the wire
     varies: bool = False  # nobody is named, and the app would be told of somebody who signs in
+    session_key: str = ""  # store key of the session that the identity is of
 
     def __repr__(self) -> str:
         """Show no header, of which one may be a token."""
         return f"Allow({self.identity!r})"
 
 
-def build_allow(headers: IdentityHeaders, identity: Identity | None, extra: Headers = ()) -> Allow:
+def build_allow(
+    headers: IdentityHeaders, identity: Identity | None, extra: Headers = (), *, session_key: str = ""
+) -> Allow:
     """Return what lets somebody in, or the anonymous. It depends on nothing else, so it may be kept.
 
     `extra` are headers that are not made of the identity alone.
     """
     set_headers = (*headers.build(identity), *extra) if identity is not None else ()
-    return Allow(set_headers, headers.reserved, identity, build_lines(set_headers))
+    return Allow(set_headers, headers.reserved, identity, build_lines(set_headers), session_key=session_key)
 
 
 class Challenge(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
@@ -46,6 +47,7 @@ class Keyring:
         # reversed: were two ids ever to collide, the newer key wins
         self._ciphers: dict[bytes, AESGCM] = dict(reversed(ciphers))
         self._newest_id, self._newest = ciphers[0]
+        self._names = tuple(_derive(key, b"names", 32) for key in keys)
         self.instance = instance
 
     def __repr__(self) -> str:
@@ -67,6 +69,18 @@ class Keyring:
             return cipher.decrypt(sealed[_ID_END:_NONCE_END], sealed[_NONCE_END:], _associated(purpose, context))
         except InvalidTag:
             raise SealBroken("altered, or sealed for another place") from None
+
+    def name(self, subject: str) -> str:
+        """Return what a person is called where they must not be known by their open_id (pseudonym): 32 hex digits.
+
+        It is the same for as long as the newest key is.
+        """
+        return self.names(subject)[0]
+
+    def names(self, subject: str) -> tuple[str, ...]:
+        """Return what a person has been called under each of the keys, newest first."""
+        message = self.instance + subject.encode()
+        return tuple(hmac.digest(key, message, "sha256").hex()[:32] for key in self._names)
 
     def sealed_by_newest(self, sealed: bytes) -> bool:
         """Whether a value needs no re-sealing."""

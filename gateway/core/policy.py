@@ -67,8 +67,13 @@ class Policy:
         self._in_process = in_process
         self._rules = tuple(_Rule(route, index) for index, route in enumerate(routes))
         named = {method for route in routes for method in route.methods or ()}
+        self._known = frozenset(map(id, routes))
         # every one that makes a difference, and one that no rule names
         self._methods = (UNKNOWN_METHOD, *named, *(method.lower() for method in named))
+
+    def has(self, route: Route) -> bool:
+        """Whether it is one of these routes, and not merely like one."""
+        return id(route) in self._known
 
     def match(self, method: str, host: str, path: CanonicalPath) -> Match | None:
         """Return the route that decides, or None when no route matches.

@@ -15,13 +15,17 @@ gate              whether a request may pass
 memory            whom it knows without asking the store
 live              what has passed and is under way ends when it may no longer
 
+sign_out          a session ends because the person says so
 disconnect        the grant ends, here and at TikTok
 webhook           TikTok tells that it has ended, and other events
 webhook_log       the last of them, for operators
 outbox            what has to be done in the end, even if TikTok or the app is away now
 
 token_desk        access tokens for an app's own jobs
+person_tokens     and for an app in this process, while somebody is signed in
+sign_in_hook      an app in this process is told of sign-ins
 oversight         what an operator sees and ends
+audit             what is announced of all that, and in whose name
 listing           sessions and grants in pages, however many there are
 operator_sign_in  who may see that, in a browser
 inspection        what `gateway doctor` looks at

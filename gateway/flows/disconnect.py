@@ -22,9 +22,11 @@ from typing import Final
 
 import msgspec
 
+from gateway.core.audit import AuditEvent, What
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import AccessTokenDead, GrantDead, StoreUnavailable
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.outbox import Outbox, Save
 from gateway.flows.ports import Lease, Provider
 from gateway.flows.sessions import Sessions
@@ -45,7 +47,16 @@ _decoder = msgspec.msgpack.Decoder(tuple[TokenSet, ...] | TokenSet)
 class Disconnect:
     """Ends grants."""
 
-    def __init__(self, store: Lease, sessions: Sessions, outbox: Outbox, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Lease,
+        sessions: Sessions,
+        outbox: Outbox,
+        *,
+        clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
+    ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._outbox = outbox
@@ -64,6 +75,7 @@ class Disconnect:
             tokens = [each for each in (latest.tokens, latest.spare) if each is not None]
             await self._outbox.add(job_id, REVOCATION, _encode(tokens))
             ended = await self._sessions.end_all(grant.subject, self._clock())
+        self._announce(AuditEvent(what=What.GRANT_REVOKED, subject=grant.subject, ended=len(ended)))
         # never cancelled: it may hold the only copy of a rotated token
         task = asyncio.create_task(self._perform(job_id), name="revocation")
         self._under_way.add(task)

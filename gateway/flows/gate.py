@@ -134,6 +134,10 @@ class Gate:
         """Return the route that decides on such requests; it may be kept."""
         return self._policy.match(method, host, path)
 
+    def has(self, match: Match) -> bool:
+        """Whether a match is by one of the routes in force."""
+        return self._policy.has(match.route)
+
     def match_preflight(self, head: RequestHead) -> Match | None:
         """Return the route that decides on the request which a preflight asks about; None when this is none."""
         preflight = read_preflight(head)
@@ -202,7 +206,8 @@ class Gate:
         own = known.by_route.get(match.index)
         if own is None:
             extra = (self._assertions.build(who, match.route.upstream, self._clock()),) if self._assertions else ()
-            own = known.by_route[match.index] = build_allow(self.headers_for(match), who, extra)
+            key = known.allow.session_key
+            own = known.by_route[match.index] = build_allow(self.headers_for(match), who, extra, session_key=key)
         return own
 
     def headers_for(self, match: Match) -> IdentityHeaders:
@@ -251,7 +256,7 @@ class Gate:
         now = self._clock()
         known = KnownCaller(
             signed_in=signed_in,
-            allow=build_allow(self.identity_headers, build_identity(signed_in)),
+            allow=build_allow(self.identity_headers, build_identity(signed_in), session_key=session_key),
             settled_until=self._settled_until(signed_in, now),
             until=now,
             era=self._era,

@@ -9,6 +9,7 @@ Rules
 4. A WebSocket ends at once. A request has `GRACE` to end by itself: most do, and a page that signs somebody out may be
    the one that asked for it.
 5. A store that does not answer ends nothing.
+6. When other rules come into force (a reload), everything that was let in by the rules of before is judged by them.
 
 Application close codes (RFC 6455 §7.4.2): 4401 the session ended, 4403 access was taken away. 1001 is "going away".
 """
@@ -19,11 +20,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.core.frames import GOING_AWAY
-from gateway.errors import Forbidden, GatewayError, ProviderError, SessionEnded, StoreUnavailable
+from gateway.core.path import CanonicalPath
+from gateway.core.policy import needs_caller
+from gateway.errors import Forbidden, GatewayError, MalformedRequest, ProviderError, SessionEnded, StoreUnavailable
 from gateway.flows.gate import Gate, Passage
+from gateway.flows.memory import KnownCaller
 from gateway.tasks import stop
 from gateway.telemetry.logs import log
 
@@ -40,11 +44,24 @@ _AT_ONCE: Final = 500
 """Most sessions that are judged at the same time."""
 
 
+class Asked(NamedTuple):
+    """What a request asks for, as far as rules see it, and whose session it names; "" for nobody's."""
+
+    method: str
+    host: str
+    path: CanonicalPath
+    session_key: str
+
+
 class Open(Protocol):
     """A request under way, or a WebSocket."""
 
     passage: Passage | None
     """What let it in; None: nothing yet."""
+
+    @property
+    def asked(self) -> Asked | None:
+        """What it asks for, should other rules come into force; None: it is judged by its route as it was."""
 
     def end(self, code: int) -> None:
         """End it: with that close code, or with the error for it (see `why`)."""
@@ -57,11 +74,14 @@ class Carrier(Protocol):
     def under_way(self) -> Open | None:
         """That request."""
 
+    def forget(self) -> None:
+        """Keep nothing that was found out under the rules of before."""
+
 
 class Live:
     """What is under way in this process: some by itself, some on a connection that is always here.
 
-    So the short way of a request need not pass by here at all.
+    So the short way of a request need not pass by here at all. All generations of a process have one.
     """
 
     def __init__(self) -> None:
@@ -78,22 +98,23 @@ class Live:
             if isinstance(each, OpenSocket):
                 each.end(GOING_AWAY)
 
-    def of_sessions(self) -> Iterator[tuple[Open, Passage]]:
-        """Yield what leans on a session."""
+    def let_in(self) -> Iterator[tuple[Open, Passage]]:
+        """Yield what was let in, and by what."""
         carried = [carrier.under_way for carrier in self.carriers]
         for each in (*self.opened, *carried):  # a copy: other threads may add to it
             passage = each.passage if each is not None else None
-            if each is not None and passage is not None and passage.caller is not None:
+            if each is not None and passage is not None:
                 yield each, passage
 
 
 class OpenSocket:
     """A WebSocket; `close` closes it with a code."""
 
-    __slots__ = ("_close", "close_code", "passage")
+    __slots__ = ("_close", "asked", "close_code", "passage")
 
-    def __init__(self, passage: Passage, close: Callable[[int], None]) -> None:
+    def __init__(self, passage: Passage, close: Callable[[int], None], asked: Asked | None = None) -> None:
         self.passage: Passage | None = passage
+        self.asked = asked
         self.close_code: int | None = None  # once we have decided to end it
         self._close = close
 
@@ -127,6 +148,9 @@ class Watch:
         if self._task is None and not self._closed:  # whatever tells a change runs in the event loop
             self._task = asyncio.get_running_loop().create_task(self._run(), name="live")
 
+    def start(self) -> None:
+        """Begin with the first change: nothing is under way before."""
+
     async def close(self) -> None:
         """Stop watching."""
         self._closed = True
@@ -152,8 +176,11 @@ class Watch:
         changed, self._changed = self._changed, set()
         everything, self._everything = self._everything, False
         now, due = self._clock(), defaultdict[str, list[tuple[Open, Passage]]](list)
-        for each, passage in self._live.of_sessions():
-            if everything or _is_due(passage, changed, now):
+        for each, passage in self._live.let_in():
+            if not self._gate.has(passage.match):  # other rules are in force than when it was let in
+                asked = each.asked
+                due[passage.session_key or (asked.session_key if asked is not None else "")].append((each, passage))
+            elif passage.caller is not None and (everything or _is_due(passage, changed, now)):
                 due[passage.session_key].append((each, passage))
         groups = list(due.items())
         for start in range(0, len(groups), _AT_ONCE):
@@ -161,19 +188,29 @@ class Watch:
             await asyncio.gather(*(self._judge(session_key, group) for session_key, group in batch))
 
     async def _judge(self, session_key: str, group: list[tuple[Open, Passage]]) -> None:
-        """Judge all that leans on one session."""
+        """Judge all that leans on one session; "": on none."""
         try:
-            caller = await self._gate.read_caller(session_key)
+            caller = await self._gate.read_caller(session_key) if session_key else None
         except (StoreUnavailable, ProviderError):
             self._changed.add(session_key)  # with the next look
             return
         for each, passage in group:
-            if caller is None:
+            if caller is None and passage.caller is not None:
                 each.end(SIGNED_OUT)
-            elif (again := self._gate.admit(passage.match, caller)) is None:
-                each.end(FORBIDDEN)
-            else:
+            elif (again := self._judge_one(each, passage, caller)) is not None:
                 each.passage = again
+            elif passage.caller is not None or each.asked is None or each.asked.method != "OPTIONS":
+                each.end(FORBIDDEN)  # a preflight passes as nobody, and is over soon
+
+    def _judge_one(self, each: Open, passage: Passage, caller: KnownCaller | None) -> Passage | None:
+        match, asked = passage.match, each.asked
+        if asked is None or self._gate.has(match):
+            return self._gate.admit(match, caller)
+        try:
+            found = self._gate.match(asked.method, asked.host, asked.path)
+        except MalformedRequest:  # the path has a form that the route does not take
+            return None
+        return self._gate.admit(found, caller if needs_caller(found) else None)
 
 
 def seconds_of_grace(began_at: float, now: float) -> float:

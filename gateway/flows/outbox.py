@@ -10,7 +10,7 @@ Rules
    the log: TikTok does the same with its webhooks.
 4. There are at most `MOST_JOBS`: beyond, new ones are refused as if the store were full.
 5. A job has an id of its maker's choice. Adding it again replaces it; it can be withdrawn.
-6. Jobs of other gateways on the same store are left to them.
+6. Jobs of other gateways on the same store are left to them; so are those of a kind that only a newer version knows.
 """
 
 from __future__ import annotations
@@ -167,6 +167,9 @@ class Outbox:
             return True
         if now < job.due_at:
             return False
+        performer = self._performers.get(job.kind)
+        if performer is None:
+            return False
         held = _Held(job, sealed)
 
         async def save(data: bytes) -> None:
@@ -174,7 +177,7 @@ class Outbox:
 
         try:
             async with asyncio.timeout(TIME.total_seconds()):
-                await self._performers[job.kind](job.data, save)
+                await performer(job.data, save)
         except Exception as error:  # noqa: BLE001 -- whatever happened, it is to be done again
             if not isinstance(error, GatewayError | TimeoutError):
                 log.error("bug", job_id=job_id, exc_info=error)

@@ -10,15 +10,18 @@ see nobody signed in, and might delete grants that nobody could then revoke at T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Generator
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
+from gateway.core.audit import AuditEvent, Reach, What
 from gateway.core.grant import Grant, build_grant_key, build_lease_key
 from gateway.core.session import Session, SessionLimits, public_id
-from gateway.errors import RecordsUnreadable
+from gateway.errors import GatewayError, RecordsUnreadable
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Records
 from gateway.flows.refresh_attempts import keys_beside
@@ -78,7 +81,9 @@ class Oversight:
         *,
         client_key: str,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._disconnect = disconnect
@@ -102,6 +107,11 @@ class Oversight:
         if found is None:
             return False
         await self._sessions.end_session(*found)
+        self._announce(
+            AuditEvent(
+                what=What.SIGNED_OUT, subject=found[1].subject, session=public_id(found[0]), reach=Reach.THIS_DEVICE
+            )
+        )
         return True
 
     async def end_sessions(self, subject: str) -> int:
@@ -109,8 +119,11 @@ class Oversight:
 
         Raises `RecordsUnreadable`, here and below, when some of the person's cannot be opened: nothing is changed then.
         """
-        await self._refuse_unreadable(subject)
-        return len(await self._sessions.sign_out_all(subject, self._clock()))
+        with self._telling(What.SIGNED_OUT, subject):
+            await self._refuse_unreadable(subject)
+            ended = len(await self._sessions.sign_out_all(subject, self._clock()))
+        self._announce(AuditEvent(what=What.SIGNED_OUT, subject=subject, reach=Reach.EVERYWHERE, ended=ended))
+        return ended
 
     async def find_grant(self, subject: str) -> GrantView | None:
         """Return a person's grant."""
@@ -119,8 +132,9 @@ class Oversight:
 
     async def revoke_grant(self, subject: str) -> bool:
         """End a person's grant, here and at TikTok, and every session; returns whether there was one."""
-        await self._refuse_unreadable(subject)
-        return await self._end_grant(subject)
+        with self._telling(What.GRANT_REVOKED, subject):
+            await self._refuse_unreadable(subject)
+            return await self._end_grant(subject)
 
     async def _end_grant(self, subject: str) -> bool:
         grant = await self._read_grant(subject)
@@ -136,6 +150,10 @@ class Oversight:
         While TikTok does not confirm the revocation, the sealed tokens stay in a job, until it does or is given up.
         `even_unreadable` deletes what cannot be opened, too: of a grant among it, TikTok is not told.
         """
+        with self._telling(What.PERSON_ERASED, subject):
+            return await self._erase(subject, even_unreadable=even_unreadable)
+
+    async def _erase(self, subject: str, *, even_unreadable: bool) -> Erased:
         if not even_unreadable:
             await self._refuse_unreadable(subject)
         unreadable: set[str] = set()
@@ -145,8 +163,18 @@ class Oversight:
         grant_key = build_grant_key(self._client_key, subject)
         await self._store.delete(*sessions, build_lease_key(grant_key), *keys_beside(grant_key))
         await self._webhooks.forget(subject)
+        self._announce(AuditEvent(what=What.PERSON_ERASED, subject=subject, ended=len(sessions)))
         over = await self._disconnect.is_over(subject)
         return Erased(len(sessions), had_grant, revoked=had_grant and over, pending=not over)
+
+    @contextlib.contextmanager
+    def _telling(self, what: What, subject: str) -> Generator[None]:
+        """Announce an act that fails, too: it may have been done by half."""
+        try:
+            yield
+        except GatewayError as error:
+            self._announce(AuditEvent(what=what, subject=subject, cause=error.code))
+            raise
 
     async def _refuse_unreadable(self, subject: str) -> None:
         unreadable: set[str] = set()

@@ -34,9 +34,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+from gateway.core.audit import AuditEvent, What, Who
 from gateway.core.grant import Grant, build_lease_key
 from gateway.core.tiktok import TokenSet
 from gateway.errors import GrantDead, ProviderError, ProviderUnavailable, StoreUnavailable
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.ports import Changes, Lease, Provider
 from gateway.flows.refresh_attempts import FAILURE_LASTS, KeyChanges, NoteStore, RefreshAttempts
 from gateway.flows.sessions import Sessions, StoredGrant
@@ -62,8 +64,15 @@ class Refresh:
     """Keeps grants fresh. One object a process."""
 
     def __init__(
-        self, store: RefreshStore, sessions: Sessions, provider: Provider, *, clock: Callable[[], datetime]
+        self,
+        store: RefreshStore,
+        sessions: Sessions,
+        provider: Provider,
+        *,
+        clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._provider = provider
@@ -180,8 +189,8 @@ class Refresh:
         unsure = await attempts.begin(key, stored.grant.tokens.refresh_token)
         try:
             tokens = await self._provider.refresh(stored.grant.tokens)
-        except GrantDead:
-            ended = await self._bury(stored, unsure=unsure)
+        except GrantDead as error:
+            ended = await self._bury(stored, error, unsure=unsure)
             await _quietly(attempts.forget(key))
             return ended
         except ProviderError as error:
@@ -189,7 +198,7 @@ class Refresh:
             raise
         if tokens.open_id != stored.grant.subject:
             log.error("refresh_answered_other_subject", advice="the grant was ended; tell TikTok's support")
-            return await self._end(stored)
+            return await self._end(stored, ProviderUnavailable("TikTok answered about somebody else"))
         grant = await self._save(stored, tokens)
         await _quietly(attempts.forget(key))
         return grant
@@ -215,11 +224,11 @@ class Refresh:
             task.add_done_callback(self._profiles.discard)
         return current.grant if current is not None else None
 
-    async def _bury(self, stored: StoredGrant, *, unsure: bool) -> Grant | None:
+    async def _bury(self, stored: StoredGrant, error: ProviderError, *, unsure: bool) -> Grant | None:
         """The refresh token is dead: go on with what there is."""
         if stored.grant.spare is not None:
             return await self.fall_back(stored)
-        return await (self._lose(stored) if unsure else self._end(stored))
+        return await (self._lose(stored) if unsure else self._end(stored, error))
 
     async def fall_back(self, stored: StoredGrant) -> Grant | None:
         """Go on with the spare tokens, if there are some; returns what is stored then."""
@@ -247,12 +256,23 @@ class Refresh:
         except (ProviderError, StoreUnavailable) as error:
             log.info("profile_not_renewed", reason=str(error))
 
-    async def _end(self, stored: StoredGrant) -> Grant | None:
+    async def _end(self, stored: StoredGrant, error: ProviderError) -> Grant | None:
         """The refresh token is dead, unless somebody has replaced the grant since it was read."""
         current = await self._sessions.read_grant(stored.key)
         if current is not None and current.sealed != stored.sealed:
             return current.grant
-        await self._sessions.end_all(stored.grant.subject, self._clock())
+        subject = stored.grant.subject
+        ended = len(await self._sessions.end_all(subject, self._clock()))
+        self._announce(
+            AuditEvent(
+                what=What.GRANT_ENDED,
+                subject=subject,
+                who=Who.GATEWAY,
+                cause=error.code,
+                log_id=error.log_id,
+                ended=ended,
+            )
+        )
         return None
 
 

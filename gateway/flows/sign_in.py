@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
+from gateway.core.audit import AuditEvent, Reach, What
 from gateway.core.authorization import USUAL, AuthorizationPlan, Wish, prepare
 from gateway.core.binding import Binding, choose_binding, is_opaque
 from gateway.core.grant import Grant
 from gateway.core.keyring import Keyring
 from gateway.core.record import read_record, seal_record
+from gateway.core.session import build_session_key, public_id
 from gateway.core.sign_in import (
     ATTEMPT_KEPT,
     FINISHED_LASTS,
@@ -50,10 +52,13 @@ from gateway.errors import (
     ScopeRefused,
 )
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.audit import Announce, keep_silent
+from gateway.flows.authentication import build_identity
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.ports import Provider, Records
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
+from gateway.flows.sign_in_hook import NewSignIn, SignInHook, call_hook
 from gateway.telemetry.logs import log
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
@@ -87,9 +92,26 @@ class Completed(msgspec.Struct, frozen=True):
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """Scopes were not regained: the person stays signed in as before."""
+    """The person stays signed in as before: scopes were not regained, or the callback was opened once more."""
 
     return_to: str
+
+
+class CountSignIn(Protocol):
+    """Counts how sign-ins go."""
+
+    def __call__(self, outcome: str, cause: str = "") -> None:
+        """Count one that has `begun`, and how it ends: `completed`, `refused`, `unchanged`; or a `stray` callback."""
+
+
+class _Course:
+    """How far a callback has got."""
+
+    taken = False  # the attempt is over, whatever becomes of it
+
+
+def _count_nothing(outcome: str, cause: str = "") -> None:
+    """For a flow on its own."""
 
 
 class SignIn:
@@ -107,7 +129,13 @@ class SignIn:
         refresh: Refresh,
         *,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
+        count: CountSignIn = _count_nothing,
+        on_sign_in: SignInHook | None = None,
     ) -> None:
+        self._announce = announce
+        self._count = count
+        self._on_sign_in = on_sign_in
         self._store = store
         self._sessions = sessions
         self._provider = provider
@@ -135,6 +163,7 @@ class SignIn:
         prepared = prepare(self._plan, wish, return_to=return_to, binding=binding.value, now=self._clock())
         sealed = seal_record(self._keyring, prepared.key, prepared.attempt)
         await self._store.write(prepared.key, sealed, int(ATTEMPT_KEPT.total_seconds()))
+        self._count("begun")
         return prepared.location
 
     async def complete(
@@ -148,10 +177,39 @@ class SignIn:
     ) -> Completed | Unchanged:
         """Finish the attempt that the callback names.
 
-        `presented` are the sessions the browser still has: they end, and their ids are never taken over.
+        `presented` are the sessions the browser still has: they end, and their ids are never taken over. A callback
+        that is opened again by somebody who is signed in leads to where the sign-in ended.
         Raises a `SignInRefused` (nothing was redeemed), or a `ProviderError` from the redemption; its `return_to` says
         where the person wanted to go, once the attempt has proved to be theirs.
         """
+        course = _Course()
+        try:
+            return await self._complete(callback, course, bindings, presented, user_agent, client_address)
+        except GatewayError as error:
+            if isinstance(error, AttemptUnknown):
+                return_to = await self.read_finished(callback, bindings=bindings)
+                if return_to is not None and presented:
+                    return Unchanged(return_to=return_to)
+                error.return_to = error.return_to or return_to
+            self._tell_refused(error, course, presented)
+            raise
+
+    def _tell_refused(self, error: GatewayError, course: _Course, presented: Sequence[SignedIn]) -> None:
+        """Count and announce: the end of an attempt, or a callback that belongs to none and so ends none."""
+        self._count("refused" if course.taken else "stray", error.code)
+        subject = presented[0].session.subject if len(presented) == 1 else ""
+        log_id = error.log_id if isinstance(error, ProviderError) else None
+        self._announce(AuditEvent(what=What.SIGN_IN_REFUSED, subject=subject, cause=error.code, log_id=log_id))
+
+    async def _complete(
+        self,
+        callback: Callback,
+        course: _Course,
+        bindings: Sequence[Binding],
+        presented: Sequence[SignedIn],
+        user_agent: str,
+        client_address: str,
+    ) -> Completed | Unchanged:
         attempt, key, sealed = await self._read_attempt(callback)
         if not bindings:
             raise AttemptWithoutCookie("the binding cookie did not come back to the callback's address")
@@ -163,12 +221,15 @@ class SignIn:
         try:
             if await self._store.take(key) != sealed:
                 raise AttemptUnknown("the sign-in attempt was used a moment ago")
+            course.taken = True
             code = attempt.verify(callback, binding.value, self._clock())
             await self._remember_finished(callback, attempt)
             tokens = await self._redeem(code, attempt)
             return await self._sign_in(tokens, attempt, binding, presented, user_agent, client_address)
         except GatewayError as error:
             if stays is not None:
+                if course.taken:
+                    self._count("unchanged", error.code)
                 return await self._leave(stays, attempt, error)
             if isinstance(error, AccessDenied) and attempt.extra and presented:
                 error = ScopeRefused("the person did not give more than before", refused=attempt.extra)
@@ -200,11 +261,50 @@ class SignIn:
         session_id = await self._sessions.begin(grant, user_agent=user_agent, now=self._clock())
         for each in presented:
             await self._sessions.end(each)
+            self._announce(
+                AuditEvent(
+                    what=What.SIGNED_OUT,
+                    subject=each.session.subject,
+                    session=public_id(each.session_key),
+                    reach=Reach.REPLACED,
+                )
+            )
         if grant.spare is not None:
             grant = await self._try(grant)
+        if self._on_sign_in is not None:
+            await self._tell_app(self._on_sign_in, session_id, first=known is None)
         binding = binding.complete(self._clock())
         location = await self._regain(grant, attempt, binding, client_address) or attempt.return_to
+        self._tell_completed(session_id, grant, known)
         return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
+
+    def _tell_completed(self, session_id: str, grant: Grant, known: Grant | None) -> None:
+        self._count("completed")
+        key = build_session_key(session_id.encode())
+        assert key is not None  # noqa: S101 -- we made it
+        self._announce(
+            AuditEvent(
+                what=What.SIGN_IN_COMPLETED,
+                subject=grant.subject,
+                session=public_id(key),
+                scopes=tuple(grant.all_scopes),
+            )
+        )
+        if known is not None:
+            self._tell_scopes(grant, known)
+
+    def _tell_scopes(self, grant: Grant, before: Grant) -> None:
+        more, fewer = grant.all_scopes - before.all_scopes, before.all_scopes - grant.all_scopes
+        if more or fewer:
+            self._announce(
+                AuditEvent(what=What.SCOPES_CHANGED, subject=grant.subject, scopes=tuple(more), fewer=tuple(fewer))
+            )
+
+    async def _tell_app(self, hook: SignInHook, session_id: str, *, first: bool) -> None:
+        key = build_session_key(session_id.encode())
+        signed_in = await self._sessions.read(key, self._clock()) if key is not None else None
+        if signed_in is not None:  # else it has ended meanwhile
+            await call_hook(hook, NewSignIn(build_identity(signed_in), first))
 
     async def _try(self, grant: Grant) -> Grant:
         """Renew the earlier tokens, which shows whether they live; unless they are renewed, the spare ones take over.
@@ -239,12 +339,14 @@ class SignIn:
         if isinstance(error, AccessDenied):
             stored = await self._sessions.read_grant(stays.session.grant_key)
             if stored is not None:
-                await self._sessions.replace_grant(stored, stored.grant.give_up())
+                given_up = stored.grant.give_up()
+                if await self._sessions.replace_grant(stored, given_up):
+                    self._tell_scopes(given_up, stored.grant)
         return Unchanged(return_to=attempt.return_to)
 
     async def read_finished(self, callback: Callback, *, bindings: Sequence[Binding]) -> str | None:
         """Return where a callback that is reloaded led, if this browser did finish it; redeems nothing."""
-        if callback.state is None or not bindings:
+        if callback.state is None or not is_opaque(callback.state) or not bindings:
             return None
         key = build_finished_key(callback.state)
         sealed = await self._store.read(key)

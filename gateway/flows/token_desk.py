@@ -1,9 +1,9 @@
 """Access tokens outside a request: for an app's own jobs, which know a person's open_id and have no cookie.
 
 Each client has a key of its own, is given tokens with certain scopes only, and so many a minute (rate limit); each
-token that is given stands in the log (audit). The token is the person's one access token, refreshed as for a request,
-and may do whatever the person has granted: scopes here say what must be there and what a client may ask about, since
-TikTok cannot narrow a token.
+token that is given or refused is announced (audit). The token is the person's one access token, refreshed as for a
+request, and may do whatever the person has granted: scopes here say what must be there and what a client may ask about,
+since TikTok cannot narrow a token.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Annotated, Final
 
 import msgspec
 
+from gateway.core.audit import AuditEvent, What
 from gateway.core.grant import build_grant_key
-from gateway.errors import InsufficientScope, NoSuchGrant, TooManyTokens
+from gateway.errors import GatewayError, InsufficientScope, NoSuchGrant, ProviderError, TooManyTokens
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.ports import Counter
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
-from gateway.telemetry.logs import log
 
 WINDOW: Final = 60
 """Seconds in which tokens are counted."""
@@ -64,7 +65,9 @@ class TokenDesk:
         *,
         client_key: str,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._refresh = refresh
@@ -88,6 +91,20 @@ class TokenDesk:
         Raises `NoSuchGrant`, `InsufficientScope`, `TooManyTokens`, `StoreUnavailable`, or a `ProviderError` when the
         token has expired and cannot be renewed now.
         """
+        try:
+            issued = await self._issue(client, subject, scopes)
+        except GatewayError as error:
+            log_id = error.log_id if isinstance(error, ProviderError) else None
+            self._announce(
+                AuditEvent(
+                    what=What.TOKEN_REFUSED, subject=subject, scopes=tuple(scopes), cause=error.code, log_id=log_id
+                )
+            )
+            raise
+        self._announce(AuditEvent(what=What.TOKEN_ISSUED, subject=subject, scopes=tuple(scopes)))
+        return issued
+
+    async def _issue(self, client: TokenClient, subject: str, scopes: Sequence[str]) -> IssuedToken:
         await self._count(client)
         forbidden = set(scopes) - client.scopes
         if forbidden:
@@ -100,7 +117,6 @@ class TokenDesk:
         missing = set(scopes or client.scopes) - set(grant.tokens.scopes)
         if missing:
             raise InsufficientScope(f"the person has not granted {', '.join(sorted(missing))}", tuple(missing))
-        log.info("audit", who=client.name, what="token", open_id=subject, scopes=",".join(scopes))
         expires_at = grant.tokens.access_expires_at.replace(microsecond=0)
         return IssuedToken(grant.tokens.access_token, expires_at, grant.tokens.scopes)
 

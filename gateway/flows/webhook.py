@@ -17,8 +17,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from gateway.core.audit import AuditEvent, What, Who
 from gateway.core.grant import build_grant_key
 from gateway.core.webhook import AHEAD, REMOVED, WebhookEvent, read_event, verify_signature
+from gateway.errors import WebhookRefused
+from gateway.flows.audit import Announce, keep_silent
 from gateway.flows.ports import Records
 from gateway.flows.sessions import Sessions
 from gateway.flows.webhook_log import WebhookLog
@@ -47,7 +50,9 @@ class Webhook:
         pass_on: PassOn | None,
         noted: WebhookLog,
         clock: Callable[[], datetime],
+        announce: Announce = keep_silent,
     ) -> None:
+        self._announce = announce
         self._store = store
         self._sessions = sessions
         self._client_key = client_key
@@ -61,8 +66,7 @@ class Webhook:
     async def take(self, signature: str, body: bytes) -> None:
         """Take one delivery. Raises `WebhookRefused`, or `StoreUnavailable` when it must be delivered again."""
         now = self._clock()
-        verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
-        event = read_event(body, client_key=self._client_key)
+        event = self._read(signature, body, now)
         key, older = f"webhook:{self._instance}:{event.event_id}", f"webhook:{event.event_id}"
         if await self._store.read_many((key, older)) != [None, None]:
             log.info("webhook_repeated", event_name=event.name, event_id=event.event_id)
@@ -73,6 +77,17 @@ class Webhook:
         await self._store.write(key, b"taken", int((self._tolerance + AHEAD).total_seconds()) + 1)
         log.info("webhook_taken", event_name=event.name, event_id=event.event_id)
         await self._noted.note(event, outcome)
+        self._announce(
+            AuditEvent(what=What.WEBHOOK_TAKEN, subject=event.subject or "", who=Who.TIKTOK, kind=event.name)
+        )
+
+    def _read(self, signature: str, body: bytes, now: datetime) -> WebhookEvent:
+        try:
+            verify_signature(signature, body, secret=self._client_secret, now=now, tolerance=self._tolerance)
+            return read_event(body, client_key=self._client_key)
+        except WebhookRefused as error:
+            self._announce(AuditEvent(what=What.WEBHOOK_REFUSED, who=Who.UNKNOWN, cause=error.code))
+            raise
 
     async def _act(self, event: WebhookEvent, body: bytes, now: datetime) -> str:
         """Do what is to be done, and return what came of it."""
@@ -90,4 +105,7 @@ class Webhook:
             return "late"
         ended = await self._sessions.end_all(subject, now)
         log.info("grant_removed", event_id=event.event_id, sessions=len(ended))
+        self._announce(
+            AuditEvent(what=What.GRANT_REVOKED, subject=subject, who=Who.TIKTOK, kind=event.name, ended=len(ended))
+        )
         return "ended"

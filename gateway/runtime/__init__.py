@@ -13,10 +13,21 @@ allow_file   an allow-list in a file, read again when it changes
 counted      refreshes are counted
 store_watch  waits for Redis when a gateway starts
 
+current      the generation in force, and those before it
+reload       when settings are read anew, and whether they come into force
+source       where they come from
+changed_files  whether files have another content than before
+fleet        reloads of several workers: all change, or none
+member       what one of them knows of that
+
 serve        `gateway run`: what one process does, from its start to its orderly end
+listeners    everything that it listens on, and the stages by which a connection comes to HTTP
 listen       its sockets
+certificate  its own, for TLS, read again when the files change
 http_server  uvicorn with our protocol
 signals      what has it end
+systemd      what it hands over, and is told
+pulse        whether all processes serve and live
 workers      several such processes
 boards       the numbers that they share
 

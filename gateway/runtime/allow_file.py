@@ -82,7 +82,8 @@ class AllowFileWatch:
             self._note([file.load_if_changed() for file in self._files])
 
     async def close(self) -> None:
-        """Stop looking."""
+        """Stop looking, for good."""
+        self._files = ()
         if self._task is not None:
             await stop(self._task)
 

@@ -1,6 +1,7 @@
 """One gateway built from one set of settings, and its end.
 
-Nothing of it is shared with another generation but what `build` was given: the metrics, which are the process's.
+Nothing of it is shared with another generation but what is the process's: the metrics, what is under way (`Live`), an
+embedded store, the address of checks by gRPC.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.runtime.wiring.pages import OwnPages
 from gateway.runtime.wiring.records import RecordKeeping
 from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
+from gateway.web.admin.reload import Reloads
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +35,27 @@ class Generation:
     metrics: Metrics
     readiness: Readiness
     life: Life
+    workers: int
+    reloads: Reloads | None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether some request needs it that did not come through an ASGI app."""
+        doors = self.doors
+        ways = doors.short_way, doors.grpc_checks
+        return any(way is not None and way.in_use for way in ways)
+
+    def succeed(self, before: Generation) -> None:
+        """Take over from another, within the event loop; what is open there goes on."""
+        if self.doors.grpc_checks is not None and before.doors.grpc_checks is not None:
+            self.doors.grpc_checks.take_over(before.doors.grpc_checks)
+        self.readiness.draining = before.readiness.draining
+        before.life.in_force, self.life.in_force = False, True
+        self.start()
+        self.metrics.set_change_feed(self.records.store.following)
+        for carrier in tuple(self.judging.live.carriers):
+            carrier.forget()
+        self.judging.watch.note(None)
 
     def start(self) -> None:
         """Begin what runs beside requests, within the event loop; without it, most begins with the first of them."""

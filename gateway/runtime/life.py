@@ -32,7 +32,9 @@ class Life:
     """Everything of one generation that has an end."""
 
     def __init__(self) -> None:
+        self.in_force = True  # False for a successor until it takes over, and for who was succeeded
         self._services: list[Service] = []
+        self._until_succeeded: list[Closable] = []
         self._closers = contextlib.AsyncExitStack()
 
     def closing(self, made: Made) -> Made:
@@ -44,6 +46,17 @@ class Life:
         """Have `service` started with the others, and closed at the end; returns it."""
         self._services.append(service)
         return self.closing(service)
+
+    def leading(self, service: Run) -> Run:
+        """As `running`, but it ends already when another generation takes over, whatever is still open."""
+        self._until_succeeded.append(service)
+        return self.running(service)
+
+    async def abdicate(self) -> None:
+        """Close what another generation does from now on."""
+        self.in_force = False
+        for service in reversed(self._until_succeeded):
+            await service.close()
 
     def start(self) -> None:
         """Begin what runs beside requests, within the event loop."""

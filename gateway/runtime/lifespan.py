@@ -14,21 +14,21 @@ from gateway.web.asgi_head import Message, Receive, Send
 
 
 class Lifespan:
-    """An ASGI app: the gateway, plus the lifespan of the app behind it."""
+    """An ASGI app: the gateway, plus the lifespan of the app behind it, which is `app`."""
 
     def __init__(self, generation: Generation, app: Any | None) -> None:
         self.generation = generation
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a request, or take part in the server's start and end."""
         self.generation.judging.allow_files.start()  # not every server tells of its start
         if scope["type"] != "lifespan":
             await self.generation.doors.app(scope, receive, send)
-        elif self._app is None:
+        elif self.app is None:
             await self._answer(receive, send)
         else:
-            await self._share(self._app, scope, receive, send)
+            await self._share(self.app, scope, receive, send)
 
     async def _share(self, app: Any, scope: Any, receive: Receive, send: Send) -> None:
         received: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
 import socket
 import stat
@@ -11,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import StartError
-from gateway.settings import Listen
+from gateway.settings import Listen, ListenerSettings
 
 
-def bind_many(listen: Listen, key: str, number: int) -> list[socket.socket]:
+def bind_many(listener: ListenerSettings, key: str, number: int) -> list[socket.socket]:
     """Bind a listening socket for each worker: TCP sockets of their own on one address, or one unix socket for all.
 
     The caller closes them. Raises `StartError` naming the key to change.
     """
-    first = bind(listen, key)
-    if number == 1 or listen.unix_path:
+    first = bind(listener.address, key, mode=listener.mode, group=listener.group)
+    if number == 1 or listener.unix_path:
         return [first] * number
     # it was free: bound without SO_REUSEPORT, with which another gateway would share it unnoticed
     address, family = first.getsockname()[:2], first.family
@@ -28,10 +29,14 @@ def bind_many(listen: Listen, key: str, number: int) -> list[socket.socket]:
     return [_open_tcp(address, family, reuse_port=True) for _ in range(number)]
 
 
-def bind(listen: Listen, key: str) -> socket.socket:
-    """Bind a listening socket; the caller closes it. Raises `StartError` naming the key to change."""
+def bind(listen: Listen, key: str, *, mode: int | None = None, group: str = "") -> socket.socket:
+    """Bind a listening socket; the caller closes it. Raises `StartError` naming the key to change.
+
+    `mode` and `group` are those of a unix socket's file; without, they are as the process makes files.
+    """
+    group_id = _find_group(group, key) if group else -1
     try:
-        return _bind_unix(Path(listen.unix_path)) if listen.unix_path else _bind_tcp(listen)
+        return _bind_unix(Path(listen.unix_path), mode, group_id) if listen.unix_path else _bind_tcp(listen)
     except OSError as error:
         # Python's own words for it have the address once more
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
@@ -53,7 +58,16 @@ def _open_tcp(address: tuple[Any, ...], family: int, *, reuse_port: bool = False
     return socket.create_server(address, family=family, backlog=2048, reuse_port=reuse_port, dualstack_ipv6=both)
 
 
-def _bind_unix(path: Path) -> socket.socket:
+def _find_group(group: str, key: str) -> int:
+    if group.isdecimal():
+        return int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise StartError(f"{key}: there is no group called {group}: see /etc/group, or write its number") from None
+
+
+def _bind_unix(path: Path, mode: int | None, group_id: int) -> socket.socket:
     # a socket left behind by a process that died is in the way; anything else at that path is not ours to remove
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):
@@ -63,7 +77,15 @@ def _bind_unix(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(str(path))
-        listener.listen(2048)
+        try:
+            if group_id >= 0:
+                os.chown(path, -1, group_id)
+            if mode is not None:
+                path.chmod(mode)
+            listener.listen(2048)  # nobody connects before its file is as it should be
+        except OSError:
+            path.unlink()
+            raise
     except OSError:
         listener.close()
         raise

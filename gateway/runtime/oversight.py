@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
+from gateway.core.audit import Asker, Who
+from gateway.flows.audit import asked_by
 from gateway.flows.listing import Listing
 from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unreadable
 from gateway.runtime.build import build
@@ -37,6 +39,7 @@ async def oversee(settings: Settings) -> AsyncGenerator[Overseen]:
     """Open the store that the settings name, for as long as the context lasts."""
     generation = build(settings)
     try:
-        yield Overseen(generation.flows.oversight, generation.flows.listing)
+        with asked_by(Asker(who=Who.OPERATOR, key="command")):
+            yield Overseen(generation.flows.oversight, generation.flows.listing)
     finally:
         await generation.close()

@@ -4,115 +4,136 @@ The public one, the admin's, and one for checks where `forward_auth.listen` name
 
 SIGTERM or SIGINT (graceful shutdown): not ready any more → `drain.delay` → no new connections → WebSockets closed with
 1001 → requests under way finish, up to `drain.timeout` → refreshes under way finish → connections closed → exit code 0.
-A second signal ends at once.
+A second signal ends at once. SIGHUP: the settings are read anew (see `reload`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
+import signal
 import socket
 from collections.abc import Sequence
-from pathlib import Path
+from multiprocessing.connection import Connection
 from typing import Any
-
-import uvicorn
 
 from gateway.errors import StartError
 from gateway.runtime.boards import Boards
 from gateway.runtime.build import build
-from gateway.runtime.generation import Generation
-from gateway.runtime.http_server import build_check_server, build_server
-from gateway.runtime.listen import bind, bind_many, remove_socket
-from gateway.runtime.signals import drain_on_signals, stop_with_parent
+from gateway.runtime.current import Current, settle_memory
+from gateway.runtime.fleet import Fleet
+from gateway.runtime.http_server import Server, build_check_server, build_server
+from gateway.runtime.listeners import Listeners, of_worker, open_listeners
+from gateway.runtime.member import Member
+from gateway.runtime.pulse import Pulse
+from gateway.runtime.reload import Reloads
+from gateway.runtime.signals import drain_on_signals, reload_on_signal, stop_with_parent
+from gateway.runtime.source import Source
+from gateway.runtime.systemd import Systemd
 from gateway.runtime.workers import run_workers
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs, log
 from gateway.telemetry.metrics import Metrics
 
 
-def run(settings: Settings, workers: int = 1) -> None:
-    """Serve until a signal, whether or not Redis answers yet.
+def run(settings: Settings, workers: int = 1, source: Source | None = None) -> None:
+    """Serve until a signal, whether or not Redis answers yet; settings are read anew from `source`.
 
     Raises `StartError` when an address is taken, or the settings are not fit for several workers.
     """
     configure_logs(settings.log.format, settings.log.level, shared=workers > 1)
     if workers > 1 and settings.redis.embedded:
         raise StartError("--workers: `redis: memory://` is one process's own; use a real Redis, or one worker.")
+    if source is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens
     boards = Boards(workers)
+    fleet = Fleet(settings, source)
+    pulse = Pulse(Systemd(os.environ), workers)
     with contextlib.ExitStack() as stack:
-        public = [stack.enter_context(each) for each in bind_many(settings.listen, "listen", workers)]
-        admin = stack.enter_context(bind(settings.admin.listen, "admin.listen")) if settings.admin.listen else None
-        checks = [
-            [stack.enter_context(each) for each in bind_many(listen, "forward_auth.listen", workers)]
-            for listen in settings.forward_auth.listen
-        ]
-        for each in (settings.listen, settings.admin.listen, *settings.forward_auth.listen):
-            if each is not None and each.unix_path:
-                stack.callback(remove_socket, Path(each.unix_path), os.stat(each.unix_path).st_ino)
+        listeners = open_listeners(settings, workers, stack, os.environ)
 
-        def work(number: int) -> None:
-            parent = os.getppid() if workers > 1 else None
-            generation = build(settings, metrics=Metrics(boards.metrics, number), workers=workers)
-            doors = generation.doors
-            server = build_server(doors.app, settings, short_way=doors.short_way, boards=boards, worker=number)
+        def work(number: int, link: Connection | None = None) -> None:
+            parent = os.getppid() if link is not None else None
+            metrics = Metrics(boards.metrics, number)
+            reloads = Reloads(source, metrics) if link is None else Member(link, metrics)
+            current = Current(build(fleet.settings, metrics=metrics, workers=workers, reloads=reloads))
+            doors = _build_servers(current, listeners, boards, number)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                of_worker = [sockets[number] for sockets in checks]
-                runner.run(serve(generation, server, public[number], admin, of_worker, parent=parent))
+                runner.run(serve(current, doors, listeners, reloads, pulse, worker=number, parent=parent))
 
         if workers == 1:
             work(0)
         else:
             log.info("started_workers", number=workers)
-            run_workers(workers, work)
+            pulse.watch(listeners.describe())
+            run_workers(workers, work, fleet, pulse)
             log.info("stopped_workers")
 
 
+def _build_servers(
+    current: Current, listeners: Listeners, boards: Boards, worker: int
+) -> list[tuple[Server, list[socket.socket]]]:
+    """Make the servers of the public listeners, the admin's and those for checks, which follow the settings in force.
+
+    Each comes with the sockets that are this worker's; one without any is left out.
+    """
+    settings, way, by_socket = current.settings, current.generation.doors.short_way, listeners.by_socket
+    public = current.door(lambda doors: doors.app)
+    built = [
+        (
+            build_server(public, settings, short_way=way, boards=boards, worker=worker, listeners=by_socket),
+            listeners.public,
+        ),
+        (build_server(current.door(lambda doors: doors.admin), settings), listeners.admin),
+        (build_check_server(current.door(lambda doors: doors.checks), settings), listeners.checks),
+    ]
+    for server, _ in built:
+        current.preparing.append(server.prepare)
+    if listeners.certificate is not None:
+        current.preparing.append(listeners.certificate.prepare)
+    return [(server, of_worker(door, worker)) for server, door in built if door]
+
+
 async def serve(
-    generation: Generation,
-    server: uvicorn.Server,
-    public: socket.socket,
-    admin: socket.socket | None,
-    checks: Sequence[socket.socket] = (),
+    current: Current,
+    servers: Sequence[tuple[Server, list[socket.socket]]],
+    listeners: Listeners,
+    reloads: Reloads | Member,
+    pulse: Pulse,
     *,
+    worker: int = 0,
     parent: int | None = None,
 ) -> None:
-    """Serve a generation on bound sockets until SIGTERM or SIGINT, or until `parent` (a process id) is gone."""
-    servers, sockets = [server], [[public]]
-    if admin is not None:
-        servers.append(build_server(generation.doors.admin, generation.settings))
-        sockets.append([admin])
-    if checks:
-        servers.append(build_check_server(generation))
-        sockets.append([*checks])
-    tasks = [
-        asyncio.create_task(each.serve(sockets=listeners), name="server")
-        for each, listeners in zip(servers, sockets, strict=True)
-    ]
-    generation.start()
-    _settle_memory()
-    with drain_on_signals(generation, server) as stop:
+    """Serve on bound sockets, those of each server, until SIGTERM or SIGINT, or until `parent` (a process id) is gone.
+
+    The first server ends with the signal, and the others when it has.
+    """
+    tasks = [asyncio.create_task(server.serve(sockets=bound), name="server") for server, bound in servers]
+    current.generation.start()
+    settle_memory()
+    with drain_on_signals(current, servers[0][0], pulse.tell_stopping) as stop, reload_on_signal(reloads):
+        reloads.start(current)
         if parent is not None:
             stop_with_parent(parent, stop)
-        log.info("started", address=str(generation.settings.listen), public_url=generation.settings.public_url)
+        await _until_all_serve([server for server, _ in servers], tasks)
+        log.info("started", public_url=current.settings.public_url, **listeners.by_door())
+        pulse.begin(worker, listeners.describe())
         await tasks[0]
-        for each in servers[1:]:
-            each.should_exit = True
+        for server, _ in servers[1:]:
+            server.should_exit = True
         await asyncio.gather(*tasks)
-    await generation.close()
+    await pulse.close()
+    await reloads.close()
+    await current.close()
     log.info("stopped")
 
 
-def _settle_memory() -> None:
-    """Keep the collector of cycles off what is here to stay: going over it takes tens of milliseconds each time.
-
-    Requests make next to no cycles, so it may look for them rarely.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+async def _until_all_serve(servers: Sequence[Server], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until every server takes connections, or one of them has ended instead."""
+    waiting: asyncio.Future[Any] = asyncio.gather(*(each.serving.wait() for each in servers))
+    await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def _loop_factory() -> Any:

@@ -1,6 +1,7 @@
 """What has a serving process end: a signal, or that its parent is gone (graceful shutdown).
 
-SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once.
+SIGTERM or SIGINT: not ready any more, and after `drain.delay` the drain begins; a second one ends at once. SIGHUP ends
+nothing: the settings are read anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Final
 
 import uvicorn
 
-from gateway.runtime.generation import Generation
+from gateway.runtime.current import Current
+from gateway.runtime.member import Member
+from gateway.runtime.reload import Reloads
 from gateway.telemetry.logs import log
 
 PARENT_TICK: Final = timedelta(seconds=1)
@@ -23,16 +26,21 @@ PARENT_TICK: Final = timedelta(seconds=1)
 
 
 @contextlib.contextmanager
-def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generator[Callable[[], None]]:
-    """Have signals end `server`, within the event loop; yields what they call."""
+def drain_on_signals(
+    current: Current, server: uvicorn.Server, stopping: Callable[[], None]
+) -> Generator[Callable[[], None]]:
+    """Have signals end `server`, within the event loop; yields what they call. `stopping` is told of the first."""
     loop = asyncio.get_running_loop()
-    delay = generation.settings.drain.delay.total_seconds()
 
     def stop() -> None:
+        generation = current.generation
+        delay = generation.settings.drain.delay.total_seconds()
         if generation.readiness.draining:
             server.force_exit = True
             drain()
-        elif delay:
+            return
+        stopping()
+        if delay:
             log.info("not_ready", seconds=delay, advice="it serves on for so long, until load balancers have noticed")
             generation.announce_end()
             loop.call_later(delay, drain)
@@ -41,8 +49,8 @@ def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generato
 
     def drain() -> None:
         if not server.should_exit:
-            log.info("stopping", websockets=generation.judging.live.count_websockets())
-            generation.drain()
+            log.info("stopping", websockets=current.generation.judging.live.count_websockets())
+            current.generation.drain()
             server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,6 +60,21 @@ def drain_on_signals(generation: Generation, server: uvicorn.Server) -> Generato
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def reload_on_signal(reloads: Reloads | Member) -> Generator[None]:
+    """Have SIGHUP reload, within the event loop; a worker leaves that to its parent."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(reloads, Reloads) or not reloads.has_source:
+        yield
+        return
+    loop.add_signal_handler(signal.SIGHUP, reloads.want)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def stop_with_parent(parent: int, stop: Callable[[], None]) -> None:

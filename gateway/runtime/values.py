@@ -15,6 +15,7 @@ from gateway.core.operator_session import COOKIE as OPERATOR_COOKIE
 from gateway.core.original import WHOLE
 from gateway.core.request import Limits
 from gateway.settings import Settings
+from gateway.web.answers.site import Site
 from gateway.web.asgi_head import HeadReader
 
 
@@ -44,6 +45,16 @@ def build_allowed_hosts(settings: Settings) -> frozenset[str]:
     """Return the other hosts that a sign-in may return to, as requests name them."""
     scheme = "https" if settings.secure else "http"
     return frozenset(without_default_port(scheme, host) for host in settings.return_to.allowed_hosts)
+
+
+def build_site(settings: Settings) -> Site:
+    """Return where the gateway is, and which addresses are its own to lead to."""
+    return Site(
+        public_url=settings.public_url,
+        prefix=settings.prefix,
+        allowed_hosts=build_allowed_hosts(settings),
+        shared=settings.session.cookie_domain is not None,
+    )
 
 
 class Cookies(NamedTuple):

@@ -45,6 +45,8 @@ class ClientConnection(HttpToolsProtocol):
 
     timeouts: ClassVar[Timeouts] = Timeouts()
     guard: ConnectionGuard  # of the server
+    came_from: tuple[str, int] | None = None  # who it is for, where a balancer has said so
+    arrived_at = 0.0  # when it was accepted, if something came before HTTP
     cycle: Cycle | None  # type: ignore[assignment]  # uvicorn says that it is always there, and it is not
     flow: Flow
 
@@ -70,9 +72,11 @@ class ClientConnection(HttpToolsProtocol):
         """Begin, unless the address has too many connections already."""
         super().connection_made(transport)
         self.flow = Flow(transport, self._go_on_soon)
+        if self.came_from is not None:
+            self.client = self.came_from
         if self.client is not None:
             self.client = unmap(self.client[0]), self.client[1]
-        self._since = self.loop.time()
+        self._since = self.arrived_at or self.loop.time()
         if not self.guard.admit(self, self.client[0] if self.client else None):
             transport.abort()
 

@@ -72,7 +72,13 @@ class ConnectionGuard:
         self._turns: deque[Parsing] = deque()
         self._turning = False  # whether they are about to be given
         self._timer: asyncio.TimerHandle | None = None
-        self._warned_at = -SILENCE
+        self._warned_at: dict[str, float] = {}
+
+    def adopt(self, limit: int, trusted: TrustedProxies, *, most_waiting: int) -> None:
+        """Go by other limits from now on; connections that are counted stay counted."""
+        self._limit = limit
+        self._trusted = trusted
+        self._most_waiting = most_waiting
 
     def __len__(self) -> int:
         """Return how many connections there are."""
@@ -156,12 +162,16 @@ class ConnectionGuard:
             connection.tick(now)
         self._tide.look(len(self._slots), self._waiting_of.total())
 
-    def _warn(self, event: str, limit: str, client: str = "") -> None:
+    def trusts(self, address: str | None) -> bool:
+        """Whether a peer is one of the trusted proxies."""
+        return self._trusted.trusts(address)
+
+    def warn(self, event: str, **said: str) -> None:
+        """Warn of something that anybody can bring about; of one kind no more than once a minute."""
         now = asyncio.get_running_loop().time()
-        if now - self._warned_at >= SILENCE:
-            self._warned_at = now
-            log.warning(
-                event,
-                client=client,
-                advice=f"raise {limit}, or list the proxy it is in trusted_proxies",
-            )
+        if now - self._warned_at.get(event, -SILENCE) >= SILENCE:
+            self._warned_at[event] = now
+            log.warning(event, **said)
+
+    def _warn(self, event: str, limit: str, client: str = "") -> None:
+        self.warn(event, client=client, advice=f"raise {limit}, or list the proxy it is in trusted_proxies")

@@ -7,14 +7,34 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.settings.headers import METHOD_OVERRIDES
+from gateway.settings.listening_caution import find_in_listeners
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem
 from gateway.settings.scalars import is_loopback
 
 
-def warnings(settings: Settings) -> tuple[Problem, ...]:
-    """Return what an operator should think about twice."""
-    return tuple(Problem("", key, message) for key, message in _find(settings))
+def warnings(settings: Settings, *, in_process: bool = False) -> tuple[Problem, ...]:
+    """Return what an operator should think about twice; `in_process`: the settings are those of middleware."""
+    found = [*_find(settings), *(_find_idle(settings) if in_process else _find_lost_posts(settings))]
+    return tuple(Problem("", key, message) for key, message in found)
+
+
+def _find_idle(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find what only a gateway that serves by itself acts on."""
+    for key, instead in (
+        ("listen", "the server that runs your app listens"),
+        ("admin", "there is no admin listener; for metrics there is gateway.asgi.metrics_app"),
+        ("drain", "the server that runs your app ends it"),
+        ("upstream", "the app that is protected is in the same process"),
+    ):
+        if key in settings.model_fields_set:
+            yield key, f"does nothing in middleware: {instead}"
+
+
+def _find_lost_posts(settings: Settings) -> Iterator[tuple[str, str]]:
+    for index, route in enumerate(settings.routes):
+        if route.keep_post and route.upstream not in settings.apps:
+            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
 
 
 def _find(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -32,8 +52,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     for network in settings.trusted_proxies:
         if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
             yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
-    if settings.listen.unix_path and "unix" not in settings.trusted_proxies:
-        yield "trusted_proxies", "lacks `unix`, so no visitor has an address: who listens on a socket is behind a proxy"
+    yield from find_in_listeners(settings)
     yield from _find_in_forward_auth(settings)
     dropped = {name.lower() for name in settings.drop_headers}
     passing = [name for name in METHOD_OVERRIDES if not _is_dropped(name.lower(), dropped)]
@@ -43,16 +62,13 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
-        if settings.admin.keys:
+        if settings.admin.keys and not (settings.tls is not None and admin.speaks_tls):
             yield "admin.listen", "is plain HTTP, on the network: have TLS in front, or keys can be read on the way"
     keys = [key.get_secret_value() for key in settings.secret_keys]
     if len(set(keys)) < len(keys):
         yield "secret_keys", "has the same key twice"
     if any(len(set(key)) < 12 for key in keys):
         yield "secret_keys", "has a key that does not look random: make one with `gateway keys new`"
-    for index, route in enumerate(settings.routes):
-        if route.keep_post and route.upstream not in settings.apps:
-            yield f"routes[{index}].keep_post", "does nothing with `upstream: none`: forms do not come through here"
     for origin in settings.cors.allowed_origins:
         if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
@@ -87,7 +103,7 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
             f"routes[{narrowed}].host",
             "is what the front says: have it set X-Forwarded-Host itself, or a client may name that host",
         )
-    private = [("listen", listen) for listen in asked.listen]
+    private = [("listen", each.address) for each in asked.listen]
     private += [("grpc", asked.grpc)] if asked.grpc is not None else []
     for key, listen in private:
         if not listen.unix_path and not is_loopback(listen.host):

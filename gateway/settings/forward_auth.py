@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.settings.scalars import ListenOnMany, OptionalListenOn
+from gateway.settings.listening import OptionalListen, PrivateListeners
 from gateway.settings.secret import StrongKey
 from gateway.settings.section import Section
 
@@ -14,9 +14,9 @@ class ForwardAuthSettings(Section):
     the `secret`.
     """
 
-    listen: ListenOnMany = ()
+    listen: PrivateListeners = ()
     """Address, or a list of them, where only checks are answered: host:port or unix:/path, which only fronts reach."""
-    grpc: OptionalListenOn = None
+    grpc: OptionalListen = None
     """Address where Envoy asks by gRPC (envoy.service.auth.v3), which only Envoy reaches; needs the extra `grpc`."""
     secret: StrongKey | None = None
     """What a front sends as X-Gateway-Check with its checks, and with nothing else, on the public listener."""

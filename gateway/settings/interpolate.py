@@ -22,8 +22,12 @@ _EDGES: Final = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
 """White space and byte order marks at both ends of a file: editors and `echo` leave them there."""
 
 
-def interpolate(text: str, environ: Mapping[str, str]) -> str:
-    """Return `text` with its references resolved. Raises `ValueError` that says what is missing."""
+def interpolate(text: str, environ: Mapping[str, str], named: set[Path] | None = None) -> str:
+    """Return `text` with its references resolved; `named` is given the files among them.
+
+    Raises `ValueError` that says what is missing.
+    """
+    named = set() if named is None else named
     pieces: list[str] = []
     at = 0
     while found := _MARK.search(text, at):
@@ -33,7 +37,7 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
             pieces.append("${")
         else:
             end = _find_end(text, at)
-            pieces.append(_resolve(text[at:end], environ))
+            pieces.append(_resolve(text[at:end], environ, named))
             at = end + 1
     return "".join(pieces) + text[at:]
 
@@ -69,10 +73,12 @@ def _find_end(text: str, at: int) -> int:
     raise ValueError("has `${` without `}`; write `$${` for a literal `${`")
 
 
-def _resolve(reference: str, environ: Mapping[str, str]) -> str:
+def _resolve(reference: str, environ: Mapping[str, str], named: set[Path]) -> str:
     if reference.startswith("file:"):
         written = reference.removeprefix("file:")
-        return _read_file(interpolate(written, environ), written)
+        path = interpolate(written, environ, named)
+        named.add(Path(path))
+        return _read_file(path, written)
     name = _NAME.fullmatch(reference)
     if name is None:
         raise ValueError("has a `${…}` which is neither ${NAME}, ${NAME:-default} nor ${file:PATH}")
@@ -83,7 +89,7 @@ def _resolve(reference: str, environ: Mapping[str, str]) -> str:
         raise ValueError(
             f"needs the environment variable {name[1]}, which is not set: set it, or write ${{{name[1]}:-default}}"
         )
-    return interpolate(name[2], environ)
+    return interpolate(name[2], environ, named)
 
 
 def _read_file(path: str, written: str) -> str:

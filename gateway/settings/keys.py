@@ -11,6 +11,7 @@ from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from gateway.settings.listening import ManyWays
 from gateway.settings.model import Settings
 from gateway.settings.yaml_file import KeyPath
 
@@ -65,6 +66,8 @@ def _to_pattern(path: KeyPath) -> Pattern | None:
 def _walk(model: type[BaseModel], path: Pattern) -> Iterator[tuple[Pattern, bool]]:
     for name, field in model.model_fields.items():
         yield from _look(field.annotation, (*path, name))
+        if any(isinstance(note, ManyWays) and note.many for note in field.metadata):  # one may stand without a list
+            yield from _look(get_args(field.annotation)[0], (*path, name))
 
 
 def _look(annotation: Any, path: Pattern) -> Iterator[tuple[Pattern, bool]]:

@@ -1,12 +1,13 @@
 """File and environment to `Settings`, or to every problem at once.
 
 The environment wins over the file: `GATEWAY__TIKTOK__CLIENT_KEY` is the key `tiktok.client_key`; lists and mappings are
-written in YAML's flow style (`["a", "b"]`). References (`${…}`) are resolved in both.
+written in YAML's flow style (`["a", "b"]`). What a program says itself, by keywords, wins over both, key by key; a list
+is one value. References (`${…}`) are resolved in all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,12 @@ from pydantic import ValidationError
 from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
+from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
 from gateway.settings.place import Place
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
-from gateway.settings.scalars import Listen
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
@@ -55,17 +56,34 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool = True) -> Settings:
-    """Return the settings. Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file."""
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    needs_upstream: bool = True,
+    named: set[Path] | None = None,
+    keywords: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings; `keywords` are what a program says itself, and win over all.
+
+    `named` is given every file that they come from or name, whatever becomes of them: `${file:…}`, certificates, lists.
+    Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
+    """
+    named = set() if named is None else named
+    if path is not None:
+        named.add(path)
     tree, places = load_yaml(path) if path is not None else ({}, {})
-    reader = _Reader(path, places, environ)
+    reader = _Reader(path, places, environ, named)
     reader.add_environment(tree)
+    reader.add_keywords(tree, keywords or {})
     resolved = reader.resolve(tree, ())
-    named = tree.get("upstreams")
-    if needs_upstream and "upstream" not in tree and not (isinstance(named, dict) and "default" in named):
+    others = tree.get("upstreams")
+    if needs_upstream and "upstream" not in tree and not (isinstance(others, dict) and "default" in others):
         reader.add(("upstream",), f"is missing; add {EXAMPLES['upstream']}")
     try:
-        context = {"needs_upstream": needs_upstream} | ({"beside": path.parent} if path is not None else {})
+        context: dict[str, Any] = {"needs_upstream": needs_upstream, "named": named}
+        if path is not None:
+            context["beside"] = path.parent
         settings = Settings.model_validate(resolved, context=context)
     except ValidationError as error:
         reader.add_invalid(error)
@@ -77,31 +95,47 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     return settings
 
 
-def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> Listen | None:
+def load_admin_listen(path: Path | None, environ: Mapping[str, str]) -> ListenerSettings | None:
     """Return `admin.listen` alone: whoever asks for a gateway's health need not have its secrets.
 
     Raises `SettingsError`.
     """
+    return _load_admin(path, environ, ("listen",)).listen
+
+
+def load_admin(path: Path | None, environ: Mapping[str, str]) -> AdminSettings:
+    """Return how to reach a gateway that runs, whatever else is wrong with the settings: `admin.listen`, `admin.keys`.
+
+    Raises `SettingsError`.
+    """
+    return _load_admin(path, environ, ("listen", "keys"))
+
+
+def _load_admin(path: Path | None, environ: Mapping[str, str], keys: Sequence[str]) -> AdminSettings:
     tree, places = load_yaml(path) if path is not None else ({}, {})
     reader = _Reader(path, places, environ)
     reader.add_environment(tree)
     admin = tree.get("admin")
-    given = {key: value for key, value in admin.items() if key == "listen"} if isinstance(admin, dict) else {}
+    given = {key: value for key, value in admin.items() if key in keys} if isinstance(admin, dict) else {}
     try:
-        listen = AdminSettings.model_validate(reader.resolve(given, ("admin",))).listen
+        return AdminSettings.model_validate(reader.resolve(given, ("admin",)))
     except ValidationError:
-        raise SettingsError("admin.listen cannot be used: see `gateway check`") from None
-    return listen
+        named = " or ".join(f"admin.{key}" for key in keys)
+        raise SettingsError(f"{named} cannot be used: see `gateway check`") from None
 
 
 class _Reader:
     """Collects problems, with the place of each."""
 
-    def __init__(self, path: Path | None, places: Places, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path | None, places: Places, environ: Mapping[str, str], named: set[Path] | None = None
+    ) -> None:
         self._path = path
+        self._named = named if named is not None else set()
         self._places = places
         self._environ = environ
-        self._from_environ: dict[KeyPath, str] = {}
+        self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
+        self._said_by_keywords = False
         self._unresolved: set[KeyPath] = set()
         self.plain_secrets: set[str] = set()
         """Keys of the secrets that stand in the file itself."""
@@ -124,7 +158,10 @@ class _Reader:
         except ValueError as error:
             self.problems.append(((0, 0), Problem(variable, show_path(keys), str(error))))
             return
-        self._from_environ[keys] = variable
+        self._put(tree, keys, value, variable)
+
+    def _put(self, tree: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
+        self._from_environ[keys] = source
         node = tree
         for key in keys[:-1]:
             below = node.get(key)
@@ -133,6 +170,13 @@ class _Reader:
             node[key] = below = below if isinstance(below, dict) else {}
             node = below
         node[keys[-1]] = value
+
+    def add_keywords(self, tree: dict[str, Any], keywords: Mapping[str, Any]) -> None:
+        """Lay over the tree what a program says itself."""
+        self._said_by_keywords = bool(keywords)
+        for name, value in keywords.items():
+            for keys, plain in _read_leaves((name,), value):
+                self._put(tree, keys, plain, f"protect({name}=…)")
 
     def resolve(self, node: Any, path: KeyPath) -> Any:
         """Resolve the references in every string; one that cannot be is a problem, and the string stays."""
@@ -143,7 +187,7 @@ class _Reader:
         if not isinstance(node, str):
             return node
         try:
-            value = interpolate(node, self._environ)
+            value = interpolate(node, self._environ, self._named)
             _check_characters(value)
         except ValueError as error:
             self.add(path, str(error))
@@ -181,7 +225,7 @@ class _Reader:
                 path = read_path(dotted)
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
-            if each["type"] == "missing" and self._path is None:
+            if each["type"] == "missing" and self._path is None and not self._said_by_keywords:
                 self.no_file = True
 
     def sorted_problems(self) -> list[Problem]:
@@ -201,7 +245,27 @@ class _Reader:
             if known in self._places:
                 line, column = self._places[known]
                 return f"{self._path}:{line}:{column}", (line, column)
-        return (f"{self._path}:1:1", (1, 1)) if self._path is not None else ("environment", (0, 0))
+        if self._path is not None:
+            return f"{self._path}:1:1", (1, 1)
+        return ("protect(…)" if self._said_by_keywords else "environment"), (0, 0)
+
+
+def _read_leaves(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what mappings within each other end in, each with the keys that lead to it."""
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _read_leaves((*keys, str(key)), below)
+    else:
+        yield keys, _read_plain(value)
+
+
+def _read_plain(value: Any) -> Any:
+    """Read a program's value as one of a file."""
+    if isinstance(value, Mapping):
+        return {str(key): _read_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_read_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:

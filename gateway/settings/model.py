@@ -17,20 +17,23 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.settings.audit import AuditSettings
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
+from gateway.settings.listening import PublicListeners, listener_at
 from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
 from gateway.settings.place import Places
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
-from gateway.settings.scalars import ListenOn, PublicUrl, Trusted, read_listen
+from gateway.settings.scalars import PublicUrl, Tracing, Trusted
 from gateway.settings.secret import Token
 from gateway.settings.section import OneOrMore, Section, Strings
 from gateway.settings.session import CorsSettings, ReturnToSettings, SessionSettings
 from gateway.settings.tiktok import TikTokSettings
+from gateway.settings.tls import TlsSettings
 from gateway.settings.upstream import NamedUpstream, UpstreamSettings, read_upstream
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -54,8 +57,10 @@ class Settings(Section):
     """Name of this gateway, if several share one Redis; default: where its session cookie holds."""
     tiktok: TikTokSettings
     """The app at developers.tiktok.com."""
-    listen: ListenOn = read_listen("0.0.0.0:8080")
-    """Address to serve on, or unix:/path."""
+    listen: PublicListeners = (listener_at("0.0.0.0:8080"),)
+    """Address to serve on, or a list: host:port, unix:/path, systemd or systemd:NAME; or a mapping of it and how."""
+    tls: TlsSettings | None = None
+    """The gateway's own certificate; without it, it speaks plain http, and TLS ends at a front."""
     prefix: str = "/oauth2"
     """Where the gateway's own pages live."""
     trusted_proxies: Annotated[tuple[Trusted, ...], OneOrMore()] = ()
@@ -91,6 +96,11 @@ class Settings(Section):
     """The end of a process, after SIGTERM."""
     log: LogSettings = LogSettings()
     """The log."""
+    audit: AuditSettings = AuditSettings()
+    """Who did what."""
+    tracing: Tracing = "off"
+    """Traces of requests, sent as the variables OTEL_… say; on goes on with those of trusted_proxies, join_anyone with
+    any client's."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
 
@@ -197,11 +207,24 @@ class Settings(Section):
                 raise ValueError(
                     f"routes[{index}].preflight: answers to nobody; list the origins in cors.allowed_origins"
                 )
-        if self.listen in self.forward_auth.listen and (self.listen.port or self.listen.unix_path):
-            raise ValueError(f"forward_auth.listen: {self.listen} is `listen`, which browsers reach: choose another")
+        self._check_listeners()
         needs_upstream = (info.context or {}).get("needs_upstream", False)  # else the app is in the process
         if self.tiktok.webhook.forward_to is not None and needs_upstream and "default" not in self.apps:
             raise ValueError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self
+
+    def _check_listeners(self) -> None:
+        for each in self.listen:
+            if any(each.collides_with(other) for other in self.forward_auth.listen):
+                raise ValueError(f"forward_auth.listen: {each} is `listen`, which browsers reach: choose another")
+            if self.admin.listen is not None and each.collides_with(self.admin.listen):
+                raise ValueError(f"admin.listen: {each} is `listen`, which browsers reach: choose another")
+            if each.tls and self.tls is None:
+                raise ValueError(f"listen: {each} has `tls: true`, but there is no certificate: set tls.certificate")
+            if each.proxy_protocol and not self.trusted_proxies:
+                raise ValueError(
+                    f"listen: {each} has `proxy_protocol`, which is taken from nobody: list the balancer in "
+                    "trusted_proxies"
+                )

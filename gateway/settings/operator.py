@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from gateway.settings.listening import OptionalListener, listener_at
 from gateway.settings.problem import quote
-from gateway.settings.scalars import HOST_AND_PORT, Duration, OptionalListenOn, Span, read_listen
+from gateway.settings.scalars import HOST_AND_PORT, Duration, Span
 from gateway.settings.secret import StrongKey
 from gateway.settings.section import OneOrMore, Section, Strings
+
+_NAME = r"^[A-Za-z0-9_.@-]{1,64}$"
+
+
+class NamedKeySettings(Section):
+    """A key, and whose it is."""
+
+    name: str = Field(pattern=_NAME)
+    """Name in the audit trail."""
+    key: StrongKey
+    """The key, sent as a bearer token."""
+
+    def get_secret_value(self) -> str:
+        """Return the key, as a lone one does."""
+        return self.key.get_secret_value()
+
+
+def _find_form(value: Any) -> str:
+    return "named" if isinstance(value, Mapping | NamedKeySettings) else "lone"
+
+
+AdminKey = Annotated[
+    Annotated[StrongKey, Tag("lone")] | Annotated[NamedKeySettings, Tag("named")], Discriminator(_find_form)
+]
 
 
 class AdminSettings(Section):
     """The operator's listener: /livez, /readyz, /metrics, and with a key /sessions, /grants."""
 
-    listen: OptionalListenOn = read_listen("127.0.0.1:9090")
+    listen: OptionalListener = listener_at("127.0.0.1:9090")
     """Address of the admin listener, or off."""
-    keys: Annotated[tuple[StrongKey, ...], OneOrMore()] = ()
-    """Keys of the API for sessions and grants, sent as a bearer token; without any it is off."""
+    keys: Annotated[tuple[AdminKey, ...], OneOrMore()] = ()
+    """Keys of the API for sessions and grants, sent as a bearer token; without any it is off. With `name` and `key`
+    in place of a key, the audit trail tells them apart."""
     hosts: Strings = ()
     """Names that it may be asked for by, besides addresses, loopback names and that in `listen`; without a port."""
 
@@ -29,6 +56,12 @@ class AdminSettings(Section):
         if self.listen is None or self.listen.unix_path:
             return None
         return (self.listen.host, *self.hosts)
+
+    @property
+    def named_keys(self) -> Iterator[tuple[str, str]]:
+        """Each key with a name: its own, or its place in the list."""
+        for number, key in enumerate(self.keys):
+            yield key.name if isinstance(key, NamedKeySettings) else f"admin.keys[{number}]", key.get_secret_value()
 
     @field_validator("hosts")
     @classmethod

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -22,24 +21,9 @@ _BYTES: Final = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30
 _ONE_WORD: Final = re.compile(r"[^\s\x00-\x20\x7f]+")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1035 §2.3.4: Python's resolver raises for longer
-_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]")
+HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]")
 
-HOST_AND_PORT: Final = re.compile(rf"(?:{_HOST.pattern})(?::\d{{1,5}})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to listen: host and port, or the path of a unix socket."""
-
-    host: str = ""
-    port: int = 0
-    unix_path: str = ""
-
-    def __str__(self) -> str:
-        """Write the address as it stands in the settings."""
-        if self.unix_path:
-            return f"unix:{self.unix_path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+HOST_AND_PORT: Final = re.compile(rf"(?:{HOST.pattern})(?::\d{{1,5}})?")
 
 
 def read_duration(value: Any) -> timedelta:
@@ -98,6 +82,7 @@ def read_existing_file(value: Any, info: ValidationInfo) -> str:
     if not isinstance(value, str):
         raise ValueError("is no file: write its path")
     path = (info.context or {}).get("beside", Path()) / value
+    (info.context or {}).get("named", set()).add(path)  # also one that is not there: it may come
     try:
         found = path.is_file()
     except (OSError, ValueError) as error:  # no right to look, or a name that no file has
@@ -107,28 +92,16 @@ def read_existing_file(value: Any, info: ValidationInfo) -> str:
     return str(path)
 
 
-def read_listen(value: Any) -> Listen:
-    """Read `0.0.0.0:8080`, `[::]:8080`, `:8080` or `unix:/path`."""
-    if isinstance(value, Listen):
-        return value
-    if isinstance(value, str) and value.startswith("unix:/"):
-        return Listen(unix_path=value.removeprefix("unix:"))
-    host, separator, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("is no address to listen on: write it like 0.0.0.0:8080 or unix:/run/gateway.sock")
-    if host and not _HOST.fullmatch(host):
-        raise ValueError(f"has a host that is none: {quote(host)}")
-    return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
+def read_file_path(value: Any, info: ValidationInfo) -> str:
+    """Read the path of a file, there or not yet; a relative one is meant from where the settings file is."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("is no file: write its path")
+    return str((info.context or {}).get("beside", Path()) / value)
 
 
-def read_listens(value: Any) -> tuple[Listen, ...]:
-    """Read an address to listen on, or a list of them."""
-    return tuple(map(read_listen, value)) if isinstance(value, list | tuple) else (read_listen(value),)
-
-
-def read_optional_listen(value: Any) -> Listen | None:
-    """As `read_listen`; `off` is None."""
-    return None if value is None or value is False or value == "off" else read_listen(value)
+def read_switch(value: Any) -> Any:
+    """Read what is `on` or `off` among other things: for older YAML they are true and false."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
 
 
 def read_trusted(value: Any) -> str:
@@ -157,7 +130,7 @@ def read_public_url(value: Any) -> str:
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"must end after the host, like {parts.scheme}://{host}")
     shown = f"[{host}]" if ":" in host else host
-    if not _HOST.fullmatch(shown):
+    if not HOST.fullmatch(shown):
         raise ValueError("has a host that is none; write an international name in its xn-- form")
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{shown}{f':{port}' if port not in {None, default} else ''}"
@@ -230,16 +203,10 @@ Size = Annotated[int, BeforeValidator(read_size), WithJsonSchema({"type": ["stri
 OptionalSize = Annotated[
     int | None, BeforeValidator(read_optional_size), WithJsonSchema({"type": ["string", "integer", "null"]})
 ]
-ListenOn = Annotated[Listen, BeforeValidator(read_listen), WithJsonSchema(_TEXT)]
-OptionalListenOn = Annotated[
-    Listen | None,
-    BeforeValidator(read_optional_listen),
-    WithJsonSchema({"type": ["string", "boolean", "null"]}),
-]
-ListenOnMany = Annotated[
-    tuple[Listen, ...],
-    BeforeValidator(read_listens),
-    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
+Tracing = Annotated[
+    Literal["off", "on", "join_anyone"],
+    BeforeValidator(read_switch),
+    WithJsonSchema({"enum": ["off", "on", "join_anyone", True, False]}),
 ]
 Trusted = Annotated[str, BeforeValidator(read_trusted), WithJsonSchema(_TEXT)]
 PublicUrl = Annotated[str, BeforeValidator(read_public_url), WithJsonSchema(_TEXT)]
@@ -249,5 +216,6 @@ UpstreamUrls = Annotated[
     BeforeValidator(read_upstream_urls),
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
 ]
+FilePath = Annotated[str, BeforeValidator(read_file_path), WithJsonSchema(_TEXT)]
 ExistingFile = Annotated[str, BeforeValidator(read_existing_file), WithJsonSchema(_TEXT)]
 Endpoint = Annotated[str, BeforeValidator(read_endpoint), WithJsonSchema(_TEXT)]

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
-from gateway.settings.scalars import Listen, write_duration
+from gateway.settings.scalars import write_duration
 from gateway.settings.section import Section
 
 
@@ -57,12 +58,14 @@ def _written(default: Any) -> Any:
     match default:
         case timedelta():
             return write_duration(default)
-        case Listen():
+        case ListenerSettings():
             return str(default)
         case bool() | int():
             return default
         case str():
             return default or None
+        case (ListenerSettings() as only,):
+            return str(only)
         case tuple():
             return [part.model_dump(exclude_unset=True) if isinstance(part, BaseModel) else part for part in default]
         case _:

@@ -29,9 +29,10 @@ class OneOrMore:
         return core_schema.no_info_after_validator_function(self._count, read) if self._least else read
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return how it may be written: the item, or a list of such."""
+        """Return how it may be written: the item as a text, or a list of such."""
         written = handler(schema) | ({"minItems": self._least} if self._least else {})
-        return {"anyOf": [written["items"], written]}
+        alone = next(form for form in written["items"].get("oneOf", [written["items"]]) if "$ref" not in form)
+        return {"anyOf": [alone, written]}
 
     def _count(self, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(value) < self._least:

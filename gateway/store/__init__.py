@@ -26,15 +26,19 @@ from gateway.settings.redis import RedisSettings
 from gateway.store.redis import RedisStore
 
 
-def open_store(settings: RedisSettings, *, gateway: str = "") -> RedisStore:
+def open_store(settings: RedisSettings, *, gateway: str = "", before: object = None) -> RedisStore:
     """Return the store that the settings name; makes no connection yet. `gateway` is the public address of whose it is.
+
+    The embedded store of `before`, a store of this process, is handed on with all that is in it.
 
     Raises `SettingsError` when `memory://` is asked for and not installed.
     """
     # each is imported when it is asked for: redis-py is large
     if settings.embedded:
-        from gateway.store.embedded import open_embedded_store
+        from gateway.store.embedded import EmbeddedStore, open_embedded_store
 
+        if isinstance(before, EmbeddedStore):
+            return before.share()
         timeout = settings.timeout.total_seconds()
         return open_embedded_store(gateway=gateway, key_prefix=settings.key_prefix, timeout=timeout)
     if settings.sentinel is not None:

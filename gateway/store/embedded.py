@@ -5,12 +5,14 @@ It forgets everything when the process ends and cannot be shared between process
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from gateway.core.finding import Finding
 from gateway.errors import SettingsError
+from gateway.store.batch import ReadBatch
 from gateway.store.company import Company
 from gateway.store.redis import RedisStore
 
@@ -21,6 +23,19 @@ class EmbeddedStore(RedisStore):
     def __init__(self, client: Any, *, gateway: str, key_prefix: str, timeout: float) -> None:
         super().__init__(client, address="the embedded store", key_prefix=key_prefix, timeout=timeout)
         self._company = Company(f"{gateway}:{key_prefix}")
+        self._sharers: set[EmbeddedStore] = {self}
+
+    def share(self) -> EmbeddedStore:
+        """Return the same store for somebody else in this process, with followers of their own."""
+        other = copy.copy(self)
+        other._followers, other._reads = [], ReadBatch(other._fetch)
+        self._sharers.add(other)
+        return other
+
+    def _tell(self, key: str) -> None:
+        for sharer in tuple(self._sharers):
+            for changed in sharer._followers:
+                changed(key)
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         self._company.look()
@@ -32,7 +47,10 @@ class EmbeddedStore(RedisStore):
         await super().write(key, value, ttl)
 
     async def close(self) -> None:
-        """Close it: everything is forgotten."""
+        """Close it; with the last who shares it, everything is forgotten."""
+        self._sharers.discard(self)
+        if self._sharers:
+            return
         self._company.leave()
         await super().close()
 
@@ -48,7 +66,8 @@ def open_embedded_store(*, gateway: str, key_prefix: str, timeout: float) -> Red
         from fakeredis import FakeAsyncRedis, FakeServer
     except ImportError:
         raise SettingsError(
-            "redis: `memory://` needs the extra: pip install 'tiktok-gateway[demo]', or use a real Redis"
+            "redis: `memory://` needs the extra `demo`: install the gateway with it (in a clone: pip install '.[demo]'), "
+            "or use a real Redis"
         ) from None
     client = FakeAsyncRedis(server=FakeServer(version=(7, 0)))
     return EmbeddedStore(client, gateway=gateway, key_prefix=key_prefix, timeout=timeout)

@@ -74,16 +74,24 @@ class _Renderer:
 
 
 _renderer: Final = _Renderer()
-log: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
-    logging.getLogger("gateway"),
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.processors.format_exc_info,
-        _renderer,
-    ],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+
+
+def _wrap(name: str) -> structlog.stdlib.BoundLogger:
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_shared,
+            structlog.processors.format_exc_info,
+            _renderer,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return logger
+
+
+log: Final = _wrap("gateway")
+audit_log: Final = _wrap("gateway.audit")
 
 
 class RequestLines:
@@ -131,6 +139,8 @@ def _pack(lines: Sequence[str]) -> Iterator[str]:
 
 
 _lines: RequestLines | None = None
+_shared_place: bool | None = None
+"""Whether other processes write to the same place; None: this is not our own process."""
 
 
 class RequestLine(NamedTuple):
@@ -165,9 +175,14 @@ def log_request(line: RequestLine) -> None:
     _lines.write(line.request_id, asked, caller, line.status, line.duration)
 
 
-def request_lines() -> RequestLines | None:
-    """Return the short way to the log; None in another program's process, whose log is not ours to write to."""
-    return _lines
+def request_lines(form: str, level: str) -> RequestLines | None:
+    """Return the short way to a log of that form and level, where there is one.
+
+    None in another program's process, whose log is not ours to write to.
+    """
+    if _shared_place is None or form != "json" or level not in {"debug", "info"}:
+        return None
+    return RequestLines(shared=_shared_place)
 
 
 def describe_asked(method: str, path: str) -> str:
@@ -212,5 +227,7 @@ def configure_logs(
     _renderer.render = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
-    global _lines
-    _lines = RequestLines(shared=shared) if form == "json" and level in {"debug", "info"} else None
+    logging.getLogger("gateway.audit").setLevel("INFO")  # who wants no audit trail says so
+    global _lines, _shared_place
+    _shared_place = shared
+    _lines = request_lines(form, level)

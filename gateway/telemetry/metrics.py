@@ -6,6 +6,7 @@ of them are known beforehand, each has a cell on a board, and counting is one ad
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
@@ -22,8 +23,17 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 """Upper bounds in seconds."""
 DECISIONS: Final = ("allow", "challenge", "deny", "own", "refused")
+RELOADS: Final = ("applied", "refused")
 CLASSES: Final = range(6)
 """First digits of a status; 0 where the client was gone before there was one."""
+
+
+WHATS: Final = (
+    *("sign_in_completed", "sign_in_refused", "signed_out", "scopes_changed", "grant_ended", "grant_revoked"),
+    *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused"),
+    *("operator_signed_in", "operator_signed_out", "settings_reloaded", "admin_refused"),
+)
+"""Events of the audit trail; `core.audit.What`, which is above this layer."""
 
 
 def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
@@ -33,15 +43,23 @@ def _every_error(kind: type[GatewayError] = GatewayError) -> Iterator[type[Gatew
 
 
 _ERRORS: Final = tuple(sorted({(kind.code, str(kind.blame)) for kind in _every_error()}))
-_OUTCOMES: Final = ("begun", "completed", *sorted({code for code, _ in _ERRORS}))
+_CODES: Final = tuple(sorted({code for code, _ in _ERRORS}))
+_OUTCOMES: Final = (
+    ("begun", ""),
+    ("completed", ""),
+    *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
+)
 _REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
     *(("error", *pair) for pair in _ERRORS),
-    *(("sign_in", outcome) for outcome in _OUTCOMES),
+    *(("sign_in", *pair) for pair in _OUTCOMES),
+    *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
     *(("refresh", outcome) for outcome in _REFRESHES),
     ("websockets",),
     ("change_feed",),
+    *(("reload", outcome) for outcome in RELOADS),
+    ("reloaded_at",),
     ("seconds",),
     *(("bucket", str(bound)) for bound in (*BUCKETS, "+Inf")),
 )
@@ -53,6 +71,7 @@ _SECONDS: Final = _COLUMN[("seconds",)]
 _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 _CHANGE_FEED: Final = _COLUMN[("change_feed",)]
+_RELOADED_AT: Final = _COLUMN[("reloaded_at",)]
 
 
 def open_metrics_board(workers: int) -> Board:
@@ -67,6 +86,9 @@ class Metrics(Collector):
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
         self._cells[_WEBSOCKETS] = self._cells[_CHANGE_FEED] = 0.0  # those of a predecessor are gone
+        self._counts_reloads = worker == 0  # which all workers have in common
+        if self._counts_reloads and not self._cells[_RELOADED_AT]:
+            self._cells[_RELOADED_AT] = time.time()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -81,9 +103,18 @@ class Metrics(Collector):
         """Count an error by its code and by whose fault it is."""
         self._cells[_COLUMN["error", error.code, str(error.blame)]] += 1.0
 
-    def count_sign_in(self, outcome: str) -> None:
-        """Count a sign-in: `begun`, `completed`, or the code of the error that it ended in."""
-        self._cells[_COLUMN["sign_in", outcome]] += 1.0
+    def count_sign_in(self, outcome: str, cause: str = "") -> None:
+        """Count a sign-in that has `begun`, or how it ends.
+
+        It has `completed`; it was `refused`, by the code of the error; or it left somebody who is signed in `unchanged`
+        by a second way to TikTok for scopes. What has begun and not ended was abandoned, or is under way. A callback
+        that is `stray` belongs to no attempt of that browser, and ends none.
+        """
+        self._cells[_COLUMN["sign_in", outcome, cause]] += 1.0
+
+    def count_event(self, what: str, outcome: str) -> None:
+        """Count an event of the audit trail."""
+        self._cells[_COLUMN["event", what, outcome]] += 1.0
 
     def count_refresh(self, outcome: str) -> None:
         """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
@@ -96,6 +127,13 @@ class Metrics(Collector):
     def set_change_feed(self, up: bool) -> None:
         """Note whether this process is told of every change in the store."""
         self._cells[_CHANGE_FEED] = float(up)
+
+    def count_reload(self, *, applied: bool) -> None:
+        """Count a reload of the settings, which all workers have at once."""
+        if self._counts_reloads:
+            self._cells[_COLUMN["reload", "applied" if applied else "refused"]] += 1.0
+            if applied:
+                self._cells[_RELOADED_AT] = time.time()
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format."""
@@ -110,12 +148,25 @@ class Metrics(Collector):
             "gateway_errors_total", "Errors by code and by whose fault they are.", labels=["code", "blame"]
         )
         sign_ins = CounterMetricFamily(
-            "gateway_sign_ins_total", "Sign-ins: begun, completed, or the code of the error.", labels=["outcome"]
+            "gateway_sign_ins_total", "Sign-ins that have begun, and how they end.", labels=["outcome", "cause"]
+        )
+        events = CounterMetricFamily(
+            "gateway_events_total", "Events of the audit trail, wherever that goes.", labels=["what", "outcome"]
+        )
+        reloads = CounterMetricFamily(
+            "gateway_reloads_total", "Times that settings were read anew, by what became of it.", labels=["outcome"]
         )
         refreshes = CounterMetricFamily(
             "gateway_refreshes_total", "Refreshes at TikTok: renewed, or the code of the error.", labels=["outcome"]
         )
-        families = {"request": requests, "error": errors, "sign_in": sign_ins, "refresh": refreshes}
+        families = {
+            "request": requests,
+            "error": errors,
+            "sign_in": sign_ins,
+            "event": events,
+            "reload": reloads,
+            "refresh": refreshes,
+        }
         for labels, column in _COLUMN.items():
             if labels[0] in families and (total := self._board.total(column)):
                 families[labels[0]].add_metric(labels[1:], total)
@@ -125,6 +176,11 @@ class Metrics(Collector):
             "gateway_change_feed_up",
             "Part of the workers that are told of changes in Redis: below 1, requests ask Redis each time.",
             value=self._board.total(_CHANGE_FEED) / self._board.rows,
+        )
+        yield GaugeMetricFamily(
+            "gateway_settings_in_force_since_timestamp_seconds",
+            "When the settings in force were read: at the last reload that was not refused, or at the start.",
+            value=self._board.total(_RELOADED_AT),
         )
         yield self._durations()
 

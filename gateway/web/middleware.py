@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gateway.core.request import RequestHead
 from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
-from gateway.flows.live import Live, OpenSocket, seconds_of_grace, why
+from gateway.flows.live import Asked, Live, OpenSocket, seconds_of_grace, why
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Receive, Scope, Send
@@ -93,11 +94,16 @@ class GatewayMiddleware:
             case Answer() as answer:
                 await _send(answer, send, scope)
 
+    def _asking(self, head: RequestHead) -> Callable[[], Asked]:
+        """Return what says what a request asks for: few are ever asked."""
+        keys = self._pipeline.read_session_keys
+        return lambda: Asked(head.method, head.host, head.path, next(iter(keys(head.headers)), ""))
+
     async def _hold_request(
         self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a request that ends when its session does. Raises the error for that."""
-        request = _OpenRequest(passage, exchange)
+        request = _OpenRequest(passage, exchange, self._asking(head))
         self._live.opened.add(request)
         try:
             await self._apps.answer(head, passage, exchange.request_id, scope, receive, send)
@@ -115,7 +121,7 @@ class GatewayMiddleware:
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
         task = asyncio.ensure_future(self._apps.answer(head, passage, exchange.request_id, scope, receive, send))
-        socket = OpenSocket(passage, lambda _: _cancel(task))
+        socket = OpenSocket(passage, lambda _: _cancel(task), self._asking(head)())
         self._live.opened.add(socket)
         self._metrics.add_websockets(1)
         try:
@@ -134,7 +140,7 @@ class GatewayMiddleware:
 class _OpenRequest:
     """A request under way; the current task serves it."""
 
-    def __init__(self, passage: Passage, exchange: Exchange) -> None:
+    def __init__(self, passage: Passage, exchange: Exchange, asking: Callable[[], Asked]) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- an ASGI app runs in one
         self.passage: Passage | None = passage
@@ -142,6 +148,12 @@ class _OpenRequest:
         self.over = False
         self.task = task
         self._exchange = exchange
+        self._asking = asking
+
+    @property
+    def asked(self) -> Asked:
+        """What it asks for."""
+        return self._asking()
 
     def end(self, code: int) -> None:
         """End it, unless it ends by itself in time."""

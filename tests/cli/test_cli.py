@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.core.keyring import read_secret_key
+from gateway.core.keyring import new_secret_key, read_secret_key
 from gateway.settings import json_schema
 from tests.commands import Told, invoke
+from tests.examples import read_with_examples, write_with_examples
 from tests.harness import Browser
 
 ENVIRON = {
@@ -53,7 +54,8 @@ def nameless(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health"]
+    "command",
+    ["demo", "run", "check", "explain", "migrate", "keys", "keys new", "schema", "simulator", "health", "reload"],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = gateway(*command.split(), "--help")
@@ -92,13 +94,32 @@ def test_check_says_yes(tmp_path: Path) -> None:
 def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path) -> None:
     text = Path(EXAMPLE).read_text()
     asking = text[: text.index("upstream:\n")] + "upstream: none\n" + text[text.index("# Where sessions live") :]
-    asking = asking.replace("upstream: backoffice, ", "").replace("    forward_to: ", "    # forward_to: ")
     (tmp_path / "gateway.yaml").write_text(asking)
     done = gateway("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "warning: forward_auth: is off" in done.stderr
     (tmp_path / "gateway.yaml").write_text(asking.replace("  listen: []", "  listen: 127.0.0.1:8081"))
     assert "forward_auth: is off" not in gateway("check", cwd=tmp_path).stderr
+
+
+def test_check_knows_settings_of_middleware(tmp_path: Path) -> None:
+    text = (
+        "public_url: https://app.example.com\nredis: redis://127.0.0.1:6379/0\n"
+        "secret_keys: ['${KEY}']\ntiktok: {client_key: k, client_secret: '${SECRET}'}\n"
+        "routes: [{path: /**, keep_post: true}]\n"
+    )
+    secrets = {"KEY": new_secret_key(), "SECRET": "s"}
+    (tmp_path / "gateway.yaml").write_text(text)
+    refused = invoke("check", cwd=tmp_path, environ=secrets)
+    assert (refused.returncode, "gateway check --middleware" in refused.stderr) == (1, True)
+    done = invoke("check", "--middleware", cwd=tmp_path, environ=secrets)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "https://app.example.com/oauth2/callback" in done.stdout
+    (tmp_path / "gateway.yaml").write_text(
+        text + "listen: 127.0.0.1:1\nadmin: {listen: off}\nupstream: http://127.0.0.1:3000\n"
+    )
+    warned = invoke("check", "--middleware", cwd=tmp_path, environ=secrets).stderr.splitlines()
+    assert [line.split(": ")[1] for line in warned] == ["listen", "admin", "upstream"]
 
 
 def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:
@@ -145,14 +166,14 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         (["GET", "/internal/x"], "status: 403"),
     ],
 )
-def test_explain(words: list[str], told: str) -> None:
-    done = gateway("explain", *words, "-c", EXAMPLE)
+def test_explain(words: list[str], told: str, tmp_path: Path) -> None:
+    done = gateway("explain", *words, "-c", write_with_examples(tmp_path))
     assert done.returncode == 0, done.stderr
     assert told in done.stdout
 
 
-def test_explain_for_machines() -> None:
-    told = json.loads(gateway("explain", "GET", "/other", "-c", EXAMPLE, "--json").stdout)
+def test_explain_for_machines(tmp_path: Path) -> None:
+    told = json.loads(gateway("explain", "GET", "/other", "-c", write_with_examples(tmp_path), "--json").stdout)
     assert told["decision"] == "allow"
     assert told["route"] == 9
     assert "x-tiktok-open-id" in told["headers_set"]
@@ -162,7 +183,7 @@ def test_explain_for_machines() -> None:
 def test_explain_has_no_username_without_its_scope_and_the_assertion_if_it_is_on(tmp_path: Path) -> None:
     assert "x-tiktok-username: " not in gateway("explain", "GET", "/other", "-c", EXAMPLE).stdout
     path = tmp_path / "gateway.yaml"
-    path.write_text(Path(EXAMPLE).read_text().replace("  # assertion:  ", "  assertion: true"))
+    path.write_text(read_with_examples().replace("  # assertion:  ", "  assertion: true"))
     assert "x-gateway-assertion: <assertion>" in gateway("explain", "GET", "/other", "-c", str(path)).stdout
     assert "x-gateway-assertion: <" not in gateway("explain", "GET", "/static/x", "-c", str(path)).stdout
 

@@ -19,8 +19,8 @@ from gateway.cli import admin_address
 from gateway.cli.admin_address import find_admin_address, read_admin_listen
 from gateway.cli.health import health
 from gateway.errors import SettingsError
+from gateway.settings.listening import ListenerSettings
 from gateway.settings.load import PLACES, load_admin_listen
-from gateway.settings.scalars import Listen
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
 from tests.test_imports import HEAVY
@@ -201,7 +201,7 @@ def test_it_reads_what_the_settings_read(tmp_path_factory: pytest.TempPathFactor
     assert found is None or told is None or str(told) == str(load_as(found))
 
 
-def told_by_settings(path: Path) -> Listen | str | None:
+def told_by_settings(path: Path) -> ListenerSettings | str | None:
     """Return the address by the settings' own reading; None where they refuse the file."""
     try:
         return load_admin_listen(path, {}) or "off"
@@ -209,7 +209,7 @@ def told_by_settings(path: Path) -> Listen | str | None:
         return None
 
 
-def load_as(found: str) -> Listen | str:
+def load_as(found: str) -> ListenerSettings | str:
     return load_admin_listen(None, {"GATEWAY__ADMIN__LISTEN": found or admin_address.USUAL}) or "off"
 
 

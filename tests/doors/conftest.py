@@ -71,11 +71,12 @@ class _ThreadedServer(ThreadingMixIn, WSGIServer):
 
 
 @contextlib.contextmanager
-def wsgi(simulator: RunningSimulator, app: Any = None, **changes: str) -> Generator[Running]:
+def wsgi(simulator: RunningSimulator, app: Any = None, *, on_sign_in: Any = None, **changes: str) -> Generator[Running]:
     server = _ThreadedServer(("127.0.0.1", 0), _QuietHandler)
     url = f"http://127.0.0.1:{server.server_port}"
     settings = read_settings(simulator, url, **changes)
-    protected = protect_wsgi(app or flask_echo(), settings, underscores_dropped=True)  # none are sent here
+    # no underscores are sent here
+    protected = protect_wsgi(app or flask_echo(), settings, underscores_dropped=True, on_sign_in=on_sign_in)
     server.set_app(protected)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

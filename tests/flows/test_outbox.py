@@ -83,6 +83,17 @@ async def test_two_processes_do_not_do_it_at_the_same_time(world: World) -> None
     assert inner_done == [False]
 
 
+async def test_what_only_a_newer_version_can_do_is_left_to_it_as_it_is(world: World) -> None:
+    newer = Outbox(world.store, world.keyring, {"new": (work := Work())}, clock=world.clock)
+    newer._closed = True
+    await newer.add("a", "new", b"data")
+    written = await world.store.read("job:a")
+    assert not await build(world, Work()).perform("a")
+    assert await world.store.read("job:a") == written
+    assert await newer.perform("a")
+    assert work.seen == [b"data"]
+
+
 async def test_a_job_that_was_withdrawn_is_not_done(world: World) -> None:
     work = Work()
     outbox = build(world, work)

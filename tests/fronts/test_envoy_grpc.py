@@ -23,7 +23,7 @@ PART = CONFIG / "envoy" / "grpc.yaml"
 
 @pytest.fixture(scope="module")
 def front(simulator: RunningSimulator) -> Generator[Front]:
-    pytest.importorskip("grpc", reason="needs gRPC: pip install 'tiktok-gateway[grpc]'")
+    pytest.importorskip("grpc", reason="needs gRPC: pip install '.[grpc]'")
     port = free_port()
 
     @contextlib.contextmanager

@@ -104,9 +104,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 class Asking:
     """People who are signed in and ask without a pause, each on a kept connection, until the block ends."""
 
-    def __init__(self, url: str, cookie: str) -> None:
+    def __init__(self, url: str, cookie: str, method: str = "GET") -> None:
         self.wrong: list[str] = []
-        self._url, self._cookie = url, cookie
+        self._url, self._cookie, self._method = url, cookie, method
         self._ends = threading.Event()
         self._counts = [0] * ASKING
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(ASKING)]
@@ -130,7 +130,7 @@ class Asking:
         with httpx.Client(trust_env=False, timeout=PATIENCE, headers={"cookie": self._cookie, **SAME_ORIGIN}) as client:
             while not self._ends.is_set():
                 try:
-                    status = str(client.get(self._url + "/private/x").status_code)
+                    status = str(client.request(self._method, self._url + "/private/x").status_code)
                 except httpx.TransportError as error:
                     status = repr(error)
                 if status != "200":

@@ -49,8 +49,9 @@ def run_gateway(
 ) -> Generator[RunningProcess]:
     """Run `gateway run` with these further words until the test ends it."""
     port, admin = free_port(), free_port()
+    url = f"{'https' if 'tls__certificate' in changes else 'http'}://127.0.0.1:{port}"
     settings: Mapping[str, str] = {
-        "public_url": f"http://127.0.0.1:{port}",
+        "public_url": url,
         "listen": f"127.0.0.1:{port}",
         "admin__listen": f"127.0.0.1:{admin}",
         "upstream": upstream,
@@ -75,7 +76,7 @@ def run_gateway(
             text=True,
             cwd=tmp_path,
         )
-    running = RunningProcess(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process, log, simulator, server)
+    running = RunningProcess(url, f"http://127.0.0.1:{admin}", process, log, simulator, server)
     try:
         _wait_until_it_answers(running)
         yield running
@@ -87,7 +88,7 @@ def run_gateway(
 def _wait_until_it_answers(running: RunningProcess) -> None:
     def answers() -> bool:
         assert running.process.poll() is None, running.log.read_text()
-        httpx.get(running.url + "/oauth2/livez", trust_env=False)
+        httpx.get(running.url + "/oauth2/livez", trust_env=False, verify=False)
         return True
 
     wait_for(answers, "the gateway answers")

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import StartError
 from gateway.runtime.listen import bind, bind_many
-from gateway.settings import Listen
+from gateway.settings import Listen, ListenerSettings
 from gateway.simulator import RunningSimulator
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
@@ -27,7 +27,7 @@ def reaches(host: str, port: int) -> bool:
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no sockets of both families here")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_address_of_ipv6_takes_ipv4_too(workers: int) -> None:
-    for bound in bind_many(Listen(host="::", port=0), "listen", workers):
+    for bound in bind_many(ListenerSettings(address=Listen(host="::", port=0)), "listen", workers):
         with bound:
             port = bound.getsockname()[1]
             assert reaches("::1", port)

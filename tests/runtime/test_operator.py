@@ -259,7 +259,7 @@ def test_a_job_gets_a_fresh_access_token_and_nothing_more(running: RunningProces
     assert running.simulator.refreshes == 1
     assert answer.headers["cache-control"] == "no-store"
     log = running.log.read_text()
-    assert '"what":"token"' in log.replace(" ", "")
+    assert '"what":"token_issued"' in log.replace(" ", "")
     assert answer.json()["access_token"] not in log
     assert JOB_KEY not in log
 

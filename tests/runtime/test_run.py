@@ -282,7 +282,8 @@ def test_a_wrong_client_secret_is_told_to_visitor_and_operator(
         assert page.status_code == 500
         assert "not set up correctly" in page.text
         assert running.stop() == 0
-        line = next(line for line in running.log.read_text().splitlines() if "provider_misconfigured" in line)
+        lines = running.log.read_text().splitlines()
+        line = next(line for line in lines if "provider_misconfigured" in line and "reason" in line)
     told = json.loads(line)
     assert "compare `tiktok.client_key` and `tiktok.client_secret`" in told["reason"]
     assert told["level"] in {"warning", "error"}

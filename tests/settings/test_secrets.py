@@ -44,7 +44,7 @@ def keys_of(schema: dict[str, Any], path: Pattern = ()) -> Iterator[Pattern]:
     """Yield the path of every key that a schema has, whatever stands under it."""
     if "$ref" in schema:
         yield from keys_of(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], path)
-    for part in schema.get("anyOf", ()):
+    for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
         yield from keys_of(part, path)
     for name, below in schema.get("properties", {}).items():
         yield (*path, name)

@@ -16,8 +16,9 @@ from gateway.runtime.routes import lint
 from gateway.settings import Problem, SettingsProblems, load, load_lists, warnings
 from gateway.settings.yaml_file import LARGEST, load_yaml, parse_flow
 from gateway.settings.yaml_value import DEEPEST, MOST_COPIES
+from tests.examples import read_with_examples
 
-EXAMPLE = (Path(__file__).parents[2] / "gateway.example.yaml").read_text()
+EXAMPLE = read_with_examples()
 ENVIRON = {
     "GATEWAY_SECRET_KEY": "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V",
     "TIKTOK_CLIENT_KEY": "k",

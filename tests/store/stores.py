@@ -18,14 +18,14 @@ from gateway.store.redis import RedisStore
 
 
 def _read_rights() -> str:
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
-    rights = re.search(r"A Redis user of its own needs `([^`]*)`", readme)
+    page = Path(__file__).parents[2].joinpath("docs", "redis.md").read_text()
+    rights = re.search(r"A Redis user of its own needs `([^`]*)`", page)
     assert rights is not None
     return " ".join(rights[1].split()).replace("~gateway:*", "~test:*")
 
 
 LEAST_RIGHTS = _read_rights()
-"""What README says a user of the gateway needs."""
+"""What the documentation says a user of the gateway needs."""
 
 
 def open_at(url: str = "", *, timeout: float = 10, **words: Any) -> RedisStore:

@@ -47,7 +47,7 @@ def named(request: pytest.FixtureRequest) -> Generator[tuple[str, RedisServer]]:
 
 @pytest.fixture(params=["nothing", "allchannels"])
 def store(named: tuple[str, RedisServer], request: pytest.FixtureRequest) -> RedisStore:
-    """A store for a user with README's rights alone; before those, it had the others already."""
+    """A store for a user with the documented rights alone; before those, it had the others already."""
     _, server = named
     server.command("FLUSHALL")
     server.command("ACL", "SETUSER", "gateway", "reset", "on", ">secret")

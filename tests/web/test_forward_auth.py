@@ -540,4 +540,20 @@ def test_the_operator_hears_of_a_front_that_proves_nothing(
         for _ in range(3):
             front.ask("/private/x")
     assert len(heard) == 1
-    assert "forward_auth.listen" in heard[0]
+    assert "a front asks at 0.0.0.0:8080 (`listen`) without proof" in heard[0]
+    assert "set forward_auth.listen" in heard[0]
+
+
+def test_the_operator_hears_where_a_front_should_have_asked(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    places = {"listen": "127.0.0.1:7000", "forward_auth__listen": "127.0.0.1:7001"}
+    with unproven(simulator, "fast", **places) as front:
+        monkeypatch.setattr(
+            "gateway.web.forward_auth.endpoint.log.warning", lambda event, **more: heard.append(event + str(more))
+        )
+        front.ask("/private/x")
+    (told,) = heard
+    assert "a front asks at 127.0.0.1:7000 (`listen`)" in told
+    assert "have it ask at 127.0.0.1:7001 (`forward_auth.listen`)" in told

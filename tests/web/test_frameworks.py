@@ -1,4 +1,4 @@
-"""What the README says of Flask, and of Django under ASGI."""
+"""Flask guarded from within, and Django under ASGI, as docs/middleware.md has them."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_flask_is_guarded_from_within(simulator: RunningSimulator) -> None:
     guarded.close()
 
 
-def test_django_knows_the_person_under_asgi_by_a_preset(simulator: RunningSimulator, tmp_path: Path) -> None:
+def test_django_knows_the_person_under_asgi(simulator: RunningSimulator, tmp_path: Path) -> None:
     pytest.importorskip("django", reason="needs Django: pip install '.[servers]'")
     (tmp_path / "site_of_tests.py").write_text(DJANGO)
     with listener() as bound:
         url = url_of(bound)
-    variables = settings_environ(simulator, url, identity__presets="[tiktok, remote-user]", routes="[{path: /**}]")
+    variables = settings_environ(simulator, url, routes="[{path: /**}]")
     command = [sys.executable, "-m", "uvicorn", "site_of_tests:application", "--port", url.rpartition(":")[2]]
     log = tmp_path / "log"
     with log.open("wb") as out:

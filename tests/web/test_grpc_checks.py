@@ -16,7 +16,7 @@ from tests.harness import NAVIGATION, Running, read_settings, serve_gateway
 from tests.ports import free_port
 from tests.web.test_forward_auth import ROUTES, sign_in
 
-grpc = pytest.importorskip("grpc", reason="needs gRPC: pip install 'tiktok-gateway[grpc]'")
+grpc = pytest.importorskip("grpc", reason="needs gRPC: pip install '.[grpc]'")
 KEPT = ROUTES.replace("  {path: /**}", "  {path: /kept/**, keep_post: true},\n  {path: /**}")
 
 
@@ -141,5 +141,5 @@ def test_without_the_extra_it_is_said(simulator: RunningSimulator, monkeypatch: 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "grpc", None)
     settings = read_settings(simulator, upstream="none", public_url="http://127.0.0.1:1", forward_auth__grpc=":1")
-    with pytest.raises(SettingsError, match=r"tiktok-gateway\[grpc\]"):
+    with pytest.raises(SettingsError, match=r"pip install \'\.\[grpc\]\'.*EXTRA=grpc"):
         build(settings)

@@ -1,4 +1,4 @@
-"""What is behind the gate. It is made first: it needs nothing but the settings."""
+"""What is behind the gate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from gateway.runtime.life import Life
 from gateway.runtime.upstreams import build_translation, build_upstream, find_own_host
-from gateway.runtime.values import Cookies
+from gateway.runtime.values import Cookies, build_site
+from gateway.runtime.wiring.records import RecordKeeping
 from gateway.settings import Settings, UpstreamSettings
 from gateway.upstream import ReverseProxy
 from gateway.web.behind.apps import App, InProcessApp, NoApp
@@ -32,7 +33,9 @@ class Behind:
         return self.all.get("default", NoApp())
 
 
-def build_apps(settings: Settings, cookies: Cookies, life: Life, *, app: Any | None, workers: int) -> Behind:
+def build_apps(
+    settings: Settings, cookies: Cookies, records: RecordKeeping, life: Life, *, app: Any | None, workers: int
+) -> Behind:
     """Make the ways to the upstreams, and to `app`, if there is one.
 
     `workers` share an upstream's connections. Raises `SettingsError` when its certificates cannot be used.
@@ -42,8 +45,14 @@ def build_apps(settings: Settings, cookies: Cookies, life: Life, *, app: Any | N
         for name, each in settings.apps.items()
     }
     proxied = {name: _build_proxied(settings, each, proxies[name], cookies) for name, each in settings.apps.items()}
-    own: dict[str, App] = {} if app is None else {"default": InProcessApp(app, own_cookies=cookies.own)}
+    own = {} if app is None else {"default": _build_in_process(settings, cookies, records, app)}
     return Behind(proxies=proxies, proxied=proxied, all={**proxied, **own}, in_process=app is not None)
+
+
+def _build_in_process(settings: Settings, cookies: Cookies, records: RecordKeeping, app: Any) -> App:
+    return InProcessApp(
+        app, own_cookies=cookies.own, site=build_site(settings), ask_for_token=records.person_tokens.issue
+    )
 
 
 def _build_proxied(settings: Settings, upstream: UpstreamSettings, proxy: ReverseProxy, cookies: Cookies) -> ProxiedApp:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from gateway import __version__
 from gateway.core.cookies import OwnCookies
 from gateway.errors import SettingsError
-from gateway.runtime.life import Closable, Life
+from gateway.runtime.life import Life, Service
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies
 from gateway.runtime.wiring.apps import Behind
@@ -18,6 +19,7 @@ from gateway.runtime.wiring.pages import OwnPages
 from gateway.runtime.wiring.records import Clock
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
+from gateway.server.short.sockets_only import SocketsOnly
 from gateway.settings import Settings, describe
 from gateway.telemetry.logs import request_lines
 from gateway.telemetry.metrics import Metrics
@@ -25,23 +27,36 @@ from gateway.web.admin.api import AdminApi
 from gateway.web.admin.door import Door
 from gateway.web.admin.listener import Admin
 from gateway.web.admin.pages import AdminPages
+from gateway.web.admin.reload import ReloadApi, Reloads
 from gateway.web.admin.state import Workings
 from gateway.web.admin.views import Views
+from gateway.web.asgi_head import AsgiApp
 from gateway.web.behind.apps import Apps
 from gateway.web.forward_auth.listener import CheckListener
 from gateway.web.middleware import GatewayMiddleware
+
+
+class GrpcDoor(Service, Protocol):
+    """Answers checks by gRPC."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether checks are under way."""
+
+    def take_over(self, before: Any) -> None:
+        """Answer where another of its kind did before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Doors:
     """An ASGI app for each listener; and the short way, where there are only upstreams behind."""
 
-    app: GatewayMiddleware
+    app: AsgiApp
     short_way: ShortWay | None
-    checks: CheckListener
+    checks: AsgiApp
     admin: Admin
     own_cookies: OwnCookies
-    grpc_checks: Closable | None
+    grpc_checks: GrpcDoor | None
 
 
 def build_doors(
@@ -57,6 +72,7 @@ def build_doors(
     *,
     clock: Clock,
     workers: int,
+    reloads: Reloads | None = None,
 ) -> Doors:
     """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
     return Doors(
@@ -83,6 +99,7 @@ def build_doors(
             readiness,
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
+            reload=_build_reload_api(settings, flows, reloads),
             pages=_build_admin_pages(settings, judging, flows, readiness, metrics, clock=clock, workers=workers),
         ),
         own_cookies=cookies.own,
@@ -92,14 +109,17 @@ def build_doors(
 
 def _build_grpc_checks(
     settings: Settings, judging: Judging, pages: OwnPages, metrics: Metrics, life: Life, *, shared: bool
-) -> Closable | None:
+) -> GrpcDoor | None:
     """Return what answers Envoy by gRPC, where the settings ask for it: gRPC is large, and not for everybody."""
     if settings.forward_auth.grpc is None:
         return None
     try:
         from gateway.web.forward_auth.grpc_checks import GrpcChecks
     except ImportError:
-        raise SettingsError("forward_auth.grpc needs gRPC: pip install 'tiktok-gateway[grpc]'") from None
+        raise SettingsError(
+            "forward_auth.grpc needs the extra `grpc`: install the gateway with it (in a clone: pip install '.[grpc]'), "
+            "or build the image with --build-arg EXTRA=grpc"
+        ) from None
     return life.running(
         GrpcChecks(
             str(settings.forward_auth.grpc),
@@ -116,27 +136,38 @@ def _build_grpc_checks(
 def _build_short_way(
     settings: Settings, cookies: Cookies, behind: Behind, judging: Judging, pages: OwnPages, metrics: Metrics
 ) -> ShortWay | None:
-    """Return the short way; None where it would lead past an app in this process, or nowhere."""
-    if behind.in_process or not behind.proxied:
+    """Return the short way; None where it would lead past an app in this process.
+
+    Where nothing is behind, it leaves all to the long way, until settings come that have an upstream.
+    """
+    if behind.in_process:
         return None
     shared = Means(
         pipeline=pages.pipeline,
         lanes={name: Lane(app, behind.proxies[name].pool) for name, app in behind.proxied.items()},
         metrics=metrics,
-        lines=request_lines(),
+        lines=request_lines(settings.log.format, settings.log.level),
         live=judging.live,
         own_cookies=cookies.own,
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
         answer_ids=settings.log.answer_request_id,
     )
-    return ShortWay(judging.reader, shared)
+    kind = ShortWay if settings.tracing == "off" else SocketsOnly
+    return kind(judging.reader, shared)
 
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
     """Return the operator's API; None while nobody has a key."""
     if not settings.admin.keys and not settings.tokens.clients:
         return None
-    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk)
+    return AdminApi(flows.oversight, flows.listing, flows.operators, flows.desk, flows.announce)
+
+
+def _build_reload_api(settings: Settings, flows: Flows, reloads: Reloads | None) -> ReloadApi:
+    names, keys = zip(*settings.admin.named_keys, strict=True) if settings.admin.keys else ((), ())
+    listen = settings.admin.listen
+    over_unix_socket = listen is not None and bool(listen.unix_path)
+    return ReloadApi(reloads, keys, names=names, announce=flows.announce, over_unix_socket=over_unix_socket)
 
 
 def _build_admin_pages(
@@ -162,4 +193,4 @@ def _build_admin_pages(
         webhooks_taken=flows.webhook is not None,
     )
     views = Views(urlsplit(settings.public_url).netloc, __version__, clock)
-    return AdminPages(Door(flows.operators), views, flows.oversight, flows.listing, workings)
+    return AdminPages(Door(flows.operators, flows.announce), views, flows.oversight, flows.listing, workings)

@@ -6,13 +6,16 @@ import dataclasses
 from urllib.parse import urlsplit
 
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.audit import Announce
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.listing import Listing
 from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
-from gateway.flows.sign_in import SignIn
+from gateway.flows.sign_in import CountSignIn, SignIn
+from gateway.flows.sign_in_hook import SignInHook
+from gateway.flows.sign_out import SignOut
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
 from gateway.flows.webhook_log import WebhookLog
@@ -31,6 +34,7 @@ class Flows:
 
     sign_in: SignIn
     kept_posts: KeptPosts
+    sign_out: SignOut
     disconnect: Disconnect
     webhook: Webhook | None
     webhook_log: WebhookLog
@@ -39,17 +43,26 @@ class Flows:
     listing: Listing
     operators: Operators
     desk: TokenDesk
+    announce: Announce
 
 
 def build_flows(
-    settings: Settings, behind: Behind, records: RecordKeeping, judging: Judging, life: Life, *, clock: Clock
+    settings: Settings,
+    behind: Behind,
+    records: RecordKeeping,
+    judging: Judging,
+    life: Life,
+    *,
+    clock: Clock,
+    count: CountSignIn,
+    on_sign_in: SignInHook | None,
 ) -> Flows:
-    """Make the flows."""
-    store, sessions, keyring = records.store, records.sessions, records.keyring
+    """Make the flows; `count` counts sign-ins."""
+    store, sessions, keyring, announce = records.store, records.sessions, records.keyring, records.announce
     performers = _build_performers(settings, behind, records, judging, clock)
-    outbox = life.running(Outbox(store, keyring, performers, clock=clock))
+    outbox = life.leading(Outbox(store, keyring, performers, clock=clock))
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
-    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock))
+    disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock, announce=announce))
     limits = settings.limits
     attempts = AttemptLimit(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
@@ -58,21 +71,41 @@ def build_flows(
     plan = build_plan(settings, judging.routes.scopes)
     return Flows(
         sign_in=SignIn(
-            store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
+            store,
+            sessions,
+            records.provider,
+            keyring,
+            plan,
+            attempts,
+            disconnect,
+            records.refresh,
+            clock=clock,
+            announce=announce,
+            count=count,
+            on_sign_in=on_sign_in,
         ),
+        sign_out=SignOut(sessions, clock=clock, announce=announce),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
         webhook=_build_webhook(settings, records, outbox, noted, clock) if settings.tiktok.webhook.enabled else None,
         webhook_log=noted,
         outbox=outbox,
         oversight=Oversight(
-            store, sessions, disconnect, records.limits, noted, client_key=settings.tiktok.client_key, clock=clock
+            store,
+            sessions,
+            disconnect,
+            records.limits,
+            noted,
+            client_key=settings.tiktok.client_key,
+            clock=clock,
+            announce=announce,
         ),
         listing=Listing(store, sessions, records.limits, clock=clock),
         operators=Operators(
-            store, keyring, [OperatorKey.of(key.get_secret_value()) for key in settings.admin.keys], clock=clock
+            store, keyring, [OperatorKey.of(key, name) for name, key in settings.admin.named_keys], clock=clock
         ),
         desk=_build_desk(settings, records, clock),
+        announce=announce,
     )
 
 
@@ -104,6 +137,7 @@ def _build_webhook(
         pass_on=EventQueue(outbox, instance) if webhook.forward_to is not None else None,
         noted=noted,
         clock=clock,
+        announce=records.announce,
     )
 
 
@@ -113,5 +147,11 @@ def _build_desk(settings: Settings, records: RecordKeeping, clock: Clock) -> Tok
         for each in settings.tokens.clients
     ]
     return TokenDesk(
-        records.store, records.sessions, records.refresh, clients, client_key=settings.tiktok.client_key, clock=clock
+        records.store,
+        records.sessions,
+        records.refresh,
+        clients,
+        client_key=settings.tiktok.client_key,
+        clock=clock,
+        announce=records.announce,
     )

@@ -26,11 +26,22 @@ class Judging:
     assertions: Assertions | None
     gate: Gate
     live: Live
+    watch: Watch
     allow_files: AllowFileWatch
 
 
-def build_gate(settings: Settings, records: RecordKeeping, life: Life, *, clock: Clock, in_process: bool) -> Judging:
+def build_gate(
+    settings: Settings,
+    records: RecordKeeping,
+    life: Life,
+    *,
+    clock: Clock,
+    in_process: bool,
+    live: Live | None = None,
+) -> Judging:
     """Compile the routes, for an app `in_process` or upstreams, and make the gate.
+
+    `live` is what is under way in this process already.
 
     Raises `SettingsError` for an allow-list's file that cannot be used.
     """
@@ -47,15 +58,15 @@ def build_gate(settings: Settings, records: RecordKeeping, life: Life, *, clock:
         assertions=assertions,
         own_prefix=settings.prefix,
     )
-    live = Live()
-    watch = life.closing(Watch(live, gate, clock=clock))
+    live = live or Live()
+    watch = life.leading(Watch(live, gate, clock=clock))
     store.follow(watch.note)
 
     def judge_anew() -> None:  # everybody, and what is under way
         gate.judge_anew()
         watch.note(None)
 
-    allow_files = life.running(AllowFileWatch(routes.allow_files, judge_anew))
+    allow_files = life.leading(AllowFileWatch(routes.allow_files, judge_anew))
     store.follow(lambda _: allow_files.start())  # not every server tells of its start
     return Judging(
         reader=build_reader(settings, routes.headers.reserved),
@@ -63,5 +74,6 @@ def build_gate(settings: Settings, records: RecordKeeping, life: Life, *, clock:
         assertions=assertions,
         gate=gate,
         live=live,
+        watch=watch,
         allow_files=allow_files,
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.runtime.readiness import Readiness
-from gateway.runtime.values import Cookies, build_allowed_hosts
+from gateway.runtime.values import Cookies, build_site
 from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import Pages
-from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -40,7 +38,6 @@ def build_pages(
     judging: Judging,
     flows: Flows,
     readiness: Readiness,
-    metrics: Metrics,
     *,
     clock: Clock,
 ) -> OwnPages:
@@ -57,7 +54,6 @@ def build_pages(
                 sign_in=flows.sign_in,
                 forward_auth=forward_auth,
                 session_limits=limits,
-                metrics=metrics,
                 usual_scopes=tuple(settings.tiktok.scopes),
                 scopes=judging.routes.scopes,
             ),
@@ -67,6 +63,7 @@ def build_pages(
                 sessions=records.sessions,
                 refresh=records.refresh,
                 disconnect=flows.disconnect,
+                sign_out=flows.sign_out,
                 session_limits=limits,
                 clock=clock,
             ),
@@ -85,12 +82,7 @@ def build_pages(
 
 
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
-    site = Site(
-        public_url=settings.public_url,
-        prefix=settings.prefix,
-        allowed_hosts=build_allowed_hosts(settings),
-        shared=cookies.session.domain is not None,
-    )
+    site = build_site(settings)
     return Answers(
         site=site,
         session_cookie=cookies.session,
@@ -122,4 +114,19 @@ def _build_forward_auth(
         answers=answers,
         own_cookies=cookies.own,
         secret=secret.get_secret_value() if secret is not None else None,
+        unproven_advice=_advise_unproven(settings),
+    )
+
+
+def _advise_unproven(settings: Settings) -> str:
+    """Say what is to be changed where a front asks without proof, on the listener for browsers."""
+    asked, provers = ", ".join(map(str, settings.listen)), ", ".join(map(str, settings.forward_auth.listen))
+    if provers:
+        return (
+            f"a front asks at {asked} (`listen`), where anybody may, and is told no identity: "
+            f"have it ask at {provers} (`forward_auth.listen`)"
+        )
+    return (
+        f"a front asks at {asked} (`listen`) without proof, and is told no identity: "
+        "set forward_auth.listen and have it ask there, or set forward_auth.secret"
     )

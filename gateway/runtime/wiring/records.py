@@ -8,7 +8,9 @@ from datetime import datetime
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
+from gateway.flows.audit import Announce, Audit
 from gateway.flows.authentication import Authentication
+from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Provider, Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
@@ -19,6 +21,7 @@ from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
 from gateway.settings import Settings
 from gateway.store import open_store
+from gateway.telemetry.audit import open_audit
 from gateway.telemetry.metrics import Metrics
 
 Clock = Callable[[], datetime]
@@ -35,14 +38,20 @@ class RecordKeeping:
     sessions: Sessions
     refresh: Refresh
     authentication: Authentication
+    person_tokens: PersonTokens
+    announce: Announce
 
 
-def build_records(settings: Settings, cookies: Cookies, life: Life, metrics: Metrics, *, clock: Clock) -> RecordKeeping:
+def build_records(
+    settings: Settings, cookies: Cookies, life: Life, metrics: Metrics, *, clock: Clock, before: Store | None = None
+) -> RecordKeeping:
     """Open the store that the settings name (it connects when it is used), and TikTok.
+
+    `before` is the store of the generation that is succeeded.
 
     Raises `SettingsError` when the embedded store is asked for but not installed.
     """
-    store = life.closing(open_store(settings.redis, gateway=settings.public_url))
+    store = life.closing(open_store(settings.redis, gateway=settings.public_url, before=before))
     life.running(StoreWatch(store))
     provider = life.closing(_build_provider(settings, clock))
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
@@ -51,7 +60,11 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, metrics: Met
     sessions = Sessions(
         store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
     )
-    refresh = life.closing(Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock))
+    name_subject = str if settings.audit.subject == "open_id" else keyring.name
+    announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)
+    refresh = life.closing(
+        Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock, announce=announce)
+    )
     return RecordKeeping(
         store=store,
         provider=provider,
@@ -60,6 +73,8 @@ def build_records(settings: Settings, cookies: Cookies, life: Life, metrics: Met
         sessions=sessions,
         refresh=refresh,
         authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
+        person_tokens=PersonTokens(sessions, refresh, clock=clock),
+        announce=announce,
     )
 
 

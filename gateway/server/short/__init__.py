@@ -11,6 +11,7 @@ anew. Who decides, and who says no, is the same `Pipeline` on both ways.
 
 protocol       the strict protocol, with the short way: hands requests to `entry`, or to the parser or the app
 entry          takes requests for it, or leaves them
+sockets_only   leaves all but WebSockets, while requests are traced
 header_block   reads header blocks of the plain kind, line by line
 recurring      keeps what comes again, in bounds
 learned        what was found out before about header blocks and request lines

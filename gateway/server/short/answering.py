@@ -21,7 +21,7 @@ from gateway.core.request import RequestHead
 from gateway.core.response import AnswerField, AnswerHead
 from gateway.errors import GatewayError, UpstreamError
 from gateway.flows.gate import Passage
-from gateway.flows.live import seconds_of_grace, why
+from gateway.flows.live import Asked, seconds_of_grace, why
 from gateway.server.short.answer_writer import SMALL, AnswerWriter, encode_answer
 from gateway.server.short.client import Client
 from gateway.server.short.lane import Means
@@ -63,6 +63,16 @@ class AnsweringExchange(Exchange):
     def holder(self) -> str:
         """Whose request it is."""
         return self.block.sender.origin.network
+
+    @property
+    def asked(self) -> Asked:
+        """What is asked for."""
+        target, sender = self.target, self.block.sender
+        return Asked(target.method, sender.origin.host, target.path, sender.session_key or "")
+
+    def goes_by(self, means: Means) -> bool:
+        """Whether these are what it needs to be answered."""
+        return not self.done and self._means is means
 
     def head(self) -> RequestHead:
         """Return the whole head."""
@@ -152,7 +162,7 @@ class AnsweringExchange(Exchange):
         passage = self._permit.passage
         self.note_passage(passage)
         self.client_address = self.block.sender.origin.client_address
-        join(self._client, self._connection, passage, self._means, rest, self.report)
+        join(self._client, self._connection, passage, self.asked, self._means, rest, self.report)
         # it may last for days, and there may be thousands
         for name in ("_client", "_connection", "_head", "_permit", "_request", "_task", "_writer", "block", "passage"):
             self.__dict__.pop(name, None)

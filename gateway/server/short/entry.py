@@ -45,6 +45,12 @@ class ShortWay:
         """What is under way, for those who are signed in."""
         return self._means.live
 
+    @property
+    def in_use(self) -> bool:
+        """Whether some request is under way on it; a WebSocket that is open needs nothing of it any more."""
+        carried = [carrier.under_way for carrier in self.live.carriers]
+        return any(isinstance(each, ShortExchange) and each.goes_by(self._means) for each in carried)
+
     def read_block(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
         """Return what is known of a header block; None leaves the request to the parser."""
         return self._blocks.read(raw, peer, scheme)

@@ -25,6 +25,7 @@ class ShortWayProtocol(StrictHttpProtocol):
     """One client connection, whose requests go straight to the upstream where they can."""
 
     short_way: ClassVar[ShortWay]
+    _outlived = False  # the request in hand began under rules that are no longer in force
     _dated: ClassVar[tuple[object, bytes]] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -99,6 +100,11 @@ class ShortWayProtocol(StrictHttpProtocol):
     def under_way(self) -> ShortExchange | None:
         """The request in hand, if it is on the short way."""
         return self._exchange
+
+    def forget(self) -> None:
+        """Have the next request judged anew, whatever it is like."""
+        self._block = None
+        self._outlived = self._exchange is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; whoever ends requests finds the one in hand."""
@@ -233,6 +239,8 @@ class ShortWayProtocol(StrictHttpProtocol):
                 self.release()
             if self._waiting:
                 self._go_on_soon()
+            elif self._outlived:
+                self._outlived = False
             elif block.raw and self._phase == REST:
                 self._block = block
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.flows.gate import Passage
-from gateway.flows.live import OpenSocket
+from gateway.flows.live import Asked, OpenSocket
 from gateway.server.short.client import Client
 from gateway.server.short.lane import Means
 from gateway.upstream.connection import Connection
@@ -17,6 +17,7 @@ def join(
     client: Client,
     connection: Connection,
     passage: Passage,
+    asked: Asked,
     means: Means,
     rest: bytes,
     report: Callable[[], None],
@@ -43,6 +44,6 @@ def join(
         may_wait=guard.note_waiting,
     )
     means.metrics.add_websockets(1)
-    socket = OpenSocket(passage, tunnel.close)
+    socket = OpenSocket(passage, tunnel.close, asked)
     means.live.opened.add(socket)
     tunnel.start(client.leave_to(tunnel), rest)

@@ -1,6 +1,8 @@
 """The operator's listener.
 
 listener    health, readiness, metrics; asked for by names that are ours only (DNS rebinding)
+scraping    metrics alone, where there is no such listener
+reload      settings, read anew
 api         sessions, grants and tokens, for programs with a key
 operations  the table of what it takes and answers
 openapi     the same, described for machines

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import Request
 
+from gateway.core.audit import Asker, AuditEvent, What, Who
 from gateway.errors import (
     CrossSite,
     GatewayError,
@@ -24,6 +25,7 @@ from gateway.errors import (
     NoSuchSession,
     Unauthenticated,
 )
+from gateway.flows.audit import Announce, asked_by, asker, identify
 from gateway.flows.listing import MOST, GrantPage, Listing, SessionPage
 from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView
@@ -45,7 +47,10 @@ PATHS: Final = tuple(dict.fromkeys("/" + each.path.split("/")[1] for each in OPE
 class AdminApi:
     """An ASGI app. Without keys, and without clients, it is not there."""
 
-    def __init__(self, oversight: Oversight, listing: Listing, operators: Operators, desk: TokenDesk) -> None:
+    def __init__(
+        self, oversight: Oversight, listing: Listing, operators: Operators, desk: TokenDesk, announce: Announce
+    ) -> None:
+        self._announce = announce
         self._oversight = oversight
         self._listing = listing
         self._operators = operators
@@ -58,10 +63,13 @@ class AdminApi:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3); what goes wrong is a problem (RFC 9457)."""
-        try:
-            await self._router(scope, receive, send)
-        except GatewayError as error:
-            await send_answer(_build_problem(error), send)
+        with asked_by(read_asker(scope)):
+            try:
+                await self._router(scope, receive, send)
+            except GatewayError as error:
+                if isinstance(error, Unauthenticated):
+                    self._announce(AuditEvent(what=What.ADMIN_REFUSED, cause=error.code))
+                await send_answer(_build_problem(error), send)
 
     def _answering(self, operation: Operation) -> Handler:
         """Return the handler of an operation: the key first, so that who has none is told nothing else."""
@@ -146,13 +154,21 @@ class AdminApi:
         found = self._operators.find(_read_key(request))
         if found is None:
             raise Unauthenticated("none of `admin.keys`")
+        identify(Who.OPERATOR, found.name)
         return found
 
     def _read_client(self, request: Request) -> TokenClient:
         client = self._desk.find_client(_read_key(request))
         if client is None:
             raise Unauthenticated("the key of none of `tokens.clients`")
+        identify(Who.JOB, client.name)
         return client
+
+
+def read_asker(scope: Any) -> Asker:
+    """Return who asks the admin listener, as far as that is known before they have shown a key."""
+    peer = scope.get("client")
+    return Asker(who=Who.UNKNOWN, client=peer[0] if peer else "", request_id=new_request_id())
 
 
 def _read_key(request: Request) -> str:
@@ -196,7 +212,7 @@ def _build_problem(error: GatewayError) -> Answer:
     if isinstance(error, MethodRefused):
         extra = ((b"allow", ", ".join(error.allowed).encode()),)
     members = {"missing_scopes": error.missing} if isinstance(error, InsufficientScope) else {}
-    request_id = new_request_id()
+    request_id = asker().request_id
     log.info("admin_refused", request_id=request_id, error=error.code, reason=str(error))
     # whoever is told what is malformed has shown a key: keys are looked at first
     detail = f"Refused: {error}" if isinstance(error, MalformedRequest) else error.advice

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 from starlette.requests import Request
 
+from gateway.core.audit import AuditEvent, What, Who
 from gateway.core.cookies import read
 from gateway.core.operator_session import ABSOLUTE, COOKIE, OperatorSession, build_cookie
 from gateway.errors import CrossSite, TooManyAttempts, Unauthenticated
+from gateway.flows.audit import Announce, identify
 from gateway.flows.operator_sign_in import Operators
-from gateway.telemetry.logs import log
 from gateway.web.own.reading import read_form
 
 SetCookie = tuple[bytes, bytes]
@@ -33,7 +34,8 @@ class Operator(NamedTuple):
 class Door:
     """Lets operators in, and out."""
 
-    def __init__(self, operators: Operators) -> None:
+    def __init__(self, operators: Operators, announce: Announce) -> None:
+        self._announce = announce
         self._operators = operators
 
     @property
@@ -67,15 +69,17 @@ class Door:
         try:
             known, value = self._operators.sign_in(key.strip(), address, secure=secure)
         except (Unauthenticated, TooManyAttempts) as error:
-            log.warning("operator_refused", client=address, reason=str(error))
+            self._announce(AuditEvent(what=What.ADMIN_REFUSED, cause=error.code))
             raise
-        log.info("audit", who=known.name, what="operator_sign_in", client=address)
+        identify(Who.OPERATOR, known.name)
+        self._announce(AuditEvent(what=What.OPERATOR_SIGNED_IN))
         return _keep(value, secure=secure)
 
     async def sign_out(self, operator: Operator) -> SetCookie:
         """End the session. Raises `StoreUnavailable`, when only the browser can forget it."""
-        log.info("audit", who=operator.who, what="operator_sign_out")
+        identify(Who.OPERATOR, operator.who)
         await self._operators.sign_out(operator.session)
+        self._announce(AuditEvent(what=What.OPERATOR_SIGNED_OUT))
         return self.forget(operator)
 
     def forget(self, operator: Operator) -> SetCookie:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from gateway.core.forwarded import is_host
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
 from gateway.web.admin.api import PATHS
+from gateway.web.admin.reload import PATH as RELOAD
 from gateway.web.admin.views import ROOT
 from gateway.web.answers.answer import Answer, redirect, send_answer, text_answer
 
@@ -32,7 +33,9 @@ class Readiness(Protocol):
 
 
 class Admin:
-    """`/livez`, `/readyz` and `/metrics`; the rest goes to `pages`, or to `api`, None while nobody has a key (ASGI 3).
+    """`/livez`, `/readyz` and `/metrics` (ASGI 3); `/reload` goes to `reload`.
+
+    The rest goes to `pages`, or to `api`, which is None while nobody has a key.
 
     `hosts` are the names that it may be asked for by, besides addresses and loopback names; None: any.
     """
@@ -44,12 +47,14 @@ class Admin:
         api: Any | None,
         hosts: Iterable[str] | None = (),
         *,
+        reload: Any | None = None,
         pages: Any | None = None,
     ) -> None:
         self._hosts = frozenset(host.lower() for host in hosts) if hosts is not None else None
         self._metrics = metrics
         self._readiness = readiness
         self._api = api
+        self._reload = reload
         self._pages = pages
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -58,6 +63,9 @@ class Admin:
             return
         if not self._is_asked_by_name(scope["headers"]):
             await send_answer(text_answer(421, _ABROAD), send, head_only=scope["method"] == "HEAD")
+            return
+        if self._reload is not None and scope["path"] == RELOAD:
+            await self._reload(scope, receive, send)
             return
         if self._api is not None and scope["path"].startswith(PATHS):
             await self._api(scope, receive, send)

@@ -7,8 +7,10 @@ from typing import Any
 from starlette.requests import Request
 
 from gateway.errors import GatewayError
+from gateway.flows.audit import asked_by
 from gateway.flows.listing import Listing
 from gateway.flows.oversight import Oversight
+from gateway.web.admin.api import read_asker
 from gateway.web.admin.door import Door
 from gateway.web.admin.entrance import Entrance
 from gateway.web.admin.frame import Frame
@@ -29,8 +31,9 @@ class AdminPages:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI 3)."""
-        try:
-            await self._router(scope, receive, send)
-        except GatewayError as error:
-            answer = await self._frame.tell(error, Request(scope, receive))
-            await send_answer(answer, send, head_only=scope["method"] == "HEAD")
+        with asked_by(read_asker(scope)):
+            try:
+                await self._router(scope, receive, send)
+            except GatewayError as error:
+                answer = await self._frame.tell(error, Request(scope, receive))
+                await send_answer(answer, send, head_only=scope["method"] == "HEAD")

@@ -4,4 +4,6 @@ apps            an app in this process, or none; how a route finds its app
 proxied_app     an upstream, as a reverse proxy has it
 event_delivery  webhooks on their way to the app
 user            a person, as Starlette knows them
+visit           a request, as an app in this process may ask about it
+current         the functions by which an ASGI app asks
 """

@@ -8,20 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+from starlette.authentication import BaseUser
 
 from gateway.core.decision import Allow
+from gateway.core.fields import Headers
 from gateway.core.headers import in_process_headers
+from gateway.core.identity import encode_opaque
 from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
 from gateway.core.route import Route
 from gateway.errors import GatewayError, NothingHere
 from gateway.flows.gate import Passage
+from gateway.web.answers.site import Site
 from gateway.web.asgi_head import Receive, Scope, Send
-from gateway.web.behind.user import build_auth, build_user
+from gateway.web.behind.user import AskForToken, build_auth, build_user
+from gateway.web.behind.visit import VISIT_KEY, Visit
 from gateway.web.body_limit import check_length, limit_body
+
+_REMOTE_USER: Final = b"remote-user"  # of a preset, so no client can send it
 
 
 class AppRaised(Exception):
@@ -68,11 +75,14 @@ class InProcessApp:
     """Calls an ASGI app in this process.
 
     Besides the headers, the app finds Starlette's `scope["user"]` and `scope["auth"]`, and the path as it was judged.
+    And `Remote-User`, unless the settings say what it is: Django reads that under ASGI, as `REMOTE_USER` under WSGI.
     """
 
-    def __init__(self, app: Any, *, own_cookies: frozenset[bytes]) -> None:
+    def __init__(self, app: Any, *, own_cookies: frozenset[bytes], site: Site, ask_for_token: AskForToken) -> None:
         self._app = app
         self._own_cookies = own_cookies
+        self._site = site
+        self._ask_for_token = ask_for_token
 
     async def answer(
         self, head: RequestHead, allow: Allow, request_id: str, scope: Scope, receive: Receive, send: Send
@@ -81,13 +91,14 @@ class InProcessApp:
         inner = dict(scope)
         inner["headers"] = in_process_headers(
             head,
-            set_headers=allow.set_headers,
+            set_headers=_with_remote_user(allow),
             remove_headers=allow.remove_headers,
             own_cookies=self._own_cookies,
             request_id=request_id,
         )
+        inner[VISIT_KEY] = Visit(head, self._site)
         inner["root_path"], inner["path"], inner["raw_path"] = head.mount, head.path.decoded, head.path.raw
-        inner["user"], inner["auth"] = build_user(allow.identity), build_auth(allow.identity)
+        inner["user"], inner["auth"] = self._build_user(allow), build_auth(allow.identity)
 
         streams_events = False
 
@@ -113,6 +124,9 @@ class InProcessApp:
         except Exception as error:  # noqa: BLE001 -- handed on as it is
             raise AppRaised(error) from None
 
+    def _build_user(self, allow: Allow) -> BaseUser:
+        return build_user(allow.identity, allow.session_key, self._ask_for_token)
+
     def _edit(self, headers: Any, allow: Allow) -> list[tuple[bytes, bytes]]:
         return client_headers(
             [(bytes(name), bytes(value)) for name, value in headers],
@@ -121,6 +135,13 @@ class InProcessApp:
             identity_bearing=allow.identity is not None,
             varies=allow.varies,
         )
+
+
+def _with_remote_user(allow: Allow) -> Headers:
+    who = encode_opaque(allow.identity.open_id) if allow.identity is not None else None
+    if not who or any(name == _REMOTE_USER for name, _ in allow.set_headers):
+        return allow.set_headers
+    return (*allow.set_headers, (_REMOTE_USER, who.encode()))
 
 
 def _streams_events(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -62,8 +62,11 @@ class ForwardAuth:
         answers: Answers,
         own_cookies: frozenset[bytes],
         secret: str | None,
+        unproven_advice: str,
     ) -> None:
         """`secret` proves a check on the public listener; without one, none there is proven.
+
+        `unproven_advice` tells the operator what to change where a front asks there without.
 
         `encoded_slashes`: some route takes them in paths. `longest_target` of a visitor, in bytes.
         """
@@ -77,6 +80,7 @@ class ForwardAuth:
         self._own_cookies = own_cookies
         self._in_path = f"{answers.site.prefix}/{IN_PATH.page}".encode()
         self._secret = _digest(secret.encode()) if secret is not None else None
+        self._unproven_advice = unproven_advice
         self._warned_at = -SILENCE
         self._sent_back: dict[str, int] = {}  # how often, by session
         self._counted_since = 0.0
@@ -239,10 +243,7 @@ class ForwardAuth:
         now = monotonic()
         if now - self._warned_at >= SILENCE:
             self._warned_at = now
-            log.warning(
-                "check_unproven",
-                advice="a front asks without proof, and is told no identity: set forward_auth.listen, or a secret",
-            )
+            log.warning("check_unproven", advice=self._unproven_advice)
 
 
 def _digest(secret: bytes) -> bytes:

@@ -60,6 +60,19 @@ class GrpcChecks:
         self._shared = shared
         self._server: Any = None
         self._starting: asyncio.Task[None] | None = None
+        self._servicer = _Servicer(self)
+        self._under_way = 0
+
+    @property
+    def in_use(self) -> bool:
+        """Whether calls are under way."""
+        return self._under_way > 0
+
+    def take_over(self, before: GrpcChecks) -> None:
+        """Answer from now on where another did before, which ends when the calls that it has are answered."""
+        self._servicer, self._server, self._starting = before._servicer, before._server, before._starting
+        self._servicer.checks = self
+        before._server = before._starting = None
 
     def start(self) -> None:
         """Listen, within the event loop. Raises `StartError` when the address is taken."""
@@ -67,7 +80,7 @@ class GrpcChecks:
             return
         options = [("grpc.so_reuseport", int(self._shared)), ("grpc.max_receive_message_length", 1 << 20)]
         server = grpc.aio.server(options=options)
-        external_auth_pb2_grpc.add_AuthorizationServicer_to_server(self, server)
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server(self._servicer, server)
         try:
             server.add_insecure_port(self._address)
         except RuntimeError:
@@ -84,8 +97,15 @@ class GrpcChecks:
             await self._starting
             await self._server.stop(END)
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 -- the service's own name
+    async def check(self, request: Any, context: Any) -> Any:
         """Answer one call."""
+        self._under_way += 1
+        try:
+            return await self._check(request, context)
+        finally:
+            self._under_way -= 1
+
+    async def _check(self, request: Any, context: Any) -> Any:
         http, exchange = request.attributes.request.http, Exchange()
         try:
             answer = await self._answer(http, _peer_of(context), exchange)
@@ -117,6 +137,17 @@ class GrpcChecks:
             return self._forward_auth.refuse(refused, exchange)
         exchange.client_address = head.client_address
         return await self._forward_auth.check(head, exchange, _reading(body))
+
+
+class _Servicer:
+    """What the server calls, for as long as it listens."""
+
+    def __init__(self, checks: GrpcChecks) -> None:
+        self.checks = checks
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 -- the service's own name
+        """Answer one call by the settings in force."""
+        return await self.checks.check(request, context)
 
 
 def _peer_of(context: Any) -> str | None:

@@ -35,6 +35,9 @@ class CheckListener:
     ) -> None:
         self._auth, self._whole = f"{prefix}/{AUTH.page}", f"{prefix}/{WHOLE.page}"
         self._livez, self._readyz = f"{prefix}/livez", f"{prefix}/readyz"
+        self._elsewhere = (
+            f"only checks are answered on this listener, at {self._auth} and {self._whole} (`prefix` is {prefix})"
+        )
         self._forward_auth = forward_auth
         self._pipeline = pipeline
         self._reader = reader
@@ -72,4 +75,4 @@ class CheckListener:
             return text_answer(200, "ok\n")
         if path == self._readyz:
             return text_answer(503, "not ready\n")
-        raise NoSuchPage("only checks are answered on this listener")
+        raise NoSuchPage(self._elsewhere)

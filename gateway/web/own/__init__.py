@@ -5,6 +5,7 @@ sign_in       sign_in, start, callback
 account       account, userinfo, sign_out, refresh, disconnect (CSRF: by POST, from our own pages only)
 kept_post     a form that was sent without a session, to be sent again
 webhook       TikTok's events
+asker         who asks for them, for the audit trail
 for_programs  livez, readyz, jwks.json, static files
 reading       what a handler reads of its request: parameters, forms
 home          pages that are shown at the public address only

@@ -20,6 +20,7 @@ from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
+from gateway.flows.sign_out import SignOut
 from gateway.web.answers.answer import Answer, json_answer, page, redirect
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import AccountView, Device, describe_user_agent
@@ -44,6 +45,7 @@ class AccountPages:
         sessions: Sessions,
         refresh: Refresh,
         disconnect: Disconnect,
+        sign_out: SignOut,
         session_limits: SessionLimits,
         clock: Callable[[], datetime],
     ) -> None:
@@ -52,6 +54,7 @@ class AccountPages:
         self._sessions = sessions
         self._refresh = refresh
         self._disconnect = disconnect
+        self._sign_out = sign_out
         self._limits = session_limits
         self._clock = clock
 
@@ -161,9 +164,9 @@ class AccountPages:
 
     async def _end(self, signed_in: SignedIn, *, everywhere: bool) -> None:
         if everywhere:
-            await self._sessions.sign_out_all(signed_in.session.subject, self._clock())
+            await self._sign_out.everywhere(signed_in.session.subject)
         else:
-            await self._sessions.end(signed_in)
+            await self._sign_out.here(signed_in)
 
     def _ended(self, request: Request, location: str) -> Answer:
         head, cookies = head_of(request), self._answers.cookies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.requests import Request
 
@@ -12,6 +12,7 @@ from gateway.web.answers.answer import refuse_websocket
 from gateway.web.answers.answers import Answers
 from gateway.web.asgi_head import HEAD_KEY, head_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
+from gateway.web.own.asker import in_their_name
 from gateway.web.table import Handler, Table, build_router
 
 
@@ -29,9 +30,13 @@ class Endpoints:
     def __init__(self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers) -> None:
         self._site = answers.site
         self._forward_auth = forward_auth
-        table: dict[str, Mapping[str, Handler]] = {}
-        for each in (forward_auth, *pages):
-            table |= each.table
+        table: dict[str, Mapping[str, Handler]] = {**forward_auth.table}
+        for each in pages:
+            table |= {
+                path: {method: in_their_name(handler) for method, handler in handlers.items()}
+                for path, handlers in each.table.items()
+            }
+        self.paths: Final = frozenset(answers.site.prefix + path for path in table)
         self._router = build_router(
             table, answers.site.prefix, finish=lambda answer, request: answers.share(answer, head_of(request))
         )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from starlette.requests import Request
 
 from gateway.core.authorization import Wish
-from gateway.core.binding import Binding
 from gateway.core.challenge import is_navigation, is_prefetch
 from gateway.core.session import SessionLimits
-from gateway.core.sign_in import Callback, read_callback
-from gateway.errors import AttemptUnknown, GatewayError, MethodRefused, SignInRefused, StoreUnavailable
+from gateway.core.sign_in import read_callback
+from gateway.errors import MethodRefused, SignInRefused, StoreUnavailable
 from gateway.flows.authentication import Authentication
 from gateway.flows.sign_in import SignIn, Unchanged
-from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, redirect
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import PersonName
@@ -37,7 +33,6 @@ class SignInPages:
         sign_in: SignIn,
         forward_auth: ForwardAuth,
         session_limits: SessionLimits,
-        metrics: Metrics,
         usual_scopes: tuple[str, ...],
         scopes: frozenset[str],
     ) -> None:
@@ -49,7 +44,6 @@ class SignInPages:
         self._sign_in = sign_in
         self._forward_auth = forward_auth
         self._limits = session_limits
-        self._metrics = metrics
 
     @property
     def table(self) -> Table:
@@ -89,13 +83,10 @@ class SignInPages:
             granted = live[0].grant.all_scopes if len(live) == 1 else self._usual_scopes
             extra = wanted.difference(granted)
             wish = Wish(scopes=tuple({*granted, *wanted}), extra=tuple(sorted(extra)), ask=True)
-            answer = await self._answers.begin_with(self._read_rd(request), head, wish)
-        elif request.query_params.getlist("switch") == ["1"]:
-            answer = await self._answers.begin_with(self._read_rd(request), head, Wish(ask=True))
-        else:
-            answer = await self._answers.begin(self._read_rd(request), head, signed_in=bool(live))
-        self._metrics.count_sign_in("begun")
-        return answer
+            return await self._answers.begin_with(self._read_rd(request), head, wish)
+        if request.query_params.getlist("switch") == ["1"]:
+            return await self._answers.begin_with(self._read_rd(request), head, Wish(ask=True))
+        return await self._answers.begin(self._read_rd(request), head, signed_in=bool(live))
 
     def _read_rd(self, request: Request) -> str | None:
         """Return the address to come back to: the visitor's word, else a front's."""
@@ -117,33 +108,15 @@ class SignInPages:
         callback = read_callback(head.query)
         bindings = self._answers.cookies.read_bindings(head)
         presented = await self._authentication.find_live(head)
-        try:
-            completed = await self._sign_in.complete(
-                callback,
-                bindings=bindings,
-                presented=presented,
-                user_agent=request.headers.get("user-agent", ""),
-                client_address=head.client_address,
-            )
-        except AttemptUnknown as error:
-            return await self._reloaded(callback, bindings, error, signed_in=bool(presented))
-        except GatewayError as error:
-            self._metrics.count_sign_in(error.code)
-            raise
+        completed = await self._sign_in.complete(
+            callback,
+            bindings=bindings,
+            presented=presented,
+            user_agent=request.headers.get("user-agent", ""),
+            client_address=head.client_address,
+        )
         if isinstance(completed, Unchanged):
             return redirect(302, completed.return_to)
-        self._metrics.count_sign_in("completed")
         cookies, seconds = self._answers.cookies, int(self._limits.absolute.total_seconds())
         extra = (*cookies.keep_session(head, completed.session_id, seconds), *cookies.bind(head, completed.binding))
         return redirect(302, completed.location, extra=extra)
-
-    async def _reloaded(
-        self, callback: Callback, bindings: Sequence[Binding], error: AttemptUnknown, *, signed_in: bool
-    ) -> Answer:
-        """Lead a callback that is opened again to where the sign-in ended; without a session it has expired."""
-        return_to = await self._sign_in.read_finished(callback, bindings=bindings)
-        if return_to is None or not signed_in:
-            self._metrics.count_sign_in(error.code)
-            error.return_to = error.return_to or return_to
-            raise error
-        return redirect(302, return_to)

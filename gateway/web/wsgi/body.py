@@ -49,6 +49,8 @@ class LiveBody:
     A thread that waits for the app's next chunk cannot be interrupted: the chunk is made, and not given out.
     """
 
+    asked = None
+
     def __init__(self, body: Iterable[bytes], passage: Passage, live: Live) -> None:
         self.passage: Passage | None = passage
         self._body = body

@@ -47,6 +47,11 @@ class LoopThread:
             raise
         return done.result()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a loop in this very process."""
+        return self._loop is not None and self._pid == os.getpid()
+
     def stop(self) -> None:
         """Stop the loop of this process."""
         with self._lock:

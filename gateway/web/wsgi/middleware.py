@@ -6,7 +6,8 @@ app itself then runs in the server's thread as ever, with its own streaming of b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+import atexit
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,13 +21,17 @@ from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
+from gateway.web.answers.site import Site
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
+from gateway.web.behind.user import AskForToken
+from gateway.web.behind.visit import VISIT_KEY, Visit
 from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
 from gateway.web.wsgi.body import LimitedInput, LiveBody
 from gateway.web.wsgi.environ import Environ, EnvironReader
 from gateway.web.wsgi.loop import Here, LoopThread
+from gateway.web.wsgi.user import USER_KEY, User
 
 StartResponse = Callable[..., Any]
 
@@ -44,6 +49,8 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
+        site: Site,
+        ask_for_token: AskForToken,
         start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
         answer_ids: bool = False,
@@ -53,7 +60,9 @@ class WsgiGateway:
         `answer_ids`: every answer carries the id of its request.
         """
         self._answer_ids = answer_ids
-        self._app = app
+        self.app = app
+        self._site = site
+        self._ask_for_token = ask_for_token
         self._start = start
         self._close = close
         self._pipeline = pipeline
@@ -61,13 +70,23 @@ class WsgiGateway:
         self._own_pages = own_pages
         self._own_cookies = own_cookies
         self._live = live
-        self._metrics = metrics
+        self.metrics = metrics
         self.loop = LoopThread()
+        atexit.register(self._end)
 
     def close(self) -> None:
-        """Close the gateway's connections and end its thread; the server must have stopped."""
+        """Close the gateway's connections and end its thread; the server must have stopped.
+
+        At the end of the process that is done by itself.
+        """
+        atexit.unregister(self._end)
         self.loop.run(lambda _: self._close())
         self.loop.stop()
+
+    def _end(self) -> None:
+        """Let refreshes under way be written down: each may hold the only copy of a rotated token."""
+        if self.loop.is_running:
+            self.close()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -83,7 +102,7 @@ class WsgiGateway:
             outcome = self._pipeline.answer_error(error, head, exchange, self._reader.read_fields(environ))
         if isinstance(outcome, Answer):
             exchange.status = outcome.status
-            exchange.tell(method, path, self._metrics)
+            exchange.tell(method, path, self.metrics)
             start_response(_status_line(outcome.status), self._to_wsgi(outcome.headers, exchange))
             return [b"" if method == "HEAD" else outcome.body]
         assert head is not None  # noqa: S101 -- a passage was judged from it
@@ -147,7 +166,7 @@ class WsgiGateway:
             return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
         try:
-            body: Iterable[bytes] = self._app(self._edit_environ(head, passage, exchange, environ), start)
+            body: Iterable[bytes] = self.app(self._edit_environ(head, passage, exchange, environ), start)
             return body if passage.caller is None else LiveBody(body, passage, self._live)
         except GatewayError as error:
             answer = self._pipeline.answer_error(error, head, exchange)
@@ -157,7 +176,7 @@ class WsgiGateway:
             start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
         finally:
-            exchange.tell(head.method, environ.get("PATH_INFO", ""), self._metrics)
+            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
 
     def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
         told = [*headers, exchange.id_field()] if self._answer_ids else headers
@@ -173,7 +192,7 @@ class WsgiGateway:
             own_cookies=self._own_cookies,
             request_id=exchange.request_id,
         )
-        inner = {name: value for name, value in environ.items() if not name.startswith("HTTP_")}
+        inner = {name: value for name, value in environ.items() if not name.startswith(("HTTP_", "gateway."))}
         for name, value in headers:
             if name not in {b"content-type", b"content-length"}:
                 variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
@@ -189,7 +208,15 @@ class WsgiGateway:
         if allow.identity is not None:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
+            inner[USER_KEY] = User(allow.identity, allow.session_key, self._fetch_token)
+        inner[VISIT_KEY] = Visit(head, self._site)
         return inner
+
+    def _fetch_token(self, session_key: str, scopes: Sequence[str]) -> str:
+        async def ask(_: Here) -> str:
+            return await self._ask_for_token(session_key, scopes)
+
+        return self.loop.run(ask)
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:

@@ -1,0 +1,103 @@
+"""Where a process has its settings from, so that they can be read again.
+
+What a process has bound or begun with cannot change while it runs. Of such keys the value in force stays, and they are
+named: everything else of the new settings counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from gateway.errors import SettingsError
+from gateway.runtime.changed_files import ChangedFiles
+from gateway.settings import Settings, load
+
+BOUND: Final = ("listen", "admin.listen", "forward_auth.listen", "forward_auth.grpc")
+"""Keys of what is bound at the start: they need a restart. Whoever binds more adds a line."""
+
+
+class Candidate(NamedTuple):
+    """Settings that are to come into force."""
+
+    settings: Settings
+    changed: tuple[str, ...]
+    """Top-level keys that differ from those in force."""
+    needs_restart: tuple[str, ...]
+    """Keys that differ, too, and stay as they are until a restart."""
+
+
+class Source:
+    """A settings file, if there is one, and the environment; what these name is looked after as well."""
+
+    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._environ = environ
+        self._files = ChangedFiles()
+        self._once = path is not None and not path.is_file()  # a pipe, say
+
+    def load(self) -> Settings:
+        """Read the settings. Raises `SettingsError`.
+
+        A change of any of the files that comes while they are read is found by the next look.
+        """
+        if self._once:
+            return load(self._path, self._environ)
+        self._files.note({*self._files.known, *([self._path] if self._path is not None else ())})
+        found, complete = self._try()
+        if not complete:
+            found, _ = self._try()
+        if isinstance(found, SettingsError):
+            raise found
+        return found
+
+    def read(self, in_force: Settings) -> Candidate:
+        """Read what is to follow on the settings in force. Raises `SettingsError`."""
+        if self._once:
+            raise SettingsError(f"{self._path} could be read only once, at the start: restart with other settings")
+        return compare(in_force, self.load())
+
+    def have_changed(self, in_force: Settings, *, refused: bool) -> bool:
+        """Look; whether some file has changed, and settled.
+
+        Allow-lists that are in force look after themselves; of settings that were `refused`, they may be the reason.
+        """
+        lists = {Path(each.allow.file) for each in in_force.routes if each.allow is not None and each.allow.file}
+        return self._files.have_changed(() if refused else lists)
+
+    def _try(self) -> tuple[Settings | SettingsError, bool]:
+        """Read them; False when they name a file that was not known: it may have changed since it was read."""
+        named: set[Path] = set()
+        found: Settings | SettingsError
+        try:
+            found = load(self._path, self._environ, named=named)
+        except SettingsError as error:
+            found = error
+        return found, not self._files.look_after(named)
+
+
+def compare(in_force: Settings, new: Settings) -> Candidate:
+    """Say what is new, with what cannot change left as it is."""
+    kept = [key for key in BOUND if _value(in_force, key) != _value(new, key)]
+    if in_force.redis != new.redis and (in_force.redis.embedded or new.redis.embedded):
+        kept.append("redis")
+    if (in_force.tls is None) != (new.tls is None):
+        kept.append("tls")
+    for key in kept:
+        new = _with(new, key, _value(in_force, key))
+    changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(in_force, name)]
+    return Candidate(new, tuple(changed), tuple(kept))
+
+
+def _value(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _with(settings: Settings, key: str, value: Any) -> Settings:
+    name, _, below = key.partition(".")
+    changed = getattr(settings, name).model_copy(update={below: value}) if below else value
+    return settings.model_copy(update={name: changed})

@@ -1,0 +1,69 @@
+"""What an ASGI app asks about the request at hand: who it is from, and where links lead.
+
+Each takes Starlette's or FastAPI's request or WebSocket, Django's under ASGI, or the ASGI scope itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.requests import HTTPConnection
+
+from gateway.web.answers.answer import CHALLENGE
+from gateway.web.behind.user import User
+from gateway.web.behind.visit import HasScope, find_visit
+
+SIGNED_OUT: int = 4401
+"""Close code of a WebSocket whose visitor is not signed in, or no longer."""
+
+
+def current_user(connection: HTTPConnection) -> User:
+    """Return who is signed in; a dependency for FastAPI: `user: Annotated[User, Depends(current_user)]`.
+
+    For where a route lets in people who are not (`access: optional`): for those it ends in a 401, which FastAPI writes
+    as a problem (RFC 9457), and a WebSocket is closed with 4401. Raises Starlette's exceptions for that.
+    """
+    user = find_user(connection)
+    if user is not None:
+        return user
+    if connection.scope["type"] == "websocket":
+        raise WebSocketException(SIGNED_OUT, "sign in first")
+    name, value = (each.decode() for each in CHALLENGE)
+    headers = {name: value, "cache-control": "no-store"}
+    if hasattr(connection.scope.get("app"), "dependency_overrides"):  # FastAPI's answer is `{"detail": …}`
+        headers["content-type"] = "application/problem+json"
+    raise HTTPException(401, "Sign in first.", headers=headers)
+
+
+def find_user(connection: HTTPConnection) -> User | None:
+    """Return who is signed in; None for a visitor who is not. Also a dependency for FastAPI."""
+    scope = _scope_of(connection)
+    find_visit(scope)
+    user = scope["user"]
+    return user if isinstance(user, User) else None
+
+
+def sign_in_url(
+    connection: HasScope | Mapping[str, Any], return_to: str | None = None, scopes: Sequence[str] = ()
+) -> str:
+    """Return the address of a link that signs in, or asks for more `scopes`; then it leads to `return_to`.
+
+    Without it, to the page that has the link. Raises `LookupError` outside of a request through the gateway.
+    """
+    return find_visit(_scope_of(connection)).sign_in_url(return_to, scopes)
+
+
+def sign_out_url(connection: HasScope | Mapping[str, Any]) -> str:
+    """Return the address of the page that asks whether to sign out; a form that does it at once sends a POST there."""
+    return find_visit(_scope_of(connection)).own_page("sign_out")
+
+
+def account_url(connection: HasScope | Mapping[str, Any]) -> str:
+    """Return the address of the page where people see what they granted, sign out everywhere and disconnect."""
+    return find_visit(_scope_of(connection)).own_page("account")
+
+
+def _scope_of(connection: HasScope | Mapping[str, Any]) -> Mapping[str, Any]:
+    return connection if isinstance(connection, Mapping) else connection.scope
