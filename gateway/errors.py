@@ -16,6 +16,7 @@
     │   ├── CrossSite                 403   another site made the browser send it
     │   └── DestinationElsewhere      502   WebDAV: to be copied or moved to another server (RFC 4918 §9.8.5)
     ├── Forbidden                     403   a route denies, or none matches
+    │   ├── FactRefused               403   a fact about the creator is not as a route asks
     │   └── InsufficientScope         403   a scope is missing, of a person's or of a client's
     ├── NoSuchSession                 404   no live session has that id
     ├── NoSuchGrant                   404   nobody has signed in under that open_id
@@ -224,6 +225,16 @@ class Forbidden(GatewayError):
     blame = Blame.CLIENT
     title = "You may not go there"
     advice = "If you think you should, ask the people who run this site."
+
+
+class FactRefused(Forbidden):
+    """A fact about the creator is not as a route asks for. `fact` is its name."""
+
+    title = "This part is not open to your TikTok account"
+
+    def __init__(self, message: str, *, fact: str = "") -> None:
+        super().__init__(message)
+        self.fact = fact
 
 
 class InsufficientScope(Forbidden):
@@ -580,6 +591,7 @@ class UpstreamUnreachable(UpstreamError):
     """No connection to the upstream could be made, or it was closed before an answer."""
 
     code = "upstream_unreachable"
+    retry_after = 5
 
 
 class UpstreamBroken(UpstreamError):

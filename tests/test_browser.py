@@ -127,6 +127,9 @@ def test_disconnecting(page: Page, gateway: Running) -> None:
     sign_in(page, gateway, person="dash")
     page.goto(gateway.url + "/oauth2/account")
     page.click("text=Disconnect TikTok")
+    expect(page.locator("h1")).to_have_text("Disconnect TikTok?")
+    assert gateway.simulator.simulator.calls["revoke"] == 0
+    page.click("button")
     expect(page.locator("h1")).to_have_text("TikTok is disconnected")
     assert gateway.simulator.simulator.calls["revoke"] >= 1
 

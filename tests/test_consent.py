@@ -49,6 +49,7 @@ def page(chromium: Browser, gateway: Running) -> Generator[Page]:
     yield page
     page.goto(gateway.url + "/oauth2/account")  # what was given is taken back
     page.click("text=Disconnect TikTok")
+    page.click("button")
     expect(page.locator("h1")).to_have_text("TikTok is disconnected")
     context.close()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.runtime.brand import open_pages
 from gateway.runtime.certificate import check as inspect_certificate
 from gateway.runtime.certificate import name_fault
 from gateway.runtime.routes import lint
@@ -26,6 +27,10 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, nee
         return 1
     try:
         cautions = (*warnings(settings, in_process=not needs_upstream), *lint(settings))
+        open_pages(settings)
+    except SettingsProblems as error:  # what the brand's folder has
+        _print(error.problems, (), as_json=as_json)
+        return 1
     except SettingsError as error:  # an allow-list's file
         _print((Problem("", "", str(error)),), (), as_json=as_json)
         return 1

@@ -12,7 +12,9 @@ A request, read
     cookies        ours are found and taken out, the app's stay as they are
     challenge      a navigation or a call, from our pages or another site's
     htmx           requests of a script that puts answers into the page
+    language       what its sender reads
     in_app         browsers inside other apps
+    user_agent     browsers and systems, by name
 
 Who may go where
     route          a rule of access, as a value

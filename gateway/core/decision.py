@@ -65,3 +65,4 @@ class Deny(msgspec.Struct, frozen=True):
     cross_site: bool = False  # another site's page made the browser send it
     who: Identity | None = None  # whom it is refused, where others may
     words: str = ""  # the operator's, for people; "" for none
+    fact: str = ""  # the fact about a creator that is not as asked for; "" where it is none

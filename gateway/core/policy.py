@@ -225,7 +225,8 @@ def refuse(match: Match | None, head: RequestHead, who: Identity | None) -> Chal
     if who is not None and requirement is not None:
         obstacle = requirement.find_obstacle(who)
         if obstacle is not None:
-            return Deny(f"route {match.index}: {obstacle}", who=who, words=match.route.reason)
+            reason = f"route {match.index}: {obstacle.reason}"
+            return Deny(reason, who=who, words=match.route.reason, fact=obstacle.fact)
         return Consent(requirement.find_missing(who), match.route.reason)
     return Challenge(choose(head, match.route.on_unauthenticated))
 

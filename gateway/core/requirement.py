@@ -53,6 +53,13 @@ class AllowList:
         return self.named.hold(who) or (self.from_file is not None and self.from_file.hold(who))
 
 
+class Obstacle(msgspec.Struct, frozen=True):
+    """What keeps a person out whatever they grant."""
+
+    reason: str  # for the log
+    fact: str = ""  # which fact about a creator it is, if it is one
+
+
 class Range(msgspec.Struct, frozen=True):
     """From, and up to and including; None: no limit."""
 
@@ -82,19 +89,19 @@ class Requirement(msgspec.Struct, frozen=True):
         """Return the scopes that the person has not granted, sorted."""
         return tuple(sorted(self.all_scopes.difference(who.scopes)))
 
-    def find_obstacle(self, who: Identity) -> str | None:
-        """Return why the person may not in whatever they grant, for the log; None when nothing is known against it."""
+    def find_obstacle(self, who: Identity) -> Obstacle | None:
+        """Return why the person may not in whatever they grant; None when nothing is known against it."""
         if self.allow is not None and not self.allow.holds(who):
-            return "the person is on no list"
+            return Obstacle("the person is on no list")
         facts = who.facts
         wanted, told = self.is_verified, SCOPE_OF_FACT["is_verified"] in who.scopes
         if wanted is not None and told and facts.is_verified is not wanted:
-            return "is_verified is not as asked for"
+            return Obstacle("is_verified is not as asked for", fact="is_verified")
         for name, allowed in self.counts:
             if SCOPE_OF_FACT[name] in who.scopes:
                 number: int | None = getattr(facts, name)
                 if number is None or not allowed.has(number):
-                    return f"{name} is not as asked for"
+                    return Obstacle(f"{name} is not as asked for", fact=name)
         return None
 
     def admits(self, who: Identity) -> bool:

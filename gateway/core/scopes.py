@@ -1,8 +1,8 @@
-"""TikTok's scopes, in words for people ("Scopes Overview")."""
+"""TikTok's scopes ("Scopes Overview"), and the facts it tells of a creator, in words for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 IN_WORDS: Final[Mapping[str, str]] = {
@@ -13,13 +13,16 @@ IN_WORDS: Final[Mapping[str, str]] = {
     "video.upload": "Upload videos as drafts",
     "video.publish": "Publish videos",
 }
+FACTS_IN_WORDS: Final[Mapping[str, str]] = {
+    "is_verified": "It depends on whether TikTok has verified the account.",
+    "follower_count": "It depends on how many followers the account has.",
+    "following_count": "It depends on how many accounts it follows.",
+    "likes_count": "It depends on how many likes its videos have.",
+    "video_count": "It depends on how many videos it has.",
+}
+"""What a route may ask of a creator (`gateway.core.requirement: SCOPE_OF_FACT`)."""
 KNOWN_PREFIXES: Final = ("portability.", "research.")
 """Families of scopes of which there are too many to list."""
-
-
-def describe_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Return what scopes allow, in words; one that has none stands for itself."""
-    return tuple(IN_WORDS.get(scope, scope) for scope in scopes)
 
 
 def is_known(scope: str) -> bool:

@@ -28,7 +28,7 @@ _PROVIDER: Final = "belongs to another provider; TikTok's own settings are in `t
 _OURS: Final = "needs no setting: the gateway does so by itself"
 _FRONT: Final = "TLS ends in front of the gateway, at a load balancer, an ingress or the like (docs/fronts.md)"
 _LOG: Final = "the log is one line of JSON for a request, on standard error; who starts the gateway keeps files of it"
-_PAGES: Final = "the gateway's own pages cannot be changed"
+_PAGES: Final = "the gateway's own pages are made yours by `brand`: name, logo, footer, templates (docs/pages.md)"
 _TOKENS: Final = "programs cannot come with a token of their own: only with a session, or by a public route"
 
 _CARRIED: Final[Mapping[str, Key]] = {
@@ -130,7 +130,7 @@ _LEFT: Final[Sequence[tuple[Kind, str, str]]] = (
     ("flag", _TOKENS, "skip_jwt_bearer_tokens bearer_token_login_fallback"),
     ("list", _TOKENS, "extra_jwt_issuers"),
     ("text", _PAGES, "banner custom_sign_in_logo custom_templates_dir footer provider_display_name"),
-    ("flag", _PAGES, "show_debug_on_error"),
+    ("flag", "a page says what happened by its code; the rest is in the log", "show_debug_on_error"),
     ("list", _LOG, "exclude_logging_paths"),
     (
         "flag",

@@ -8,6 +8,7 @@ readiness    whether requests can be answered now
 
 routes       from settings to the policy
 upstreams    from settings to what connects to the app
+brand        from settings and files to the pages
 values       from settings to the values of the core
 allow_file   an allow-list in a file, read again when it changes
 counted      refreshes are counted

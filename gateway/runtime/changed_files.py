@@ -9,6 +9,7 @@ written again within the same tick of its clock: until that is past, its content
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -81,6 +82,8 @@ class ChangedFiles:
 
 
 def _digest(path: Path, mode: int) -> bytes:
+    if stat.S_ISDIR(mode):  # a file that comes, or goes
+        return "\n".join(sorted(os.listdir(path))).encode(errors="surrogateescape")
     if not stat.S_ISREG(mode):  # what is read from a pipe is gone for whoever is to have it
         return b"no file"
     with path.open("rb") as file:

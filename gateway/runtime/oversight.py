@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from gateway.core.audit import Asker, Who
+from gateway.core.user_agent import describe_user_agent
 from gateway.flows.audit import asked_by
 from gateway.flows.listing import Listing
 from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unreadable
 from gateway.runtime.build import build
 from gateway.settings import Settings
 from gateway.web.admin.openapi import describe_api
-from gateway.web.answers.pages import describe_user_agent
 
 __all__ = [
     "Erased",

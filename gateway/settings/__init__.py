@@ -8,6 +8,7 @@ redis         the store
 redis_url     what its URL may be
 upstream      the apps behind the gateway
 route         who may go where
+brand         whose site it is
 limits        what is too much
 listening     where to listen, and how
 tls           the gateway's own certificate

@@ -43,6 +43,21 @@ class AuditKeywords(TypedDict, total=False):
     subject: Literal["hash", "open_id"]
 
 
+class BrandKeywords(TypedDict, total=False):
+    """Whose site the gateway's own pages say it is."""
+
+    name: str
+    logo: str | None
+    icon: str | None
+    accent: str | None
+    terms_url: str | None
+    privacy_url: str | None
+    support_url: str | None
+    footer: str
+    templates: str | None
+    languages: str | Sequence[str]
+
+
 class ClusterKeywords(TypedDict, total=False):
     """A Redis Cluster."""
 
@@ -328,6 +343,7 @@ class SettingsKeywords(TypedDict, total=False):
     return_to: ReturnToKeywords
     cors: CorsKeywords
     sign_in: Literal["redirect", "page"]
+    brand: BrandKeywords
     limits: LimitsKeywords
     forward_auth: ForwardAuthKeywords
     admin: AdminKeywords

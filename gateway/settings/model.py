@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gateway.settings.audit import AuditSettings
+from gateway.settings.brand import BrandSettings
 from gateway.settings.forward_auth import ForwardAuthSettings
 from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
@@ -84,6 +85,8 @@ class Settings(Section):
     """Scripts of other origins."""
     sign_in: Literal["redirect", "page"] = "redirect"
     """redirect straight to TikTok, or a page with a button first."""
+    brand: BrandSettings = BrandSettings()
+    """Whose site the gateway's own pages say it is."""
     limits: LimitsSettings = LimitsSettings()
     """What is too much."""
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -79,16 +80,27 @@ def read_optional_size(value: Any) -> int | None:
 
 def read_existing_file(value: Any, info: ValidationInfo) -> str:
     """Read the path of a file that is there; a relative one is meant from where the settings file is."""
+    return _read_path(value, info, "file", Path.is_file)
+
+
+def read_existing_folder(value: Any, info: ValidationInfo) -> str:
+    """As `read_existing_file`, of a folder; whatever lies in it belongs to the settings."""
+    folder = _read_path(value, info, "folder", Path.is_dir)
+    (info.context or {}).get("named", set()).update(path for path in Path(folder).rglob("*"))
+    return folder
+
+
+def _read_path(value: Any, info: ValidationInfo, kind: str, is_there: Callable[[Path], bool]) -> str:
     if not isinstance(value, str):
-        raise ValueError("is no file: write its path")
+        raise ValueError(f"is no {kind}: write its path")
     path = (info.context or {}).get("beside", Path()) / value
     (info.context or {}).get("named", set()).add(path)  # also one that is not there: it may come
     try:
-        found = path.is_file()
+        found = is_there(path)
     except (OSError, ValueError) as error:  # no right to look, or a name that no file has
         raise ValueError(f"cannot be looked at: {quote(value)}: {getattr(error, 'strerror', 'no path')}") from None
     if not found:
-        raise ValueError(f"is no file: {quote(str(path))}")
+        raise ValueError(f"is no {kind}: {quote(str(path))}")
     return str(path)
 
 

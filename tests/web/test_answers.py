@@ -22,13 +22,14 @@ from gateway.errors import (
     SignInLoop,
     StoreUnavailable,
 )
-from gateway.web.answers.answer import Answer, json_answer, page, problem, redirect, text_answer
+from gateway.web.answers.answer import Answer, Rendered, json_answer, page, problem, redirect, text_answer
 from gateway.web.answers.answers import Answers
 from tests.harness import NAVIGATION, SAME_ORIGIN
 from tests.web.test_pipeline import HOST, ORIGIN, ask, build_generation
 
 pytestmark = pytest.mark.anyio
 
+HTML = Rendered(b"<html>", "en")
 FRAME = NAVIGATION | {"sec-fetch-dest": "iframe"}
 HTMX = SAME_ORIGIN | {"hx-request": "true"}
 
@@ -61,8 +62,8 @@ def rd_of(url: str) -> str:
 @pytest.mark.parametrize(
     "answer",
     [
-        page(200, b"<html>"),
-        page(401, b"<html>", framed=True),
+        page(200, HTML),
+        page(401, HTML, framed=True),
         problem(401, "code", "Title", "Detail", "id"),
         json_answer(200, {}),
         text_answer(200, "ok\n"),
@@ -86,7 +87,7 @@ def test_a_redirect_is_not_kept_and_tells_nobody_where_it_came_from() -> None:
 
 
 def test_a_page_is_alone_in_its_window_and_runs_nothing() -> None:
-    said = fields(page(200, b""))
+    said = fields(page(200, HTML))
     policy = said["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in policy
@@ -94,12 +95,12 @@ def test_a_page_is_alone_in_its_window_and_runs_nothing() -> None:
     assert "form-action 'self'" in policy
     assert (said["x-frame-options"], said["cross-origin-opener-policy"]) == ("DENY", "same-origin")
     assert said["referrer-policy"] == "no-referrer"
-    script = fields(page(200, b"", script=b"app.example/oauth2/static/x.js"))["content-security-policy"]
+    script = fields(page(200, Rendered(b"", "en", ("app.example/oauth2/static/x.js",))))["content-security-policy"]
     assert script == policy + "; script-src app.example/oauth2/static/x.js"
 
 
 def test_only_a_page_for_frames_may_be_framed() -> None:
-    said = fields(page(401, b"", framed=True))
+    said = fields(page(401, HTML, framed=True))
     assert "frame-ancestors" not in said["content-security-policy"]
     assert "x-frame-options" not in said
 

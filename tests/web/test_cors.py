@@ -16,6 +16,7 @@ from gateway.settings.caution import warnings
 from gateway.simulator import RunningSimulator
 from gateway.web.answers.error_pages import ErrorPages
 from gateway.web.answers.pages import Pages
+from gateway.web.answers.site import Site
 from tests.harness import NAVIGATION, WAYS, Running, listener, read_settings, serve_app
 
 ROUTES = """[
@@ -177,16 +178,17 @@ def every_error(root: type[GatewayError] = GatewayError) -> list[type[GatewayErr
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
 def test_every_error_is_a_whole_problem_and_a_page(kind: type[GatewayError]) -> None:
     """RFC 9457 §3.1; the message of the exception is in neither."""
-    pages = Pages(prefix="/oauth2", site="app.example")
+    site = Site(public_url="https://app.example", prefix="/oauth2", allowed_hosts=frozenset(), shared=False)
+    pages = ErrorPages(Pages(prefix="/oauth2", site="app.example"), site)
     error = kind("secret words")
-    told = ErrorPages(pages, "/oauth2").answer(error, Viewer.PROGRAM, "r")
+    told = pages.answer(error, Viewer.PROGRAM, "r")
     body = json.loads(told.body)
     assert dict(told.headers)[b"content-type"] == b"application/problem+json"
     assert body | {"status": told.status, "code": kind.code, "request_id": "r"} == body
     assert body["type"] == f"urn:tiktok-gateway:problem:{kind.code}"
     assert body["title"]
     assert body["detail"].endswith((".", "!"))
-    shown = ErrorPages(pages, "/oauth2").answer(error, Viewer.WINDOW, "r", within="TikTok")
+    shown = pages.answer(error, Viewer.WINDOW, "r", within="TikTok")
     assert shown.status == told.status
     assert b"secret words" not in told.body + shown.body
     assert (b"www-authenticate" in dict(told.headers)) == (told.status == 401)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.runtime.brand import open_pages
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_site
 from gateway.runtime.wiring.flows import Flows
@@ -11,7 +12,6 @@ from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import Pages
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -70,7 +70,7 @@ def build_pages(
             KeptPostPages(answers=answers, authentication=authentication, kept_posts=flows.kept_posts),
             WebhookPage(flows.webhook),
             ForPrograms(
-                pages=answers.pages,
+                static=answers.pages.static,
                 keys=judging.assertions.keys.public_set() if judging.assertions is not None else None,
                 readiness=readiness,
             ),
@@ -89,7 +89,7 @@ def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answer
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=Pages(prefix=settings.prefix, site=site.host),
+        pages=open_pages(settings),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )

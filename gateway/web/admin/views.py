@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.core.user_agent import describe_user_agent
 from gateway.web.answers.answer import Answer
-from gateway.web.answers.pages import describe_user_agent, shorten
+from gateway.web.answers.views import shorten
 
 ROOT: Final = "/admin"
 """Where the pages are, on the admin listener."""

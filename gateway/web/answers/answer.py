@@ -19,9 +19,7 @@ from gateway.web.asgi_head import Send
 
 NO_STORE: Final = (b"cache-control", b"no-store")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
-CONTENT_SECURITY_POLICY: Final = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
-)
+CONTENT_SECURITY_POLICY: Final = b"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'"
 UNFRAMED: Final = b"; frame-ancestors 'none'"
 PAGE_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -32,6 +30,15 @@ PAGE_HEADERS: Final[Headers] = (
 )
 CHALLENGE: Final = (b"www-authenticate", b'TikTok realm="sign-in"')
 """RFC 9110 §11.6.1 asks for a challenge with every 401; browsers prompt for no scheme they do not know."""
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A page in one language, with the sources of scripts and pictures that its policy must name (CSP 3 §2.3.1)."""
+
+    body: bytes
+    language: str
+    scripts: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,22 +55,32 @@ class Answer(msgspec.Struct, frozen=True):
 
 def page(
     status: int,
-    html: bytes,
+    rendered: Rendered,
     *,
     extra: Headers = (),
-    script: bytes = b"",
     referrer: bytes = b"no-referrer",
     framed: bool = False,
 ) -> Answer:
-    """Answer with a page of ours; `script` is the source of the one script it may run, `referrer` its policy.
+    """Answer with a page of ours; `referrer` is its policy of telling where its links are followed from.
 
     Only one that is made for frames may be `framed`: nothing on it acts, and its links lead out of the frame.
     """
     challenge = (CHALLENGE,) if status == 401 else ()
     alone = () if framed else ((b"x-frame-options", b"DENY"),)
-    policy = CONTENT_SECURITY_POLICY + (b"" if framed else UNFRAMED) + (b"; script-src " + script if script else b"")
-    said = ((b"content-security-policy", policy), (b"referrer-policy", referrer))
-    return Answer(status, (*PAGE_HEADERS, *alone, *said, *challenge, *extra), html)
+    said = (
+        (b"content-security-policy", _build_policy(rendered, framed=framed)),
+        (b"referrer-policy", referrer),
+        (b"content-language", rendered.language.encode()),
+        (b"vary", b"accept-language"),  # whoever keeps it all the same keeps one for each language (RFC 9110 §12.5.5)
+    )
+    return Answer(status, (*PAGE_HEADERS, *alone, *said, *challenge, *extra), rendered.body)
+
+
+def _build_policy(rendered: Rendered, *, framed: bool) -> bytes:
+    """Return what the page may load and run (CSP 3): what is beside it, and what it names."""
+    pictures = "; img-src " + " ".join(("'self'", *rendered.pictures))
+    scripts = "; script-src " + " ".join(rendered.scripts) if rendered.scripts else ""
+    return CONTENT_SECURITY_POLICY + pictures.encode() + (b"" if framed else UNFRAMED) + scripts.encode()
 
 
 def problem(

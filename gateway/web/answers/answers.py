@@ -19,15 +19,24 @@ from gateway.core.htmx import is_htmx, read_current_url
 from gateway.core.in_app import find_app
 from gateway.core.kept_post import may_be_kept
 from gateway.core.request import RequestHead
-from gateway.errors import CrossSite, Forbidden, GatewayError, InsufficientScope, SessionsDiffer, SignInRefused
+from gateway.errors import (
+    CrossSite,
+    FactRefused,
+    Forbidden,
+    GatewayError,
+    InsufficientScope,
+    SessionsDiffer,
+    SignInRefused,
+)
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
 from gateway.web.answers.address_bar import forget_query
 from gateway.web.answers.answer import NO_STORE, Answer, page, problem, redirect
 from gateway.web.answers.browser_cookies import BrowserCookies
 from gateway.web.answers.error_pages import ErrorPages
-from gateway.web.answers.pages import Pages, PersonName
+from gateway.web.answers.pages import Pages
 from gateway.web.answers.site import Site
+from gateway.web.answers.views import PersonName
 
 
 class Answers:
@@ -48,11 +57,15 @@ class Answers:
         self.site = site
         self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=site.host)
         self.pages = pages
-        self._errors = ErrorPages(pages, site.prefix)
+        self._errors = ErrorPages(pages, site)
         self._sign_in = sign_in
         self._kept_posts = kept_posts
         self._ask_first = ask_first
         self._cors_origins = cors_origins
+
+    def pages_for(self, head: RequestHead) -> Pages:
+        """Return the pages in the language of whoever asks."""
+        return self.pages.for_reader(head.headers)
 
     async def challenge(self, challenge: Challenge, head: RequestHead, request_id: str) -> Answer:
         """Answer somebody who is not signed in."""
@@ -66,9 +79,9 @@ class Answers:
             case ChallengeKind.REDIRECT:
                 return await self.begin(here, head)
             case ChallengeKind.PAGE:
-                return self.sign_in_page(401, here, "session_ended")
+                return self.sign_in_page(401, head, here, "session_ended")
             case ChallengeKind.FRAME:
-                return self.sign_in_page(401, here if head.method == "GET" else "/", "frame")
+                return self.sign_in_page(401, head, here if head.method == "GET" else "/", "frame")
             case ChallengeKind.PROGRAM:
                 return self.unauthenticated(head, request_id, here if head.method in {"GET", "HEAD"} else "/")
             case _ as never:
@@ -84,15 +97,17 @@ class Answers:
         binding = self.cookies.choose_binding(head)
         post_id = await self._kept_posts.keep(head, read_body, binding)
         if post_id is None:
-            return self.sign_in_page(401, head.raw_target.decode("ascii", "replace"), "not_kept")
-        answer = self.sign_in_page(401, f"{self.site.prefix}/kept_post?id={post_id}", "kept")
+            return self.sign_in_page(401, head, head.raw_target.decode("ascii", "replace"), "not_kept")
+        answer = self.sign_in_page(401, head, f"{self.site.prefix}/kept_post?id={post_id}", "kept")
         return msgspec.structs.replace(answer, headers=(*answer.headers, *self.cookies.bind(head, binding)))
 
-    def sign_in_page(self, status: int, return_to: str, reason: str | None, person: PersonName | None = None) -> Answer:
+    def sign_in_page(
+        self, status: int, head: RequestHead, return_to: str, reason: str | None, person: PersonName | None = None
+    ) -> Answer:
         """Show the button that begins a sign-in for `return_to`; to a `person`, the way on, or to another account."""
         start_url = self.site.start_url(return_to, switch=person is not None)
-        html = self.pages.sign_in(start_url, reason, person, return_to)
-        return page(status, html, script=self.pages.script_source, framed=reason == "frame")
+        shown = self.pages_for(head).sign_in(start_url, reason, person, return_to)
+        return page(status, shown, framed=reason == "frame")
 
     async def begin_with(self, rd: str | None, head: RequestHead, wish: Wish) -> Answer:
         """Send somebody to TikTok who has pressed a button for more than a sign-in: that is never a turn of a loop."""
@@ -143,10 +158,10 @@ class Answers:
             case Viewer.PROGRAM:
                 return self.unauthenticated(head, request_id)
             case Viewer.FRAME:
-                return self.sign_in_page(401, "/", "frame")
+                return self.sign_in_page(401, head, "/", "frame")
             case Viewer.WINDOW:
                 sent = head.method not in {"GET", "HEAD"}  # the button of a page that was left open
-                return self.sign_in_page(401, "/", "session_ended" if sent else None)
+                return self.sign_in_page(401, head, "/", "session_ended" if sent else None)
             case _ as never:
                 assert_never(never)
 
@@ -182,8 +197,8 @@ class Answers:
         viewer = find_viewer(head.headers, websocket=head.websocket)
         if viewer is not Viewer.PROGRAM:
             framed = viewer is Viewer.FRAME
-            html = self.pages.consent(start_url, consent.missing, consent.reason, framed=framed)
-            return page(403, html, framed=framed)
+            shown = self.pages_for(head).consent(start_url, consent.missing, consent.reason, framed=framed)
+            return page(403, shown, framed=framed)
         bearer = f'Bearer error="insufficient_scope", scope="{" ".join(consent.missing)}"'
         return problem(
             403,
@@ -201,7 +216,8 @@ class Answers:
         if deny.cross_site:
             return self.error(CrossSite(deny.reason), head, request_id)
         person = PersonName.of(deny.who) if deny.who is not None else None
-        return self._answer_error(Forbidden(deny.reason), head, request_id, person=person, words=deny.words)
+        error = FactRefused(deny.reason, fact=deny.fact) if deny.fact else Forbidden(deny.reason)
+        return self._answer_error(error, head, request_id, person=person, words=deny.words)
 
     def error(
         self,
@@ -227,11 +243,12 @@ class Answers:
         words: str = "",
     ) -> Answer:
         if head is None:
-            return self._errors.answer(error, find_viewer(headers), request_id)
+            return self._errors.answer(error, find_viewer(headers), request_id, headers=headers)
         answer = self._errors.answer(
             error,
             find_viewer(head.headers, websocket=head.websocket),
             request_id,
+            headers=head.headers,
             here=self.site.find_here(head),
             person=person,
             words=words,

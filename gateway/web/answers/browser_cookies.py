@@ -13,6 +13,7 @@ from gateway.core.binding import BINDING_LASTS, Binding, choose_binding, find_su
 from gateway.core.cookies import CookieSpec
 from gateway.core.fields import Headers
 from gateway.core.request import RequestHead
+from gateway.core.session import build_session_key
 
 _PORT: Final = re.compile(r":[0-9]+$")
 _ADDRESS: Final = re.compile(r"[0-9.]+|\[.*\]")
@@ -49,8 +50,8 @@ class BrowserCookies:
         return tuple((b"set-cookie", self.binding.marked(each.mark).set(str(each), lasts)) for each in bindings)
 
     def brings_session(self, head: RequestHead) -> bool:
-        """Whether a session cookie came, whatever it is worth."""
-        return bool(cookies.read(head.headers, self.session.name.encode()))
+        """Whether a session cookie came that could be one of ours, whatever it is worth."""
+        return any(build_session_key(value) for value in cookies.read(head.headers, self.session.name.encode()))
 
     def keep_session(self, head: RequestHead, session_id: str, seconds: int) -> Headers:
         """Return the fields that set the session cookie, and take others of its name away."""

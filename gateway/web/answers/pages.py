@@ -1,151 +1,91 @@
 """The pages that people see: templates, filled with plain values. No inline script or style, no foreign asset.
 
-The one script (`carry.js`) carries the fragment of an address through a sign-in; every page works without it.
+Two small scripts, which every page works without: `carry.js` carries the fragment of an address through a sign-in, and
+`times.js` writes moments as the reader's clock has them. The one thing from elsewhere is a person's own picture, which
+their browser fetches from TikTok; the page's policy names that origin and no other.
+
+An operator's templates stand in for ours, and may extend them as `gateway/NAME`. They see nothing but what a page shows
+(sandbox), and one that fails gives way to ours.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
-from datetime import datetime
-from importlib.resources import files
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    StrictUndefined,
+    pass_context,
+)
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from gateway.core.identity import Identity
-from gateway.core.in_app import APPS
-from gateway.core.kept_post import FormField, KeptPost
-from gateway.core.scopes import IN_WORDS, describe_scopes
-from gateway.core.tiktok import Profile
+from gateway.core.kept_post import KeptPost
+from gateway.core.language import choose_language, read_preferences
+from gateway.core.scopes import IN_WORDS
+from gateway.telemetry.logs import log
+from gateway.web.answers.answer import Rendered
+from gateway.web.answers.brand import PLAIN, Brand
+from gateway.web.answers.colour import build_accent
+from gateway.web.answers.languages import ENGLISH, Texts, read_languages
+from gateway.web.answers.static_files import StaticFiles
+from gateway.web.answers.views import AccountView, ErrorView, PersonName, origin_of, show_field
 
-MAX_NAME: Final = 80
-MAX_VALUE: Final = 200
-"""Longest display name, and longest value of a form's field, shown, in characters."""
 MOST_SHOWN: Final = 30
 """Most fields of a form shown."""
 
-_SECRET: Final = re.compile(r"(?i)passw|passphrase|pwd|secret|token|csrf|xsrf|cvv|cvc|\bpin\b")
-
-_CONTENT_TYPES: Final = {
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-_BROWSERS: Final = (
-    *APPS,
-    ("Edge", r"Edg(?:e|A|iOS)?/"),
-    ("Opera", r"OPR/|Opera"),
-    ("Samsung Internet", r"SamsungBrowser/"),
-    ("Firefox", r"Firefox/|FxiOS/"),
-    ("Chrome", r"Chrome/|CriOS/|Chromium/"),
-    ("Safari", r"Safari/"),
-)
-_SYSTEMS: Final = (
-    ("iPhone", r"iPhone"),
-    ("iPad", r"iPad"),
-    ("Android", r"Android"),
-    ("Windows", r"Windows"),
-    ("ChromeOS", r"CrOS"),
-    ("macOS", r"Macintosh|Mac OS X"),
-    ("Linux", r"Linux|X11"),
-)
-
-
-class Link(msgspec.Struct, frozen=True):
-    """Where to go next."""
-
-    url: str
-    text: str
-
-
-class PersonName(msgspec.Struct, frozen=True):
-    """Who is signed in, as people call them."""
-
-    name: str
-    username: str | None
-
-    @classmethod
-    def of(cls, who: Identity | Profile) -> PersonName:
-        """Return how somebody is called: an id where nothing else is known."""
-        name = who.display_name or who.username or who.open_id
-        return cls(shorten(name), shorten(who.username) if who.username and who.username != name else None)
-
-
-class ErrorView(msgspec.Struct, frozen=True):
-    """What an error page shows, besides the fixed texts of the error."""
-
-    code: str
-    title: str
-    advice: str
-    request_id: str
-    log_id: str = ""  # TikTok's reference
-    links: tuple[Link, ...] = (Link("/", "Back to the start page"),)  # the likeliest way on first
-    refused: tuple[str, ...] = ()  # what was not shared, in words
-    person: PersonName | None = None  # to whom it is denied
-    words: str = ""  # the operator's
-    within: str | None = None  # app whose browser this is
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A field of a form that was kept, as its sender is shown it."""
-
-    name: str
-    value: str
-
-
-class Device(msgspec.Struct, frozen=True):
-    """One of the browsers a person is signed in with."""
-
-    name: str
-    signed_in_at: datetime
-    last_seen_at: datetime
-    current: bool
-
-
-class AccountView(msgspec.Struct, frozen=True):
-    """What the account page shows."""
-
-    display_name: str | None
-    username: str | None
-    open_id: str
-    scopes: Sequence[str]
-    session_ends_at: datetime
-    devices: Sequence[Device]
-
 
 class Pages:
-    """Renders pages; compiled once. `site` is the host people see, `prefix` where the pages live."""
+    """Renders pages; compiled once. `site` is the host people see, `prefix` where the pages live.
 
-    def __init__(self, *, prefix: str, site: str) -> None:
-        self._static = {
-            item.name: _read_static(item.name, item.read_bytes())
-            for item in (files("gateway.web.answers") / "static").iterdir()
-            if item.is_file()
-        }
-        self._environment = Environment(
-            loader=PackageLoader("gateway.web.answers"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(
-            prefix=prefix,
-            site=site,
-            stylesheet=self._address(prefix, "gateway.css"),
-            carry_script=self._address(prefix, "carry.js"),
-        )
-        self.script_source = f"{site}{prefix}/static/carry.js".encode()
-        """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
-        self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
+    Raises `ValueError` for a language of the brand that there is not.
+    """
+
+    def __init__(self, *, prefix: str, site: str, brand: Brand = PLAIN) -> None:
+        self.static = StaticFiles(prefix)
+        self._host = site
+        self._brand = brand
+        self._languages = _choose_languages(brand)
+        self.texts = next(iter(self._languages.values()))
+        self._add_files(brand)
+        ours = PackageLoader("gateway.web.answers")
+        self._ours = self.environment = self._open(ours, prefix)
+        self._strict = False
+        if brand.templates:
+            own = FileSystemLoader(brand.templates)
+            self.environment = self._open(ChoiceLoader([own, ours, PrefixLoader({"gateway": ours})]), prefix)
+
+    def for_reader(self, headers: Iterable[tuple[bytes, bytes]]) -> Pages:
+        """Return the same pages in the language that the reader's browser asks for."""
+        return self.in_language(choose_language(read_preferences(headers), tuple(self._languages)))
+
+    def in_language(self, tag: str) -> Pages:
+        """Return the same pages in one of `languages`."""
+        pages = copy.copy(self)
+        pages.texts = self._languages[tag]
+        return pages
+
+    def strict(self) -> Pages:
+        """Return the same pages, but a template that fails does not give way: it raises."""
+        pages = copy.copy(self)
+        pages._strict = True
+        return pages
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages there are, the default first."""
+        return tuple(self._languages)
 
     def sign_in(
         self, start_url: str, reason: str | None, person: PersonName | None = None, return_to: str = "/"
-    ) -> bytes:
+    ) -> Rendered:
         """The button; `reason` says why it is shown instead of what was asked for.
 
         It is "session_ended" for what was sent without a session, "kept" where that was kept, "not_kept" where it
@@ -153,95 +93,125 @@ class Pages:
         """
         return self._render(
             "sign_in.html",
+            scripts=("carry.js",),
+            framed=reason == "frame",
             start_url=start_url,
             reason=reason,
             person=person,
             return_to=return_to,
-            out=_way_out(framed=reason == "frame"),
         )
 
-    def consent(self, start_url: str, missing: Sequence[str], reason: str, *, framed: bool = False) -> bytes:
+    def consent(self, start_url: str, missing: Sequence[str], reason: str, *, framed: bool = False) -> Rendered:
         """Say which scopes are missing, and why they are asked for."""
-        asked = describe_scopes(missing)
-        out = _way_out(framed=framed)
-        return self._render("consent.html", start_url=start_url, asked=asked, reason=reason, out=out)
+        asked = self.describe_scopes(missing)
+        return self._render("consent.html", framed=framed, start_url=start_url, asked=asked, reason=reason)
 
-    def error(self, view: ErrorView, *, framed: bool = False) -> bytes:
+    def error(self, view: ErrorView, *, framed: bool = False) -> Rendered:
         """Something went wrong."""
-        return self._render("error.html", view=view, out=_way_out(framed=framed))
+        return self._render("error.html", framed=framed, view=view, person=view.person)
 
-    def kept_post(self, action: str, post: KeptPost, person: PersonName) -> bytes:
+    def kept_post(self, action: str, post: KeptPost, person: PersonName) -> Rendered:
         """Offer to send a form again, to `action`, and show what would be sent, and as whom."""
-        shown = [_show(field) for field in post.fields[:MOST_SHOWN]]
+        shown = [show_field(field) for field in post.fields[:MOST_SHOWN]]
         more = len(post.fields) - len(shown)
         return self._render("kept_post.html", action=action, post=post, person=person, shown=shown, more=more)
 
-    def sign_out_question(self) -> bytes:
+    def sign_out_question(self) -> Rendered:
         """Ask before signing out."""
         return self._render("sign_out.html")
 
-    def signed_out(self, sign_in_url: str) -> bytes:
+    def signed_out(self, sign_in_url: str) -> Rendered:
         """Nobody is signed in here."""
         return self._render("signed_out.html", sign_in_url=sign_in_url)
 
-    def disconnected(self, sign_in_url: str) -> bytes:
+    def disconnect_question(self, person: PersonName) -> Rendered:
+        """Ask before the grant at TikTok is revoked."""
+        return self._render("disconnect.html", person=person)
+
+    def disconnected(self, sign_in_url: str) -> Rendered:
         """The grant at TikTok is revoked."""
         return self._render("disconnected.html", sign_in_url=sign_in_url)
 
-    def account(self, view: AccountView) -> bytes:
+    def account(self, view: AccountView) -> Rendered:
         """Who am I, what did I grant, where am I signed in."""
-        name = shorten(view.display_name or view.username or "You")
-        return self._render(
-            "account.html",
-            view=view,
-            name=name,
-            initial=next((char.upper() for char in name if char.isalnum()), "•"),
-            scopes=[(IN_WORDS.get(scope, scope), scope) for scope in view.scopes],
+        scopes = list(zip(self.describe_scopes(view.scopes), view.scopes, strict=True))
+        return self._render("account.html", scripts=("times.js",), view=view, person=view.person, scopes=scopes)
+
+    def describe_scopes(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """Return what scopes allow, in the reader's words; one that has none stands for itself."""
+        return tuple(self.texts.say(IN_WORDS[scope]) if scope in IN_WORDS else scope for scope in scopes)
+
+    def _add_files(self, brand: Brand) -> None:
+        if brand.accent or brand.stylesheet:
+            accent = build_accent(brand.accent).encode() if brand.accent else b""
+            self.static.add("gateway.css", b"\n".join([self.static.read("gateway.css"), accent, brand.stylesheet]))
+        for name, picture in (("logo", brand.logo), ("own_icon", brand.icon)):
+            if picture is not None:
+                self.static.add(f"{name}.{picture.ending}", picture.body)
+
+    def _open(self, loader: BaseLoader, prefix: str) -> ImmutableSandboxedEnvironment:
+        environment = ImmutableSandboxedEnvironment(
+            loader=loader,
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.policies["ext.i18n.trimmed"] = True
+        environment.install_gettext_callables(_say, _count, newstyle=True)  # type: ignore[attr-defined]
+        brand, static = self._brand, self.static
+        name = brand.name or self._host
+        environment.globals.update(
+            prefix=prefix,
+            brand=brand,
+            site=Markup("<bdi>{}</bdi>").format(name),
+            site_name=name,
+            stylesheet=static.address("gateway.css"),
+            logo=static.address(f"logo.{brand.logo.ending}") if brand.logo else "",
+            icon=static.address(f"own_icon.{brand.icon.ending}" if brand.icon else "icon.svg"),
+        )
+        return environment
+
+    def _render(self, template: str, *, scripts: tuple[str, ...] = (), framed: bool = False, **values: Any) -> Rendered:
+        addresses = tuple(map(self.static.address, scripts))
+        person: PersonName | None = values.setdefault("person", None)
+        values |= {"texts": self.texts, "scripts": addresses, "out": Markup(' target="_top"') if framed else Markup()}
+        picture = origin_of(person.picture) if person is not None else ""
+        return Rendered(
+            self._fill(template, values).encode("utf-8", "replace"),
+            self.texts.tag,
+            tuple(self._host + address for address in addresses),
+            (picture,) if picture else (),
         )
 
-    def static_file(self, name: str) -> tuple[bytes, str, str] | None:
-        """Return body, content type and etag of a file of ours, or None."""
-        return self._static.get(name)
-
-    def _address(self, prefix: str, name: str) -> str:
-        version = self._static[name][2].strip('"')
-        return f"{prefix}/static/{name}?v={version}"
-
-    def _render(self, template: str, **values: Any) -> bytes:
-        return self._environment.get_template(template).render(**values).encode("utf-8", "replace")
+    def _fill(self, template: str, values: dict[str, Any]) -> str:
+        try:
+            return self.environment.get_template(template).render(**values)
+        except Exception as error:  # an operator's template may raise anything, and a page must be shown
+            if self._strict or self.environment is self._ours:
+                raise
+            log.error("template_failed", template=template, reason=str(error), advice="see `gateway check`")
+        return self._ours.get_template(template).render(**values)
 
 
-def shorten(name: str, most: int = MAX_NAME) -> str:
-    """Return a display name fit for one line: no control characters, no direction overrides, not too long."""
-    visible = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+", " ", name).strip()
-    return visible if len(visible) <= most else visible[: most - 1] + "…"
+@pass_context
+def _say(context: Context, english: str) -> str:
+    texts: Texts = context["texts"]
+    return texts.say(english)
 
 
-def _show(field: FormField) -> Shown:
-    """Return a field as it may be shown on a screen: short, and no secret."""
-    if field.value is None:
-        value = "no file"
-    elif _SECRET.search(field.name):
-        value = "•••"
-    else:
-        value = shorten(field.value, MAX_VALUE) or "(empty)"
-    return Shown(shorten(field.name), value)
+@pass_context
+def _count(context: Context, one: str, many: str, number: int) -> str:
+    texts: Texts = context["texts"]
+    return texts.count(one, many, number)
 
 
-def _way_out(*, framed: bool) -> Markup:
-    """Return what has a link open in the whole window: TikTok is shown in no frame."""
-    return Markup(' target="_top"') if framed else Markup()
-
-
-def describe_user_agent(user_agent: str) -> str:
-    """Name a browser as its owner would, e.g. "Chrome on Windows"; "Unknown device" when it cannot be told."""
-    browser = next((name for name, mark in _BROWSERS if re.search(mark, user_agent)), None)
-    system = next((name for name, mark in _SYSTEMS if re.search(mark, user_agent)), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "Unknown device"
-
-
-def _read_static(name: str, body: bytes) -> tuple[bytes, str, str]:
-    etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-    return body, _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream"), etag
+def _choose_languages(brand: Brand) -> dict[str, Texts]:
+    known = read_languages(brand.texts)
+    wanted = brand.languages or (ENGLISH, *sorted(set(known) - {ENGLISH}))
+    for tag in wanted:
+        if tag not in known:
+            raise ValueError(f"there is no language {tag}; there are {', '.join(sorted(known))}")
+    return {tag: known[tag] for tag in wanted}

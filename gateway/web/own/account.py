@@ -15,23 +15,27 @@ from starlette.requests import Request
 from gateway.core.challenge import is_cross_site_post, is_navigation, shows_page
 from gateway.core.request import RequestHead
 from gateway.core.session import SessionLimits, public_id
+from gateway.core.user_agent import read_user_agent
 from gateway.errors import CrossSite
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.flows.sign_out import SignOut
-from gateway.web.answers.answer import Answer, json_answer, page, redirect
+from gateway.web.answers.answer import NO_STORE, Answer, json_answer, page, redirect
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import AccountView, Device, describe_user_agent
+from gateway.web.answers.views import AccountView, Device, PersonName
 from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.own.home import at_home
-from gateway.web.own.reading import read_form, rfc3339
+from gateway.web.own.reading import read_form, read_rd, rfc3339
 from gateway.web.table import Table
 
 CLEAR_CACHE: Final = (b"clear-site-data", b'"cache"')
 """After sign-out, Back must show nothing protected; `no-store` and `private` do not reach the back-forward cache."""
+
+NOTHING_MORE: Final = Answer(204, (NO_STORE,), b"")
+"""For a script: it is done."""
 
 
 class AccountPages:
@@ -63,7 +67,7 @@ class AccountPages:
         """Where they are. What changes anything is POST only."""
         return {
             "/sign_out": {"GET": at_home(self._answers, self.sign_out_page), "POST": self.sign_out},
-            "/disconnect": {"POST": self.disconnect},
+            "/disconnect": {"GET": at_home(self._answers, self.disconnect_page), "POST": self.disconnect},
             "/userinfo": {"GET": at_home(self._answers, self.userinfo)},
             "/account": {"GET": at_home(self._answers, self.account)},
             "/refresh": {"POST": self.refresh},
@@ -71,18 +75,40 @@ class AccountPages:
 
     async def sign_out_page(self, request: Request) -> Answer:
         """Ask, or say that nobody is signed in any more."""
-        pages = self._answers.pages
+        pages = self._answers.pages_for(head_of(request))
         if not await self._authentication.find_live(head_of(request)):
             return page(200, pages.signed_out(f"{self._answers.site.prefix}/sign_in"))
         return page(200, pages.sign_out_question())
 
     async def sign_out(self, request: Request) -> Answer:
-        """End this session, or with `everywhere=1` all of the person's."""
+        """End this session, with `session=` another one of the person's, or with `everywhere=1` all."""
         self._refuse_cross_site(request)
         form = await read_form(request)
+        if "session" in form:
+            return await self._end_another(request, form["session"])
         for signed_in in await self._authentication.find_live(head_of(request)):
             await self._end(signed_in, everywhere=form.get("everywhere") == "1")
         return self._ended(request, self._answers.site.own_page("sign_out"))
+
+    async def _end_another(self, request: Request, handle: str) -> Answer:
+        """End the session of that public id, if it is the person's, and go back to the account page."""
+        head = head_of(request)
+        signed_in = await self._authentication.peek(head)
+        if signed_in is None:
+            return self._answers.ask_to_sign_in(head, request_id_of(request))
+        for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock()):
+            if public_id(key) == handle:
+                await self._sessions.end_session(key, session)
+        # one that is not there has ended meanwhile, which is what was wanted
+        return redirect(303, self._answers.site.own_page("account")) if shows_page(head) else NOTHING_MORE
+
+    async def disconnect_page(self, request: Request) -> Answer:
+        """Ask before disconnecting, or say that nobody is signed in."""
+        head = head_of(request)
+        signed_in = await self._authentication.peek(head)
+        if signed_in is None:
+            return self._answers.ask_to_sign_in(head, request_id_of(request))
+        return page(200, self._answers.pages_for(head).disconnect_question(PersonName.of(signed_in.grant.profile)))
 
     async def disconnect(self, request: Request) -> Answer:
         """Revoke the grant at TikTok, and end every session of the person."""
@@ -93,8 +119,8 @@ class AccountPages:
         await self._disconnect.disconnect(signed_in.grant)
         if not shows_page(head_of(request)):
             return self._ended(request, "")
-        html = self._answers.pages.disconnected(f"{self._answers.site.prefix}/sign_in")
-        return page(200, html, extra=(*self._answers.cookies.forget_session(head_of(request)), CLEAR_CACHE))
+        shown = self._answers.pages_for(head_of(request)).disconnected(f"{self._answers.site.prefix}/sign_in")
+        return page(200, shown, extra=(*self._answers.cookies.forget_session(head_of(request)), CLEAR_CACHE))
 
     async def userinfo(self, request: Request) -> Answer:
         """Tell the caller about itself; never a token."""
@@ -137,25 +163,24 @@ class AccountPages:
         signed_in = await self._authentication.peek(head)
         if signed_in is None:
             return await self._account_signed_out(request, head)
-        tokens, profile = signed_in.grant.tokens, signed_in.grant.profile
-        devices = [
-            Device(
-                name=describe_user_agent(session.user_agent),
-                signed_in_at=session.signed_in_at,
-                last_seen_at=session.last_seen_at,
-                current=key == signed_in.session_key,
-            )
-            for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock())
-        ]
         view = AccountView(
-            display_name=profile.display_name,
-            username=profile.username,
-            open_id=tokens.open_id,
-            scopes=tokens.scopes,
+            person=PersonName.of(signed_in.grant.profile),
+            open_id=signed_in.grant.tokens.open_id,
+            scopes=signed_in.grant.tokens.scopes,
             session_ends_at=signed_in.session.expires_at(self._limits),
-            devices=tuple(devices),
+            devices=[
+                Device(
+                    handle=public_id(key),
+                    agent=read_user_agent(session.user_agent),
+                    signed_in_at=session.signed_in_at,
+                    last_seen_at=session.last_seen_at,
+                    current=key == signed_in.session_key,
+                )
+                for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock())
+            ],
+            return_to=self._answers.site.check_return_to(read_rd(head)).url,
         )
-        return page(200, self._answers.pages.account(view))
+        return page(200, self._answers.pages_for(head).account(view))
 
     async def _account_signed_out(self, request: Request, head: RequestHead) -> Answer:
         if is_navigation(head):
@@ -173,7 +198,7 @@ class AccountPages:
         extra = (*cookies.forget_session(head), *cookies.forget_turns(head), CLEAR_CACHE)
         if shows_page(head):
             return redirect(303, location, extra=extra)
-        return Answer(204, (*extra, (b"cache-control", b"no-store")), b"")
+        return Answer(204, (*NOTHING_MORE.headers, *extra), b"")
 
     def _refuse_cross_site(self, request: Request) -> None:
         if is_cross_site_post(head_of(request), self._answers.site.origins):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from gateway.core.audit import Asker, Who
+from gateway.core.user_agent import describe_user_agent
 from gateway.flows.audit import asked_by
 from gateway.web.answers.answer import Answer
-from gateway.web.answers.pages import describe_user_agent
 from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.table import Handler

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from gateway.errors import NoSuchPage
 from gateway.web.answers.answer import Answer, text_answer
-from gateway.web.answers.pages import Pages
+from gateway.web.answers.static_files import StaticFiles
 from gateway.web.table import Table
 
 
@@ -19,11 +19,11 @@ class ForPrograms:
     def __init__(
         self,
         *,
-        pages: Pages,
+        static: StaticFiles,
         keys: Mapping[str, object] | None,
         readiness: Callable[[], Awaitable[str | None]],
     ) -> None:
-        self._pages = pages
+        self._static = static
         self._keys = keys
         self._readiness = readiness
 
@@ -57,17 +57,9 @@ class ForPrograms:
         return Answer(200, headers, json.dumps(self._keys).encode())
 
     async def static(self, request: Request) -> Answer:
-        """Serve the stylesheet and the scripts."""
-        found = self._pages.static_file(request.path_params["name"])
+        """Serve what lies beside the pages."""
+        asked, etag = request.path_params["name"], request.headers.get("if-none-match", "")
+        found = self._static.answer(asked, etag)
         if found is None:
             raise NoSuchPage("no such static file")
-        body, content_type, etag = found
-        headers = (
-            (b"content-type", content_type.encode()),
-            (b"etag", etag.encode()),
-            (b"cache-control", b"public, max-age=86400"),
-            (b"x-content-type-options", b"nosniff"),
-        )
-        if request.headers.get("if-none-match") == etag:
-            return Answer(304, headers, b"")
-        return Answer(200, headers, body)
+        return found

@@ -14,7 +14,7 @@ from gateway.flows.authentication import Authentication
 from gateway.flows.kept_posts import KeptPosts
 from gateway.web.answers.answer import Answer, page
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import PersonName
+from gateway.web.answers.views import PersonName
 from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.own.home import at_home
@@ -48,6 +48,7 @@ class KeptPostPages:
         if post is None:
             raise PostGone("no kept form of this browser has this id: it was shown already, or has expired")
         person = PersonName.of(signed_in.grant.profile)
-        html = self._answers.pages.kept_post(self._answers.site.public_url + post.target, post, person)
+        action = self._answers.site.public_url + post.target
+        shown = self._answers.pages_for(head).kept_post(action, post, person)
         # the app is to see the Origin that it knows, not the `null` of pages without a referrer (Fetch §3.2)
-        return page(200, html, referrer=b"same-origin")
+        return page(200, shown, referrer=b"same-origin")

@@ -13,7 +13,7 @@ from gateway.flows.authentication import Authentication
 from gateway.flows.sign_in import SignIn, Unchanged
 from gateway.web.answers.answer import Answer, redirect
 from gateway.web.answers.answers import Answers
-from gateway.web.answers.pages import PersonName
+from gateway.web.answers.views import PersonName
 from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
@@ -57,7 +57,7 @@ class SignInPages:
     async def sign_in_page(self, request: Request) -> Answer:
         """Show the button; to somebody who is signed in already, the way on, or to another account."""
         return_to = self._answers.site.check_return_to(self._read_rd(request))
-        return self._answers.sign_in_page(200, return_to.url, None, await self._find_person(request))
+        return self._answers.sign_in_page(200, head_of(request), return_to.url, None, await self._find_person(request))
 
     async def _find_person(self, request: Request) -> PersonName | None:
         try:

@@ -1,0 +1,61 @@
+"""From the section `brand` and the files it names to the pages, tried before anybody sees one.
+
+The folder `brand.templates` may have templates of our names (and others that these use), `brand.css`, whose rules come
+after ours, and catalogues of texts, `TAG.po`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.errors import SettingsError
+from gateway.settings import Problem, Settings, SettingsProblems
+from gateway.settings.brand import BrandSettings, find_picture_kind
+from gateway.web.answers.brand import Brand, Picture
+from gateway.web.answers.pages import Pages
+from gateway.web.answers.trial import find_faults
+
+
+def open_pages(settings: Settings) -> Pages:
+    """Return the pages. Raises `SettingsError` for a file that cannot be used; it names the file, and the line."""
+    host = settings.public_url.partition("://")[2]
+    try:
+        brand = _read_brand(settings.brand)
+        pages = Pages(prefix=settings.prefix, site=host, brand=brand)
+    except OSError as error:
+        raise SettingsError(f"brand: {error.filename} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"brand: {error}") from None
+    faults = tuple(find_faults(pages, brand.templates)) if brand.templates else ()
+    if faults:
+        raise SettingsProblems([Problem(each.where, "brand.templates", each.message) for each in faults])
+    return pages
+
+
+def _read_brand(settings: BrandSettings) -> Brand:
+    folder = Path(settings.templates) if settings.templates is not None else None
+    stylesheet = folder / "brand.css" if folder is not None else None
+    return Brand(
+        name=settings.name,
+        logo=_read_picture(settings.logo),
+        icon=_read_picture(settings.icon),
+        accent=settings.accent or "",
+        terms_url=settings.terms_url or "",
+        privacy_url=settings.privacy_url or "",
+        support_url=settings.support_url or "",
+        footer=settings.footer,
+        templates=str(folder) if folder is not None else "",
+        stylesheet=stylesheet.read_bytes() if stylesheet is not None and stylesheet.is_file() else b"",
+        languages=settings.languages,
+        texts={each.stem: each.read_bytes() for each in sorted(folder.glob("*.po"))} if folder is not None else {},
+    )
+
+
+def _read_picture(path: str | None) -> Picture | None:
+    if path is None:
+        return None
+    body = Path(path).read_bytes()
+    kind = find_picture_kind(body)
+    if kind is None:
+        raise ValueError(f"{path} is no picture any more")
+    return Picture(kind, body)

@@ -1,0 +1,106 @@
+"""Every page in a real browser: axe finds nothing, the console is quiet, nothing comes from elsewhere, and it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from gateway.web.answers.samples import PICTURED, SAMPLES
+from tests.web.gallery import SCHEMES, SIZES, fulfil, serve_gallery
+
+AXE = Axe()
+NARROWEST = 320
+"""CSS pixels at which nothing may need sideways scrolling (WCAG 2.2 §1.4.10)."""
+
+
+@pytest.fixture(scope="module")
+def gallery() -> Generator[str]:
+    with serve_gallery() as url:
+        yield url
+
+
+class Watched:
+    """A page, and what it has said and asked for."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.route(PICTURED.picture, fulfil)
+
+
+@pytest.fixture
+def watched(chromium: Browser) -> Generator[Watched]:
+    context = chromium.new_context(reduced_motion="reduce")
+    yield Watched(context.new_page())
+    context.close()
+
+
+@pytest.mark.parametrize(("brand", "language"), [("plain", "en"), ("full", "ar"), ("full", "ja")])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_page_is_for_everybody(gallery: str, watched: Watched, name: str, brand: str, language: str) -> None:
+    page = watched.page
+    page.goto(f"{gallery}/{brand}/{language}/{name}")
+    for width, height in SIZES.values():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            found = AXE.run(page)
+            assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size({"width": NARROWEST, "height": 600})
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROWEST
+    assert watched.said == []
+    assert [url for url in watched.asked if not url.startswith(gallery + "/") and url != PICTURED.picture] == []
+
+
+def test_axe_would_find_something(gallery: str, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{gallery}/plain/en/sign_in")
+    page.evaluate("document.querySelector('h1').style.color = '#ccc'; document.documentElement.lang = ''")
+    found = {each["id"] for each in AXE.run(page).response["violations"]}
+    assert {"color-contrast", "html-has-lang"} <= found
+
+
+def test_moments_become_the_readers_own(gallery: str, chromium: Browser) -> None:
+    for scripts, shown in ((True, "November 24, 2026 at 1:05"), (False, "November 24, 2026, 12:05")):
+        context = chromium.new_context(timezone_id="Europe/Berlin", locale="en-US", java_script_enabled=scripts)
+        page = context.new_page()
+        page.goto(f"{gallery}/plain/en/account")
+        assert page.locator("time").first.inner_text().startswith(shown)
+        context.close()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_letter_stands_where_there_is_no_picture(gallery: str, watched: Watched, there: bool) -> None:
+    page = watched.page
+    if not there:
+        page.unroute(PICTURED.picture)
+        page.route(PICTURED.picture, lambda route: route.fulfill(status=403))
+    page.goto(f"{gallery}/plain/en/account_bare")
+    box = page.locator(".portrait").bounding_box()
+    assert box is not None
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    drawn = page.evaluate("document.querySelector('.portrait img').naturalWidth")
+    assert (drawn > 0) is there
+    assert page.locator(".portrait span").inner_text() == "李"
+    top = page.evaluate("([x, y]) => document.elementFromPoint(x, y).tagName", middle)
+    assert top == "IMG"  # which, without a picture, draws nothing over the letter
+
+
+def test_arabic_is_written_from_the_right(gallery: str, watched: Watched) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 1280, "height": 900})
+    places = {}
+    for language in ("en", "ar"):
+        page.goto(f"{gallery}/plain/{language}/account")
+        portrait, name = page.locator(".portrait").bounding_box(), page.locator("h1 bdi").bounding_box()
+        assert portrait is not None
+        assert name is not None
+        places[language] = portrait["x"] < name["x"]
+    assert places == {"en": True, "ar": False}
