@@ -27,7 +27,7 @@ STEPS: Final = 20
 """Most steps for a page."""
 STRIDE: Final = 1000
 """Most keys that one step is to pass: others wait for Redis meanwhile."""
-SPARE: Final = 64
+SPARE: Final = 16
 """A step may find more than the page still takes. So many keys go into `next`; beyond, it is taken again, shorter."""
 _LONGEST: Final = 8192
 

@@ -27,6 +27,8 @@ DEFAULT: Final = "default"
 ELSEWHERE: Final = "the program"
 """Of settings that were not loaded from a file, but made by whoever embeds the gateway."""
 HIDDEN: Final = "•••"
+_SHORT: Final = frozenset({SHORT, "address"})
+"""Keys of sections that a lone text stands for."""
 _USER: Final = re.compile(r"://[^/@\s]*@")
 
 
@@ -98,8 +100,11 @@ def _find(path: KeyPath, places: Places) -> Place | None:
     below = next((place for known, place in places.items() if known[: len(path)] == path), None)
     if below is not None:
         return Place(below.where)
-    short = bool(path) and (path[-1] == SHORT or isinstance(path[-1], int))
-    return places.get(path[:-1]) if short else None
+    while path and (path[-1] in _SHORT or isinstance(path[-1], int)):
+        path = path[:-1]
+        if path in places:
+            return places[path]
+    return None
 
 
 def _find_within(path: KeyPath, places: Places) -> Place | None:
@@ -122,7 +127,7 @@ def _show(value: Any) -> str:
 
 
 def _show_secret(path: KeyPath, value: Any) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     if isinstance(value, SecretStr) and path[-1] == SHORT and "://" in (text := value.get_secret_value()):
         parts = urlsplit(text)

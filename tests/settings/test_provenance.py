@@ -32,6 +32,7 @@ routes:
   - {path: /admin/**, allow: {open_ids: [-ada]}}
   - path: /**
 limits: {sign_in_attempts: 30}
+listen: 0.0.0.0:8080
 """.replace("SECRET_KEY", OLDER)
 ENVIRON = {"TIKTOK_SECRET": "client-secret-value", "GATEWAY__ADMIN__KEYS": KEY, "GATEWAY__DRAIN__DELAY": "10s"}
 
@@ -70,6 +71,8 @@ def lines(settings: Settings) -> dict[str, Line]:
         ("routes[1].access", "signed_in", "default", ""),
         # what is written as it is by default is written all the same
         ("limits.sign_in_attempts", "30", "gateway.yaml:16:10", ""),
+        ("listen[0].address", "0.0.0.0:8080", "gateway.yaml:17:1", ""),
+        ("listen[0].proxy_protocol", "false", "default", ""),
         ("admin.keys[0]", "•••", "GATEWAY__ADMIN__KEYS", ""),
         ("drain.delay", "10s", "GATEWAY__DRAIN__DELAY", ""),
         ("drain.timeout", "20s", "default", ""),
@@ -78,6 +81,13 @@ def lines(settings: Settings) -> dict[str, Line]:
 )
 def test_where_a_value_comes_from(path: Path, key: str, value: str, source: str, written: str) -> None:
     assert lines(load(path, ENVIRON))[key] == Line(key, value, source, written)
+
+
+def test_a_key_that_has_a_name_stays_a_secret(path: Path) -> None:
+    keys = json.dumps([{"name": "ada", "key": KEY}, KEY + "2"])
+    text = json.dumps([line._asdict() for line in describe(load(path, ENVIRON | {"GATEWAY__ADMIN__KEYS": keys}))])
+    assert KEY not in text
+    assert "admin.keys" in text
 
 
 def test_every_key_is_told(path: Path) -> None:
@@ -97,7 +107,8 @@ def test_settings_that_no_file_has_are_the_programs() -> None:
     )
     found = lines(settings)
     assert found["public_url"].source == "the program"
-    assert found["listen"].source == "default"
+    assert found["listen[0].address"].source == "default"
+    assert found["admin.keys"].value == "none"
     assert (found["tiktok.client_secret"].value, found["tiktok.client_secret"].source) == ("•••", "the program")
 
 

@@ -6,11 +6,13 @@ Debian's Redis is on the path; Redis 6.2 and Valkey come from the extra `stores`
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gateway.store.cluster import ClusterScan
 from gateway.store.redis import RedisStore
 from tests.programs import need
 from tests.redis_server import RedisServer, run_redis
@@ -85,3 +87,38 @@ async def test_the_rights_that_the_readme_names_are_enough(named: tuple[str, Red
     assert findings["version"].found.startswith(SERVERS[name][2])
     assert server.command("ACL", "LOG").startswith("*0"), "something was asked that the user may not"
     await store.close()
+
+
+class Nodes:
+    """A cluster's client: masters by their names, and what each is asked to scan."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.asked: list[tuple[str, int]] = []
+
+    async def initialize(self) -> None:
+        pass
+
+    def get_primaries(self) -> list[SimpleNamespace]:
+        def answer(name: str) -> Callable[..., Awaitable[list[object]]]:
+            async def execute(command: str, cursor: int, *words: object) -> list[object]:
+                self.asked.append((name, cursor))
+                return [7 if cursor == 0 else 0, [name.encode()]]
+
+            return execute
+
+        return [SimpleNamespace(name=name, execute_command=answer(name)) for name in self.names]
+
+
+async def test_a_walk_goes_from_master_to_master_and_over_one_that_has_gone() -> None:
+    nodes = Nodes("c:1", "a:1", "b:1")
+    scan = ClusterScan(nodes)
+    at: str | None = ""
+    while at is not None:
+        _, at = await scan(at, "*", 10)
+    assert nodes.asked == [("a:1", 0), ("a:1", 7), ("b:1", 0), ("b:1", 7), ("c:1", 0), ("c:1", 7)]
+    nodes.names = ("a:1", "c:1")
+    nodes.asked.clear()
+    assert await scan("b:1@7", "*", 10) == ([b"c:1"], "c:1@7")
+    assert nodes.asked == [("c:1", 0)]  # from its beginning
+    assert await scan("d:1@7", "*", 10) == ([], None)

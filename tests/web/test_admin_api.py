@@ -65,7 +65,7 @@ def test_the_description_is_valid_and_the_file_is_current(overseen: Overseen) ->
     validate(document)
     assert document == json.loads(json.dumps(describe_api())) == json.loads(FILE.read_text())
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert described == {(each.method, each.path) for each in OPERATIONS}
+    assert described == {(each.method, each.path) for each in OPERATIONS} | {("POST", "/reload")}
 
 
 def test_what_is_answered_is_what_is_described(overseen: Overseen, people: dict[str, str]) -> None:
@@ -90,6 +90,14 @@ def test_what_is_answered_is_what_is_described(overseen: Overseen, people: dict[
     assert asked("DELETE", "/grants/{open_id}", open_id="-nobody").status_code == 404
     assert asked("DELETE", "/grants/{open_id}", open_id=people["emoji"]).json() == {"ended": 1}
     assert asked("DELETE", "/grants/{open_id}", open_id=dash, query="erase=1").json()["sessions"] == 0
+
+
+def test_what_reload_answers_is_described(overseen: Overseen) -> None:
+    described = describe_api()["paths"]["/reload"]["post"]["responses"]
+    browser = {"authorization": f"Bearer {KEY}", "sec-fetch-site": "none"}
+    refused = httpx.post(overseen.admin + "/reload", headers=browser, trust_env=False)
+    for answer in (ask(overseen, "POST", "/reload", None), refused, ask(overseen, "POST", "/reload")):
+        assert list(described[str(answer.status_code)]["content"]) == [answer.headers["content-type"].partition(";")[0]]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)

@@ -13,6 +13,8 @@ import msgspec
 from gateway import __version__
 from gateway.errors import CrossSite, GatewayError, MalformedRequest, StoreUnavailable, Unauthenticated
 from gateway.web.admin.operations import OPERATIONS, Operation
+from gateway.web.admin.reload import PATH as RELOAD
+from gateway.web.admin.reload import ReloadOutcome
 
 _USUAL: Final = (MalformedRequest, Unauthenticated, CrossSite, StoreUnavailable)
 """What any operation with a key may end in."""
@@ -41,6 +43,7 @@ def describe_api() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for operation in OPERATIONS:
         paths[operation.path][operation.method.lower()] = _describe(operation)
+    paths[RELOAD]["post"] = _describe_reload()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,6 +70,26 @@ def _describe(operation: Operation) -> dict[str, Any]:
         content = {"application/json": {"schema": _reference(operation.takes)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _describe_reload() -> dict[str, Any]:
+    """Describe what `reload` answers: it is there without keys, too, and says in plain words why it does nothing."""
+    outcome = {"content": {"application/json": {"schema": _reference(ReloadOutcome)}}}
+    words = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
+        "operationId": "reload",
+        "summary": "Read the settings anew",
+        "description": "Read the settings anew, and put them in force unless refused. A unix socket needs no key.",
+        "security": [{"operator": []}, {}],
+        "parameters": [],
+        "responses": {
+            "200": {"description": "They are in force."} | outcome,
+            "401": {"description": "A key is needed."} | words,
+            "403": {"description": "A browser asks."} | words,
+            "404": {"description": "These settings come from no file."} | words,
+            "422": {"description": "They are refused; those of before stay in force."} | outcome,
+        },
+    }
 
 
 def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
@@ -124,4 +147,4 @@ def _schemas() -> dict[str, Any]:
         for operation in OPERATIONS
         for kind in (*_kinds(operation), *((operation.takes,) if operation.takes is not None else ()))
     )
-    return msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")[1]
+    return msgspec.json.schema_components([*kinds, ReloadOutcome], ref_template="#/components/schemas/{name}")[1]
