@@ -6,6 +6,7 @@ Python is only read here; what a page shows of the middleware is run by its own 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -60,12 +61,13 @@ def test_the_gateway_takes_the_settings(snippet: Snippet, tmp_path: Path) -> Non
     """A part stands among the rest of the smallest file; the secrets and lists that it names are there."""
     shown = re.sub(r"\$\{file:((?:\$\{\w+\}|[^}$])+)\}", "of-a-file-some-secret-that-is-long-enough-1", snippet.text)
     (tmp_path / "staff.yaml").write_text("open_ids: [-000abc]\n")
+    (tmp_path / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (tmp_path / "icon.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for path in set(re.findall(r"/\S+\.(?:pem|key)\b", shown)):
         (tmp_path / Path(path).name).touch()
         shown = shown.replace(path, str(tmp_path / Path(path).name))
     document = read_yaml(SMALLEST) | read_yaml(shown)
-    with (tmp_path / "gateway.yaml").open("w") as file:
-        YAML(typ="safe", pure=True).dump(document, file)
+    (tmp_path / "gateway.yaml").write_text(json.dumps(document))  # which is YAML as well
     load(tmp_path / "gateway.yaml", ENVIRON)
 
 
