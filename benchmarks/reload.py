@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -236,9 +237,10 @@ def redis_and_app(folder: Path, redis: int, app_port: int) -> Generator[None]:
     """Run Redis and the app until the block ends."""
     command = ["redis-server", "--port", str(redis), "--save", "", "--dir", str(folder)]
     own = [sys.executable, "-m", "benchmarks.reload", "--app", str(app_port)]
+    core = min(os.sched_getaffinity(0))
     with (
-        running(command, port=redis, core=0, log=folder / "redis"),
-        running(own, port=app_port, core=0, log=folder / "app"),
+        running(command, port=redis, core=core, log=folder / "redis"),
+        running(own, port=app_port, core=core, log=folder / "app"),
     ):
         yield
 
