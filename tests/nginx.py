@@ -24,8 +24,8 @@ SHIPPED = Path(__file__).parents[1] / "config" / "nginx" / "gateway.conf"
 
 
 @contextlib.contextmanager
-def run_nginx(http: str, url: str, *, modules: Sequence[str] = ()) -> Generator[Path]:
-    """Run nginx with the contents of an `http` block until the block ends; yields its folder.
+def run_nginx(http: str, url: str, *, modules: Sequence[str] = (), stream: str = "") -> Generator[Path]:
+    """Run nginx with the contents of an `http` block, and of a `stream` block, until the block ends; yields its folder.
 
     In `http`, @{folder} stands for that folder. `url` is an address that answers once it runs. `modules` are Debian's.
     """
@@ -36,9 +36,10 @@ def run_nginx(http: str, url: str, *, modules: Sequence[str] = ()) -> Generator[
         temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in temporary)
         user = "user root;" if os.geteuid() == 0 else ""
+        passing = f"stream {{ {stream} }}\n" if stream else ""
         main.write_text(
             f"{loaded}{user} daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            f"events {{}}\nhttp {{ access_log off; {paths}\n{http.replace('@{folder}', folder)}\n}}\n"
+            f"events {{}}\nhttp {{ access_log off; {paths}\n{http.replace('@{folder}', folder)}\n}}\n{passing}"
         )
         process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", str(main), "-p", folder])
         try:

@@ -49,5 +49,6 @@ def need_module(module: str) -> str:
     """Return the path of one of nginx's modules that Debian has as packages; without it the test skips."""
     found = Path("/usr/lib/nginx/modules", f"{module}.so")
     if not found.exists():
-        pytest.skip(f"needs nginx's {module}: apt-get install libnginx-mod-http-set-misc")
+        package = "libnginx-mod-stream" if "stream" in module else "libnginx-mod-http-set-misc"
+        pytest.skip(f"needs nginx's {module}: apt-get install {package}")
     return str(found)

@@ -38,13 +38,14 @@ class Pulse:
     # A process that serves
 
     def begin(self, worker: int, status: str) -> None:
-        """Say that this one serves, within its event loop, and go on saying that it lives."""
+        """Say that this one serves, within its event loop; and go on saying that it lives, if systemd wants to hear."""
         self._status = status
         row = self._board.row(worker)
         row[BEAT], row[SERVES] = time.monotonic(), 1.0
         if self._workers == 1:
             self._look()
-        self._task = asyncio.get_running_loop().create_task(self._run(row), name="pulse")
+        if self._systemd.watchdog:
+            self._task = asyncio.get_running_loop().create_task(self._run(row), name="pulse")
 
     async def close(self) -> None:
         """Say nothing more."""
@@ -67,7 +68,7 @@ class Pulse:
 
     async def _run(self, row: memoryview[float]) -> None:
         while True:
-            await asyncio.sleep(min(TICK, self._systemd.watchdog / 2 or TICK))
+            await asyncio.sleep(min(TICK, self._systemd.watchdog / 2))
             row[BEAT] = time.monotonic()
             if self._workers == 1:
                 self._look()

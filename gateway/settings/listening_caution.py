@@ -25,8 +25,7 @@ def find_in_listeners(settings: Settings) -> Iterator[tuple[str, str]]:
     plain = [each for each in settings.listen if not (settings.tls is not None and each.speaks_tls)]
     if settings.tls is not None:
         yield from _find_beside_tls(settings, plain)
-    networks = [each for each in settings.trusted_proxies if each != "unix"]
-    if settings.trusted_proxies and all(ipaddress.ip_network(each).network_address.is_loopback for each in networks):
+    if _has_its_front_here(settings):
         for each in plain:
             if each.host in _EVERYWHERE and not each.proxy_protocol:
                 yield (
@@ -34,6 +33,13 @@ def find_in_listeners(settings: Settings) -> Iterator[tuple[str, str]]:
                     f"is {each}, open to everybody in plain http, though the front is on this machine: "
                     f"write 127.0.0.1:{each.address.port}",
                 )
+
+
+def _has_its_front_here(settings: Settings) -> bool:
+    """Whether whoever is in front is on this machine; with an app in its own process, a gateway does not listen."""
+    listens = "upstream" in settings.model_fields_set or bool(settings.upstreams)
+    networks = [ipaddress.ip_network(each) for each in settings.trusted_proxies if each != "unix"]
+    return listens and bool(settings.trusted_proxies) and all(each.network_address.is_loopback for each in networks)
 
 
 def _find_beside_tls(settings: Settings, plain: list[ListenerSettings]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from tests.certificates import issue
 from tests.haproxy import run_haproxy
 from tests.harness import Running, echo, serve_app
 from tests.listening import TlsTalk, serve_listening
+from tests.nginx import run_nginx
 from tests.ports import free_port
 from tests.server.conftest import Dry
 from tests.talk import Answer, Talk, ask, compose
@@ -139,12 +140,27 @@ listen gateway
   server gateway {running.address[0]}:{running.address[1]} {word} check
 """
     with run_haproxy(configuration, f"http://127.0.0.1:{port}/oauth2/livez"):
-        # who comes from another address than HAProxy itself is not trusted, whatever they say of themselves
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=("127.0.0.2", 0))
-        with contextlib.closing(client):
-            client.request("GET", "/public/x", headers={"X-Forwarded-For": "198.51.100.9"})
-            told = dict(json.loads(client.getresponse().read())["headers"])
-    assert told["x-forwarded-for"] == "127.0.0.2"
+        assert told_through(port) == "127.0.0.2"
+
+
+def test_nginx_says_it(running: Running) -> None:
+    port, gateway = free_port(), f"{running.address[0]}:{running.address[1]}"
+    stream = f"server {{ listen 127.0.0.1:{port}; proxy_pass {gateway}; proxy_protocol on; }}"
+    url = f"http://127.0.0.1:{port}/oauth2/livez"
+    with run_nginx("", url, modules=["ngx_stream_module"], stream=stream):
+        assert told_through(port) == "127.0.0.2"
+
+
+def told_through(port: int) -> str:
+    """Return whom the app is told of, asked through a balancer from another address than the balancer's own.
+
+    Who comes from there is not trusted, whatever they say of themselves.
+    """
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=("127.0.0.2", 0))
+    with contextlib.closing(client):
+        client.request("GET", "/public/x", headers={"X-Forwarded-For": "198.51.100.9"})
+        told = dict(json.loads(client.getresponse().read())["headers"])
+    return str(told["x-forwarded-for"])
 
 
 @pytest.mark.anyio
