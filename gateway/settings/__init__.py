@@ -27,6 +27,7 @@ yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 keywords      the same as keyword arguments of a program, for type checkers; written from the model
+program       what a program says itself, as plain values
 load          file + environment + keywords → Settings, or every problem at once
 place         where a value is written
 provenance    what is in force, and where each value comes from

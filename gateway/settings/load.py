@@ -21,6 +21,7 @@ from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
 from gateway.settings.place import Place
 from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.program import find_leaves
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
@@ -136,6 +137,7 @@ class _Reader:
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
         self._said_by_keywords = False
+        self._none: set[KeyPath] = set()
         self._unresolved: set[KeyPath] = set()
         self.plain_secrets: set[str] = set()
         """Keys of the secrets that stand in the file itself."""
@@ -175,8 +177,10 @@ class _Reader:
         """Lay over the tree what a program says itself."""
         self._said_by_keywords = bool(keywords)
         for name, value in keywords.items():
-            for keys, plain in _read_leaves((name,), value):
+            for keys, plain in find_leaves(name, value):
                 self._put(tree, keys, plain, f"protect({name}=…)")
+                if plain is None:
+                    self._none.add(keys)
 
     def resolve(self, node: Any, path: KeyPath) -> Any:
         """Resolve the references in every string; one that cannot be is a problem, and the string stays."""
@@ -220,6 +224,8 @@ class _Reader:
             if any(path[: len(known)] == known for known in self._unresolved):
                 continue  # told already
             message = explain(each["type"], path, str(each["msg"]), each.get("ctx") or {})
+            if path in self._none:
+                message = "is None: is the variable set that it comes from?"
             if not path and ": " in message:
                 dotted, _, message = message.partition(": ")
                 path = read_path(dotted)
@@ -248,24 +254,6 @@ class _Reader:
         if self._path is not None:
             return f"{self._path}:1:1", (1, 1)
         return ("protect(…)" if self._said_by_keywords else "environment"), (0, 0)
-
-
-def _read_leaves(keys: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what mappings within each other end in, each with the keys that lead to it."""
-    if isinstance(value, Mapping) and value:
-        for key, below in value.items():
-            yield from _read_leaves((*keys, str(key)), below)
-    else:
-        yield keys, _read_plain(value)
-
-
-def _read_plain(value: Any) -> Any:
-    """Read a program's value as one of a file."""
-    if isinstance(value, Mapping):
-        return {str(key): _read_plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_read_plain(each) for each in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:

@@ -81,6 +81,8 @@ def test_references_are_resolved_and_what_is_said_in_code_is_not_called_plain(mo
         ({"publik_url": "k"}, "protect(publik_url=…): publik_url: is not a key; did you mean `public_url`?"),
         ({"routes": [{"path": "/a", "acces": "public"}]}, "protect(routes=…): routes[0].acces: is not a key"),
         ({"public_url": None}, "protect(…): redis: is missing; add redis: "),
+        ({"redis": None}, "protect(redis=…): redis: is None: is the variable set that it comes from?"),
+        ({"tiktok": {"client_key": "k", "client_secret": None}}, "tiktok.client_secret: is None: is the variable set"),
     ],
 )
 def test_a_problem_names_the_argument(keywords: dict[str, Any], told: str) -> None:
@@ -89,6 +91,10 @@ def test_a_problem_names_the_argument(keywords: dict[str, Any], told: str) -> No
         read(given)
     assert KEY not in str(raised.value)
     assert "no settings file" not in str(raised.value)
+
+
+def test_none_is_what_it_is_in_a_file_where_it_may_stand() -> None:
+    assert read({**WHOLE, "routes": [{"path": "/**", "host": None}]}).routes[0].host is None
 
 
 def test_whole_settings_take_nothing_besides() -> None:

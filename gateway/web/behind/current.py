@@ -23,7 +23,7 @@ def current_user(connection: HTTPConnection) -> User:
     """Return who is signed in; a dependency for FastAPI: `user: Annotated[User, Depends(current_user)]`.
 
     For where a route lets in people who are not (`access: optional`): for those it ends in a 401, which FastAPI writes
-    as a problem (RFC 9457), and a WebSocket is closed with 4401. Raises Starlette's exceptions for that.
+    as a problem (RFC 9457), and a WebSocket is closed with 4401, or refused. Raises Starlette's exceptions for that.
     """
     user = find_user(connection)
     if user is not None:
