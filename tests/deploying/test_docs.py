@@ -116,7 +116,9 @@ def test_the_steps_for_systemd_put_everything_where_the_unit_looks(tmp_path: Pat
 def test_the_times_that_are_told_are_enough() -> None:
     drain = DrainSettings().timeout + DrainSettings().delay
     rows = section("The end of a process")
-    told = re.findall(r"--stop-timeout (\d+)|stop_grace_period: (\d+)s|TimeoutStopSec=(\d+)s", rows + section("The image"))
+    told = re.findall(
+        r"--stop-timeout (\d+)|stop_grace_period: (\d+)s|TimeoutStopSec=(\d+)s", rows + section("The image")
+    )
     assert len(told) == 4
     assert all(timedelta(seconds=int("".join(each))) > drain + timedelta(seconds=5) for each in told)
     (delay,) = re.findall(r"drain: \{delay: (\w+)\}", rows)
