@@ -66,7 +66,7 @@ def open_embedded_store(*, gateway: str, key_prefix: str, timeout: float) -> Red
         from fakeredis import FakeAsyncRedis, FakeServer
     except ImportError:
         raise SettingsError(
-            "redis: `memory://` needs the extra `demo`: install the gateway with it (a clone: pip install '.[demo]'), "
+            "redis: `memory://` needs the extra `demo`: install it too (in a clone: pip install '.[demo]'), "
             "or use a real Redis"
         ) from None
     client = FakeAsyncRedis(server=FakeServer(version=(7, 0)))

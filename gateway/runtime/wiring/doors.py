@@ -117,7 +117,7 @@ def _build_grpc_checks(
         from gateway.web.forward_auth.grpc_checks import GrpcChecks
     except ImportError:
         raise SettingsError(
-            "forward_auth.grpc needs the extra `grpc`: install the gateway with it (a clone: pip install '.[grpc]'), "
+            "forward_auth.grpc needs the extra `grpc`: install it too (in a clone: pip install '.[grpc]'), "
             "or build the image with --build-arg EXTRA=grpc"
         ) from None
     return life.running(
