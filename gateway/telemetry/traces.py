@@ -111,7 +111,7 @@ class Traces:
 
 
 TRACES: Final = Traces()
-"""The process's own: generations that share a store share what makes its spans. Closed, it opens with the next one."""
+"""The process's own: generations that follow one another send by one thread. Closed, it opens with the next span."""
 
 
 def current() -> Span:

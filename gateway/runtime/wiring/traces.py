@@ -42,7 +42,7 @@ def trace_all(traces: Traces, settings: Settings, behind: Behind, records: Recor
     """Wrap the store, TikTok, what is behind the gate, and the judgement."""
     from gateway.web.traced import trace_app, trace_forwarding, trace_judging
 
-    for name in _OF_STORE if _OF_STORE[0] not in vars(records.store) else ():  # else it was before's, and is wrapped
+    for name in _OF_STORE:
         setattr(records.store, name, _trace_store(getattr(records.store, name), name, traces))
     for name in _OF_PROVIDER:
         setattr(records.provider, name, _trace_provider(getattr(records.provider, name), name, traces))
