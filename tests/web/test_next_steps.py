@@ -181,3 +181,10 @@ def test_a_picture_is_let_in_by_the_policy_of_its_page_alone(gateway: Running, b
         assert json.dumps(picture)[1:-1].replace("&", "&amp;") in answer.text
     for target in ("/oauth2/sign_out", "/oauth2/nothing"):
         assert "img-src 'self';" in browser.navigate(target).headers["content-security-policy"]
+
+
+def test_where_there_is_no_app_no_button_leads_to_one(simulator: RunningSimulator) -> None:
+    with serve_gateway(simulator, "none", routes=ROUTES) as running, Browser(running.url) as browser:
+        answer = browser.navigate("/open/x")
+        assert (answer.status_code, "<code>nothing_here</code>" in answer.text) == (404, True)
+        assert "<a " not in answer.text
