@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.cli.document import print_document, read_problems
 from gateway.errors import SettingsError
+from gateway.runtime.extras import find_missing_extras
 from gateway.runtime.routes import lint
 from gateway.settings import Problem, SettingsProblems, find, load, warnings
 
 
 def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Print every problem and warning; returns the exit code."""
+    path = find(environ, config)
+    cautions: tuple[Problem, ...] = ()
+    redirect_uri = ""
     try:
-        path = find(environ, config)
         settings = load(path, environ)
-    except SettingsProblems as error:
-        _print(error.problems, (), as_json=as_json)
-        return 1
-    try:
+        redirect_uri = settings.redirect_uri
+        problems = find_missing_extras(settings)
         cautions = (*warnings(settings), *lint(settings))
+    except SettingsProblems as error:
+        problems = error.problems
     except SettingsError as error:  # an allow-list's file
-        _print((Problem("", "", str(error)),), (), as_json=as_json)
-        return 1
-    _print((), cautions, as_json=as_json)
-    if not as_json:
-        print(f"{path or 'the environment'}: settings are fine")
-        print(f"redirect URI to register at TikTok: {settings.redirect_uri}")
-    return 0
-
-
-def _print(problems: tuple[Problem, ...], cautions: tuple[Problem, ...], *, as_json: bool) -> None:
+        if not redirect_uri:
+            raise
+        problems = read_problems(error)
     if as_json:
-        found = {
-            "problems": [str(problem) for problem in problems],
-            "warnings": [str(each) for each in cautions],
-        }
-        print(json.dumps(found, indent=2))
-        return
+        return print_document({"redirect_uri": redirect_uri}, problems=problems, warnings=cautions)
     for problem in problems:
         print(problem, file=sys.stderr)
     for caution in cautions:
         print(f"warning: {caution}", file=sys.stderr)
+    if problems:
+        return 1
+    print(f"{path or 'the environment'}: settings are fine")
+    print(f"redirect URI to register at TikTok: {redirect_uri}")
+    return 0

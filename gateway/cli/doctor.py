@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
+from gateway.cli.document import print_document
 from gateway.core.finding import Finding
 from gateway.printable import escape_controls
 from gateway.runtime.doctor import describe_registration, examine
 from gateway.runtime.routes import lint
-from gateway.settings import Settings, find, load, warnings
+from gateway.settings import Problem, Settings, find, load, warnings
 
 
 def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
@@ -21,10 +19,11 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
     settings = load(find(environ, config), environ)
     findings = asyncio.run(_examine(settings, as_json=as_json))
     registration = {name: value for name, value in describe_registration(settings).items() if value}
-    cautions = [str(each) for each in (*warnings(settings), *lint(settings))]
+    cautions = (*warnings(settings), *lint(settings))
+    broken = [finding for finding in findings if finding.must_be_mended]
     if as_json:
-        told = {"findings": findings, "warnings": cautions, "registration": registration}
-        print(json.dumps(msgspec.to_builtins(told), indent=2))
+        problems = [Problem("", finding.name, f"{finding.found} -> {finding.advice}") for finding in broken]
+        print_document({"findings": findings, "registration": registration}, problems=problems, warnings=cautions)
     else:
         for caution in cautions:
             print(f"warning  {caution}")
@@ -33,7 +32,7 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
             print(f"  {name.replace('_', ' ')}: {value}")
         print("\nThe authorization url must show TikTok's consent page: what is wrong with key, address or scopes")
         print("is told there, and nowhere else.")
-    return 0 if all(finding.ok for finding in findings) else 1
+    return 1 if broken else 0
 
 
 async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:
@@ -41,7 +40,7 @@ async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:
     async for finding in examine(settings):
         findings.append(finding)
         if not as_json:  # each as it comes: some take their time
-            mark = "ok     " if finding.ok else "PROBLEM"
+            mark = "ok     " if finding.ok else "PROBLEM" if finding.must_be_mended else "warning"
             advice = f" -> {finding.advice}" if finding.advice else ""
             # Redis and TikTok may say anything
             print(escape_controls(f"{mark}  {finding.name}: {finding.found}{advice}"), flush=True)

@@ -9,6 +9,7 @@ readiness    whether requests can be answered now
 routes       from settings to the policy
 upstreams    from settings to what connects to the app
 values       from settings to the values of the core
+extras       what the settings need that may not be installed
 allow_file   an allow-list in a file, read again when it changes
 store_watch  waits for Redis when a gateway starts
 

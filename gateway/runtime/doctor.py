@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.core.finding import Finding
 from gateway.core.pkce import build_challenge, new_verifier
@@ -11,6 +13,9 @@ from gateway.core.tiktok import build_authorization_url
 from gateway.flows.inspection import Inspection
 from gateway.runtime.build import build
 from gateway.settings import Settings
+
+TIKTOK: Final = "www.tiktok.com"
+"""Where people are asked by TikTok itself."""
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -22,6 +27,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         generation.records.provider,
         upstreams,
         redirect_uri=settings.redirect_uri,
+        simulated=urlsplit(settings.tiktok.authorize_url).hostname != TIKTOK,
         clock=lambda: datetime.now(UTC),
     )
     try:

@@ -16,6 +16,7 @@ lists         files of words: allow-lists
 section       what sections have in common
 scalars       the small types that they are made of: durations, sizes, addresses
 problem       what is wrong with a file, and where
+origin        where each key was written
 secret        the types of what must never be shown
 keys          which keys there are, and which are secrets
 
@@ -30,7 +31,7 @@ schema        the JSON Schema of the file
 
 from __future__ import annotations
 
-from gateway.settings.caution import warnings
+from gateway.settings.caution import place, warnings
 from gateway.settings.lists import load_lists
 from gateway.settings.load import find, load, load_admin_listen
 from gateway.settings.model import Settings
@@ -52,5 +53,6 @@ __all__ = [
     "load",
     "load_admin_listen",
     "load_lists",
+    "place",
     "warnings",
 ]

@@ -17,7 +17,8 @@ from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
-from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.origin import Origin
+from gateway.settings.problem import KeyFault, Problem, SettingsProblems
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.scalars import Listen
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
@@ -72,6 +73,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, needs_upstream: bool 
     if reader.problems:
         raise SettingsProblems(reader.sorted_problems())
     settings._plain_secrets = frozenset(reader.plain_secrets)
+    settings._origin = reader.origin
     return settings
 
 
@@ -96,10 +98,9 @@ class _Reader:
     """Collects problems, with the place of each."""
 
     def __init__(self, path: Path | None, places: Places, environ: Mapping[str, str]) -> None:
-        self._path = path
-        self._places = places
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}
+        self.origin = Origin(path, places, self._from_environ)
         self._unresolved: set[KeyPath] = set()
         self.plain_secrets: set[str] = set()
         """Keys of the secrets that stand in the file itself."""
@@ -157,42 +158,35 @@ class _Reader:
 
     def add(self, path: KeyPath, message: str) -> None:
         """Note a problem with the key at `path`."""
-        where, order = self._locate(path)
+        where, order = self.origin.locate(path)
         self.problems.append((order, Problem(where, show_path(path), message)))
 
     def add_invalid(self, error: ValidationError) -> None:
         """Note everything that the model refuses."""
         for each in error.errors(include_url=False, include_context=True, include_input=False):
-            path = tuple(part for part in each["loc"] if part != SHORT or self._has(each["loc"]))
-            if any(path[: len(known)] == known for known in self._unresolved):
-                continue  # told already
+            path = self._read_place(each["loc"], each["type"], each.get("ctx") or {})
             message = explain(each["type"], path, str(each["msg"]), each.get("ctx") or {})
             if not path and ": " in message:
                 dotted, _, message = message.partition(": ")
                 path = read_path(dotted)
+            if any(path[: len(known)] == known or (path and known[: len(path)] == path) for known in self._unresolved):
+                continue  # told already
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
-            if each["type"] == "missing" and self._path is None:
+            if each["type"] == "missing" and self.origin.path is None:
                 self.no_file = True
+
+    def _read_place(self, loc: KeyPath, kind: str, context: Mapping[str, Any]) -> KeyPath:
+        """Return the key that a fault is about, as an operator writes it."""
+        path = tuple(part for part in loc if part != SHORT or kind == "missing" or self.origin.has(loc))
+        fault = context.get("error")
+        return (*path, *fault.path) if isinstance(fault, KeyFault) else path
 
     def sorted_problems(self) -> list[Problem]:
         """Return the problems in the order of the file."""
         if self.no_file:
             self.problems.append(((-1, -1), Problem("", "", _NO_FILE)))
         return [problem for _, problem in sorted(self.problems, key=lambda pair: pair[0])]
-
-    def _has(self, path: KeyPath) -> bool:
-        return path in self._places or path in self._from_environ
-
-    def _locate(self, path: KeyPath) -> tuple[str, tuple[int, int]]:
-        for length in range(len(path), 0, -1):
-            known = path[:length]
-            if known in self._from_environ:
-                return self._from_environ[known], (0, 0)
-            if known in self._places:
-                line, column = self._places[known]
-                return f"{self._path}:{line}:{column}", (line, column)
-        return (f"{self._path}:1:1", (1, 1)) if self._path is not None else ("environment", (0, 0))
 
 
 def _check_characters(text: str) -> None:

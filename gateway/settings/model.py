@@ -22,6 +22,7 @@ from gateway.settings.headers import DROPPED, check_dropped
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
 from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
+from gateway.settings.origin import Origin
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
@@ -92,6 +93,12 @@ class Settings(Section):
     """The log."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
+    _origin: Origin = PrivateAttr(default=Origin())
+
+    @property
+    def origin(self) -> Origin:
+        """Where each key was written."""
+        return self._origin
 
     @property
     def plain_secrets(self) -> frozenset[str]:

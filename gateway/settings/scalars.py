@@ -117,7 +117,7 @@ def read_listen(value: Any) -> Listen:
     if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("is no address to listen on: write it like 0.0.0.0:8080 or unix:/run/gateway.sock")
     if host and not _HOST.fullmatch(host):
-        raise ValueError(f"has a host that is none: {quote(host)}")
+        raise ValueError(f"has a host that is none: {quote(host)}: write it like 0.0.0.0:8080, without http://")
     return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
 
 
@@ -166,6 +166,10 @@ def read_public_url(value: Any) -> str:
 def read_origin(value: Any) -> str:
     """Read an origin as browsers write it in `Origin`: scheme, host and port, of any scheme (`capacitor://localhost`)."""
     scheme, separator, host = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if value == "*":
+        raise ValueError(
+            "is no origin but all of them: every site could speak for whoever is signed in; list those that may"
+        )
     if scheme.lower() in {"http", "https"}:
         return read_public_url(value)
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not HOST_AND_PORT.fullmatch(host):
