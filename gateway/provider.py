@@ -10,7 +10,7 @@ Foreign exceptions end here: whatever goes wrong comes out as a `ProviderError`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -28,6 +28,7 @@ with warnings.catch_warnings():
     from authlib.common.urls import add_params_to_qs
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
+from gateway.core.qr_code import QrCode, Scan, read_qr_code, read_scan
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import (
     Profile,
@@ -55,6 +56,8 @@ class TikTokAddresses(msgspec.Struct, frozen=True):
     token_url: str
     revoke_url: str
     user_info_url: str
+    get_qrcode_url: str
+    check_qrcode_url: str
 
     def __repr__(self) -> str:
         """Never show the secret."""
@@ -62,7 +65,7 @@ class TikTokAddresses(msgspec.Struct, frozen=True):
 
 
 class TikTok:
-    """The provider: redeem, refresh, revoke, user info. Safe for concurrent use in one event loop."""
+    """The provider: redeem, refresh, revoke, user info, QR codes. Safe for concurrent use in one event loop."""
 
     def __init__(
         self, addresses: TikTokAddresses, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -76,7 +79,8 @@ class TikTok:
 
         Raises `GrantDead` for a dead code, `ProviderMisconfigured`, or `ProviderUnavailable`.
         """
-        form = {"code": code.code, "redirect_uri": self._addresses.redirect_uri}
+        redirect_uri = self._addresses.redirect_uri if code.redirect_uri is None else code.redirect_uri
+        form = {"code": code.code} | ({"redirect_uri": redirect_uri} if redirect_uri else {})
         if code.code_verifier is not None:
             form["code_verifier"] = code.code_verifier
         replies: list[TokenSet] = []
@@ -133,6 +137,34 @@ class TikTok:
         response = await _translated(exchange())
         assumed = "" if "open_id" in fields.split(",") else open_id
         return read_user_info(response.status_code, response.content, open_id=assumed)
+
+    async def begin_qr_code(self, scopes: Sequence[str], state: str, ticket: str) -> QrCode:
+        """Have TikTok give a code to be scanned ("Login Kit with QR Code"); our ticket is put into it."""
+        form = {"client_key": self._addresses.client_key, "scope": ",".join(scopes), "state": state}
+        return read_qr_code(await self._post(self._addresses.get_qrcode_url, form), ticket=ticket)
+
+    async def check_qr_code(self, token: str) -> Scan:
+        """Ask how far the person is with a code."""
+        addresses = self._addresses
+        form = {"client_key": addresses.client_key, "client_secret": addresses.client_secret, "token": token}
+        return read_scan(await self._post(addresses.check_qrcode_url, form))
+
+    async def _post(self, url: str, form: Mapping[str, str]) -> object:
+        """Send a form, and return the JSON of the answer."""
+        request = httpx.Request(
+            "POST",
+            url,
+            data=dict(form),
+            headers={"Accept": "application/json"},
+            extensions={"timeout": _TIMEOUT.as_dict()},
+        )
+
+        async def exchange() -> httpx.Response:
+            response = await self._shared_transport().handle_async_request(request)
+            await response.aread()
+            return response
+
+        return _read_json(await _translated(exchange()))
 
     async def tell_time(self) -> datetime | None:
         """Return the `Date` of an answer of TikTok's (RFC 9110 §6.6.1), if it has one."""

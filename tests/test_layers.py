@@ -73,6 +73,7 @@ ONLY_IN: dict[str, set[str]] = {
     "envoy": {"web"},
     "uvicorn": {"server", "runtime", "simulator"},
     "jinja2": {"web", "simulator"},
+    "segno": {"web"},
     "websockets": {"upstream"},
     "httptools": {"upstream", "server"},
     "typer": {"cli"},

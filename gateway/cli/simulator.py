@@ -32,6 +32,8 @@ tiktok:
   token_url: http://127.0.0.1:{port}/v2/oauth/token/
   revoke_url: http://127.0.0.1:{port}/v2/oauth/revoke/
   user_info_url: http://127.0.0.1:{port}/v2/user/info/
+  get_qrcode_url: http://127.0.0.1:{port}/v2/oauth/get_qrcode/
+  check_qrcode_url: http://127.0.0.1:{port}/v2/oauth/check_qrcode/
 
 Trouble switches: GET and PATCH http://127.0.0.1:{port}/simulator/troubles
 Stop with Ctrl-C.""",

@@ -21,5 +21,7 @@ def _find_needed(settings: Settings) -> Iterator[tuple[str, str, tuple[str, ...]
     """Yield a key, the extra that it needs, and what that brings."""
     if settings.forward_auth.grpc is not None:
         yield "forward_auth.grpc", "grpc", ("grpc", "envoy")
+    if settings.qr_sign_in:
+        yield "qr_sign_in", "qr", ("segno",)
     if settings.redis.embedded:
         yield "redis", "demo", ("fakeredis", "lupa")

@@ -70,6 +70,8 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     yield from _find_in_options(settings)
     yield from _find_slips(settings)
+    if settings.qr_sign_in:
+        yield "qr_sign_in", "is on: whoever gets a person to scan and confirm a code is signed in as them (docs/qr.md)"
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
     if settings.forward_auth.secret is not None:

@@ -79,6 +79,9 @@ class Settings(Section):
     """Scripts of other origins."""
     sign_in: Literal["redirect", "page"] = "redirect"
     """redirect straight to TikTok, or a page with a button first."""
+    qr_sign_in: bool = False
+    """Offer a code that a phone scans (desktops, TVs, kiosks). Whoever shows somebody else their own code is signed in
+    as them: read docs/qr.md first. Needs the extra `qr`."""
     limits: LimitsSettings = LimitsSettings()
     """What is too much."""
     forward_auth: ForwardAuthSettings = ForwardAuthSettings()

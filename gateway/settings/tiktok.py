@@ -59,6 +59,10 @@ class TikTokSettings(Section):
     """Revocation endpoint."""
     user_info_url: Endpoint = "https://open.tiktokapis.com/v2/user/info/"
     """User info endpoint."""
+    get_qrcode_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/get_qrcode/"
+    """Endpoint that gives codes for phones to scan, for `qr_sign_in`."""
+    check_qrcode_url: Endpoint = "https://open.tiktokapis.com/v2/oauth/check_qrcode/"
+    """Endpoint that says how far a person is with one."""
 
     @field_validator("scopes")
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 import gateway.web.answers.pages
 from gateway.core.kept_post import FormField, KeptPost
@@ -25,10 +26,14 @@ from gateway.web.answers.pages import (
     describe_user_agent,
     shorten,
 )
+from gateway.web.answers.qr_drawing import draw
 
 PAGES = Pages(prefix="/oauth2", site="app.example")
+QR_PAGES = Pages(prefix="/oauth2", site="app.example", offers_qr=True)
+LINKS = {"ask_url": "/oauth2/qr/status?id=x", "again_url": "/oauth2/qr?rd=/", "sign_in_url": "/oauth2/sign_in?rd=/"}
 NOW = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
 CSS = (Path(gateway.web.answers.pages.__file__).parent / "static" / "gateway.css").read_text()
+SCRIPTS = {"qr": "qr.js", "qr_scanned": "qr.js"}
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -56,6 +61,10 @@ ALL = {
     "signed_out": PAGES.signed_out("/oauth2/sign_in"),
     "disconnected": PAGES.disconnected("/oauth2/sign_in"),
     "signed_in": PAGES.sign_in("/oauth2/start?switch=1&rd=/", None, PersonName("Ada", "ada"), "/x"),
+    "qr": QR_PAGES.qr("new", drawing=draw("https://x.example/?a=b"), **LINKS),
+    "qr_scanned": QR_PAGES.qr("scanned", drawing=Markup(), **LINKS),
+    "qr_expired": QR_PAGES.qr("expired", drawing=Markup(), **LINKS),
+    "qr_offered": QR_PAGES.sign_in("/oauth2/start?rd=/", None, return_to="/x?y=1&z"),
     "frame": PAGES.sign_in("/oauth2/start?rd=/", "frame"),
     "consent": PAGES.consent("/oauth2/start?rd=/", ["video.list"], "because"),
     "kept_post": kept(FormField("a", "1"), FormField("file", None)),
@@ -96,7 +105,7 @@ def test_every_page_is_sound(name: str) -> None:
     assert dict(page.tags)["html"]["lang"] == "en"
     assert not {"style", "iframe", "img"} & set(names)
     scripts = [attributes.get("src") or "inline" for tag, attributes in page.tags if tag == "script"]
-    assert [source.partition("?")[0] for source in scripts] in ([], ["/oauth2/static/carry.js"])
+    assert [source.partition("?")[0] for source in scripts] in ([], [f"/oauth2/static/{SCRIPTS.get(name, 'carry.js')}"])
     for _, attributes in page.tags:
         assert not [key for key in attributes if key == "style" or key.startswith("on")]
     assert len(ALL[name]) + len(CSS) < 10_000

@@ -10,6 +10,7 @@ from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
+from gateway.flows.qr_sign_in import QrSignIn
 from gateway.flows.sign_in import SignIn
 from gateway.flows.token_desk import TokenClient, TokenDesk
 from gateway.flows.webhook import Webhook
@@ -27,6 +28,7 @@ class Flows:
     """Flows that pages and operators call."""
 
     sign_in: SignIn
+    qr_sign_in: QrSignIn | None
     kept_posts: KeptPosts
     disconnect: Disconnect
     webhook: Webhook | None
@@ -48,10 +50,13 @@ def build_flows(
         store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
     )
     plan = build_plan(settings, judging.routes.scopes)
+    sign_in = SignIn(
+        store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
+    )
+    qr_sign_in = QrSignIn(store, sign_in, records.provider, keyring, attempts, scopes=plan.scopes, clock=clock)
     return Flows(
-        sign_in=SignIn(
-            store, sessions, records.provider, keyring, plan, attempts, disconnect, records.refresh, clock=clock
-        ),
+        sign_in=sign_in,
+        qr_sign_in=qr_sign_in if settings.qr_sign_in else None,
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,
         webhook=_build_webhook(settings, records, outbox, clock) if settings.tiktok.webhook.enabled else None,

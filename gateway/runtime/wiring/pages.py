@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.errors import SettingsError
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_allowed_hosts
 from gateway.runtime.wiring.flows import Flows
@@ -19,6 +20,7 @@ from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
 from gateway.web.own.for_programs import ForPrograms
 from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.qr import QrPages
 from gateway.web.own.sign_in import SignInPages
 from gateway.web.own.webhook import WebhookPage
 from gateway.web.pipeline import Pipeline
@@ -51,6 +53,7 @@ def build_pages(
     forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
     endpoints = Endpoints(
         (
+            *_build_qr_pages(answers, records, flows, metrics),
             SignInPages(
                 answers=answers,
                 authentication=authentication,
@@ -84,6 +87,27 @@ def build_pages(
     return OwnPages(pipeline=pipeline, forward_auth=forward_auth, endpoints=endpoints)
 
 
+def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows, metrics: Metrics) -> tuple[QrPages, ...]:
+    """Return the page with a code to scan, where the settings ask for it. Raises `SettingsError` without the extra."""
+    if flows.qr_sign_in is None:
+        return ()
+    try:
+        from gateway.web.answers.qr_drawing import draw
+    except ImportError:
+        raise SettingsError("qr_sign_in needs what draws codes: pip install 'tiktok-gateway[qr]'") from None
+    return (
+        QrPages(
+            answers=answers,
+            authentication=records.authentication,
+            sign_in=flows.sign_in,
+            qr_sign_in=flows.qr_sign_in,
+            session_limits=records.limits,
+            metrics=metrics,
+            draw=draw,
+        ),
+    )
+
+
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
     site = Site(
         public_url=settings.public_url,
@@ -97,7 +121,7 @@ def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answer
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=Pages(prefix=settings.prefix, site=site.host),
+        pages=Pages(prefix=settings.prefix, site=site.host, offers_qr=settings.qr_sign_in),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
     )

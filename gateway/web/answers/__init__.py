@@ -5,6 +5,7 @@ site             the public address; where a sign-in may lead (no open redirect)
 answers          challenges, refusals, redirects, CORS
 error_pages      what went wrong, as a page or a problem
 pages            the templates (`templates/`), filled; the files beside them (`static/`)
+qr_drawing       a QR code as an image within a page
 browser_cookies  the session cookie and those that bind a sign-in to its browser
 address_bar      takes TikTok's answer out of the browser's history where a sign-in fails
 """

@@ -118,9 +118,12 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class Pages:
-    """Renders pages; compiled once. `site` is the host people see, `prefix` where the pages live."""
+    """Renders pages; compiled once. `site` is the host people see, `prefix` where the pages live.
 
-    def __init__(self, *, prefix: str, site: str) -> None:
+    `offers_qr`: whether there is a page with a code to scan.
+    """
+
+    def __init__(self, *, prefix: str, site: str, offers_qr: bool = False) -> None:
         self._static = {
             item.name: _read_static(item.name, item.read_bytes())
             for item in (files("gateway.web.answers") / "static").iterdir()
@@ -138,9 +141,13 @@ class Pages:
             site=site,
             stylesheet=self._address(prefix, "gateway.css"),
             carry_script=self._address(prefix, "carry.js"),
+            qr_script=self._address(prefix, "qr.js"),
+            offers_qr=offers_qr,
         )
         self.script_source = f"{site}{prefix}/static/carry.js".encode()
         """The script of the page with the button, as a Content-Security-Policy names it (CSP 3 §2.3.1)."""
+        self.qr_script_source = f"{site}{prefix}/static/qr.js; connect-src {site}{prefix}/qr/status".encode()
+        """The script of the page with the code, and what it may ask (CSP 3 §6.1.2)."""
         self._environment.filters["moment"] = lambda moment: moment.strftime("%-d %B %Y, %H:%M UTC")
 
     def sign_in(
@@ -158,6 +165,17 @@ class Pages:
             person=person,
             return_to=return_to,
             out=_way_out(framed=reason == "frame"),
+        )
+
+    def qr(self, status: str, *, drawing: Markup, ask_url: str, again_url: str, sign_in_url: str) -> bytes:
+        """A code to scan (`status` "new"), or what has become of it: "scanned" or "expired"."""
+        return self._render(
+            "qr.html",
+            status=status,
+            drawing=drawing,
+            ask_url=ask_url,
+            again_url=again_url,
+            sign_in_url=sign_in_url,
         )
 
     def consent(self, start_url: str, missing: Sequence[str], reason: str, *, framed: bool = False) -> bytes:
