@@ -29,7 +29,9 @@ def read_qr(page: str) -> str:
                 start = row * side + int(x) * SCALE
                 pixels[start : start + int(values[0]) * SCALE] = b"\0" * (int(values[0]) * SCALE)
             x += values[0]
-    (code,) = zxingcpp.read_barcodes(memoryview(pixels).cast("B", (side, side)), formats=zxingcpp.barcode_formats_from_str("QRCode"))
+    (code,) = zxingcpp.read_barcodes(
+        memoryview(pixels).cast("B", (side, side)), formats=zxingcpp.barcode_formats_from_str("QRCode")
+    )
     return entities.unescape(code.text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.cli.document import print_document
 from gateway.core.finding import Finding
 from gateway.printable import escape_controls
-from gateway.runtime.doctor import describe_registration, examine
+from gateway.runtime.doctor import describe_registration, examine, review
 from gateway.runtime.routes import lint
 from gateway.settings import Problem, Settings, find, load, warnings
 
@@ -20,10 +20,12 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
     findings = asyncio.run(_examine(settings, as_json=as_json))
     registration = {name: value for name, value in describe_registration(settings).items() if value}
     cautions = (*warnings(settings), *lint(settings))
+    items = review(settings)
     broken = [finding for finding in findings if finding.must_be_mended]
     if as_json:
         problems = [Problem("", finding.name, f"{finding.found} -> {finding.advice}") for finding in broken]
-        print_document({"findings": findings, "registration": registration}, problems=problems, warnings=cautions)
+        told = {"findings": findings, "registration": registration, "review": items}
+        print_document(told, problems=problems, warnings=cautions)
     else:
         for caution in cautions:
             print(f"warning  {caution}")
@@ -32,6 +34,9 @@ def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) ->
             print(f"  {name.replace('_', ' ')}: {value}")
         print("\nThe authorization url must show TikTok's consent page: what is wrong with key, address or scopes")
         print("is told there, and nowhere else.")
+        print("\nFor TikTok's app review (docs/tiktok.md):")
+        for item in items:
+            print(escape_controls(f"  {item.mark.upper():<8} {item.name}: {item.text}"))
     return 1 if broken else 0
 
 

@@ -94,6 +94,8 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         if head.path.encoded_slash:
             raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
+    if head.path.text in settings.tiktok.ownership_paths:
+        return told | {"decision": "own", "why": "a file of tiktok.ownership_files, for everybody; no route applies"}
     routes = compile_routes(settings)
     policy, headers = routes.policy, routes.headers
     match = policy.match(head.method, head.host, head.path)

@@ -204,6 +204,9 @@ class Settings(Section):
         needs_upstream = (info.context or {}).get("needs_upstream", False)  # else the app is in the process
         if self.tiktok.webhook.forward_to is not None and needs_upstream and "default" not in self.apps:
             raise ValueError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
+        own = next((path for path in self.tiktok.ownership_paths if path.startswith(f"{self.prefix}/")), None)
+        if own is not None:
+            raise ValueError(f"tiktok.ownership_files: {own} lies under `prefix`, where the gateway's own pages are")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

@@ -28,7 +28,7 @@ ENVIRON = {
 }
 COMMANDS: dict[str, tuple[list[str], int, set[str]]] = {
     "check": (["check"], 0, {"redirect_uri"}),
-    "doctor": (["doctor"], 1, {"findings", "registration"}),
+    "doctor": (["doctor"], 1, {"findings", "registration", "review"}),
     "explain": (["explain", "GET", "/a", "--signed-out"], 0, {"decision", "status", "why"}),
     "explain nonsense": (["explain", "GET", "http://[::1"], 1, {"status", "code"}),
     "sessions list": (["sessions", "list"], 0, {"sessions"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from gateway.errors import SettingsError
 from gateway.runtime.readiness import Readiness
@@ -14,12 +15,13 @@ from gateway.settings import Settings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answers import Answers
 from gateway.web.answers.pages import Pages
-from gateway.web.answers.site import Site
+from gateway.web.answers.site import Site, SiteWithFiles
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
 from gateway.web.own.for_programs import ForPrograms
 from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.ownership import build_table
 from gateway.web.own.qr import QrPages
 from gateway.web.own.sign_in import SignInPages
 from gateway.web.own.webhook import WebhookPage
@@ -83,6 +85,7 @@ def build_pages(
         ),
         forward_auth=forward_auth,
         answers=answers,
+        files=build_table(settings.tiktok.ownership_paths),
     )
     return OwnPages(pipeline=pipeline, forward_auth=forward_auth, endpoints=endpoints)
 
@@ -109,12 +112,14 @@ def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows, metr
 
 
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
-    site = Site(
-        public_url=settings.public_url,
-        prefix=settings.prefix,
-        allowed_hosts=build_allowed_hosts(settings),
-        shared=cookies.session.domain is not None,
-    )
+    where: dict[str, Any] = {
+        "public_url": settings.public_url,
+        "prefix": settings.prefix,
+        "allowed_hosts": build_allowed_hosts(settings),
+        "shared": cookies.session.domain is not None,
+    }
+    files = frozenset(settings.tiktok.ownership_paths)
+    site = SiteWithFiles(files, **where) if files else Site(**where)  # each request asks it: free without files
     return Answers(
         site=site,
         session_cookie=cookies.session,

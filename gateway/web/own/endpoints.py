@@ -24,17 +24,17 @@ class Pages(Protocol):
 
 
 class Endpoints:
-    """The ASGI app under the prefix."""
+    """The ASGI app under the prefix; and of `files`, which have paths of their own."""
 
-    def __init__(self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers) -> None:
+    def __init__(
+        self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers, files: Table | None = None
+    ) -> None:
         self._site = answers.site
         self._forward_auth = forward_auth
-        table: dict[str, Mapping[str, Handler]] = {}
+        table: dict[str, Mapping[str, Handler]] = dict(files or {})
         for each in (forward_auth, *pages):
-            table |= each.table
-        self._router = build_router(
-            table, answers.site.prefix, finish=lambda answer, request: answers.share(answer, head_of(request))
-        )
+            table |= {f"{answers.site.prefix}{path}": handlers for path, handlers in each.table.items()}
+        self._router = build_router(table, finish=lambda answer, request: answers.share(answer, head_of(request)))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request under the prefix (ASGI 3). Raises `NoSuchPage` or `MethodRefused`."""
