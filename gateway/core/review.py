@@ -46,6 +46,10 @@ class App(msgspec.Struct, frozen=True):
 
 
 TIKTOK: Final = "https://www.tiktok.com/"
+_UNUSED: Final = (
+    "nothing here says what for, and a reviewer will ask: leave it out, or give the route that needs it `scopes` and a "
+    "`reason`"
+)
 
 
 def list_review(app: App) -> Iterator[Item]:
@@ -97,12 +101,4 @@ def _look_at_scopes(app: App) -> Iterator[Item]:
     for scope in app.scopes:
         why = app.uses.get(scope)
         said = f"{scope} ({IN_WORDS.get(scope, 'unknown here')})"
-        if why:
-            yield Item(Mark.HOLDS, "scope", f"{said}: {why}")
-        else:
-            yield Item(
-                Mark.MEND,
-                "scope",
-                f"{said}: nothing here says what for. TikTok refuses scopes whose use it cannot see: leave it out, or "
-                "give the route that needs it `scopes` and a `reason`",
-            )
+        yield Item(Mark.HOLDS if why else Mark.MEND, "scope", f"{said}: {why or _UNUSED}")

@@ -77,6 +77,9 @@ def _find_uses(settings: Settings) -> dict[str, str]:
             needed += sorted({SCOPE_OF_FACT[name] for name in asked})
         for scope in needed:
             uses[scope] = route.reason or uses.get(scope) or f"{route.path} needs it"
+    for client in settings.tokens.clients:
+        for scope in client.scopes:
+            uses.setdefault(scope, f"the job {client.name} uses it (tokens.clients)")
     return uses
 
 

@@ -68,6 +68,14 @@ def test_what_scopes_are_for_is_taken_from_the_routes(simulator: RunningSimulato
     )
     assert said["video.list"][1].endswith(": To show your clips")
     assert said["user.info.stats"][1].endswith(": /stars needs it")
+    job = '[{name: export, key: "' + "k" * 40 + '", scopes: [video.publish]}]'
+    used = read_settings(
+        simulator,
+        "https://app.example.com",
+        tiktok__scopes='["user.info.basic", "video.publish"]',
+        tokens__clients=job,
+    )
+    assert not [item for item in review(used) if item.mark is Mark.MEND and item.name == "scope"]
     idle = read_settings(simulator, "https://app.example.com", tiktok__scopes='["user.info.basic", "video.publish"]')
     assert [item.name for item in review(idle) if item.mark is Mark.MEND and "video.publish" in item.text] == ["scope"]
     (file,) = [item.text for item in review(settings) if item.name == "site ownership" and item.mark is Mark.HOLDS]
