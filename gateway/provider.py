@@ -43,6 +43,8 @@ from gateway.errors import ProviderUnavailable
 TIMEOUT: Final = timedelta(seconds=20)
 """Longest time one exchange with TikTok may take."""
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+CHECK_TIMEOUT: Final = timedelta(seconds=5)
+"""Longest time that a question about a QR code may take: a page waits for it, and asks again in a moment."""
 MAX_REPLY: Final = 1 << 20
 """Largest reply read, in bytes."""
 
@@ -141,22 +143,22 @@ class TikTok:
     async def begin_qr_code(self, scopes: Sequence[str], state: str, ticket: str) -> QrCode:
         """Have TikTok give a code to be scanned ("Login Kit with QR Code"); our ticket is put into it."""
         form = {"client_key": self._addresses.client_key, "scope": ",".join(scopes), "state": state}
-        return read_qr_code(await self._post(self._addresses.get_qrcode_url, form), ticket=ticket)
+        return read_qr_code(await self._post(self._addresses.get_qrcode_url, form, TIMEOUT), ticket=ticket)
 
     async def check_qr_code(self, token: str) -> Scan:
         """Ask how far the person is with a code."""
         addresses = self._addresses
         form = {"client_key": addresses.client_key, "client_secret": addresses.client_secret, "token": token}
-        return read_scan(await self._post(addresses.check_qrcode_url, form))
+        return read_scan(await self._post(addresses.check_qrcode_url, form, CHECK_TIMEOUT))
 
-    async def _post(self, url: str, form: Mapping[str, str]) -> object:
+    async def _post(self, url: str, form: Mapping[str, str], patience: timedelta) -> object:
         """Send a form, and return the JSON of the answer."""
         request = httpx.Request(
             "POST",
             url,
             data=dict(form),
             headers={"Accept": "application/json"},
-            extensions={"timeout": _TIMEOUT.as_dict()},
+            extensions={"timeout": httpx.Timeout(patience.total_seconds()).as_dict()},
         )
 
         async def exchange() -> httpx.Response:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from gateway import provider
 from gateway.errors import SettingsError
 from gateway.flows import qr_sign_in
 from gateway.runtime.build import build
@@ -165,6 +166,19 @@ def test_a_tiktok_that_is_away_ends_nothing(browser: Browser, gateway: Running, 
     confirm(code)
     wait_for(browser, address, "confirmed")
     assert browser.navigate(address).status_code == 302
+
+
+def test_a_tiktok_that_hangs_does_not_hold_the_page_up(
+    browser: Browser, gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = show(browser)
+    monkeypatch.setattr(provider, "CHECK_TIMEOUT", timedelta(milliseconds=50))
+    gateway.simulator.troubles.update({"hang": True})
+    try:
+        assert ask(browser, address) == "new"
+        assert "<svg" in browser.navigate(address).text
+    finally:
+        gateway.simulator.troubles.reset()
 
 
 def test_a_wrong_client_key_is_told_as_such(browser: Browser, gateway: Running) -> None:
