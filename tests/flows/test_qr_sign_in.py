@@ -115,7 +115,7 @@ async def test_an_answer_that_comes_late_takes_nothing_away(
     monkeypatch.setattr(process.provider, "check_qr_code", check_slowly)
     await asyncio.sleep(0.005)
     late = asyncio.create_task(screen.status(state, binding))
-    await asked.wait()
+    await asyncio.wait_for(asked.wait(), 20)
     monkeypatch.setattr(process.provider, "check_qr_code", real)
     await act(confirm, qr.url)
     await asyncio.sleep(0.005)
