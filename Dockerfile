@@ -1,5 +1,5 @@
 # Two stages: the first installs, the last has Python, the gateway and nothing to build with. What is installed is locked,
-# to the byte, in locks/ (.ci/lock renews it). The base is not: give it by its digest, and the image is the same each time:
+# to the byte, in .ci/locks/ (.ci/lock renews it). The base is not: give it by its digest, and the image is the same each time:
 #
 #   docker buildx imagetools inspect python:3.13-slim        # says the digest
 #   docker build --build-arg BASE=python:3.13-slim@sha256:… -t gateway .
@@ -11,7 +11,7 @@ ARG EXTRA=
 # PIP_* build arguments let a site point pip at its own index
 ARG PIP_INDEX_URL
 WORKDIR /src
-COPY locks ./locks
+COPY .ci/locks ./locks
 RUN python -m venv /opt/gateway \
  && /opt/gateway/bin/pip install --no-cache-dir --require-hashes -r locks/image${EXTRA:+-$EXTRA}.txt \
  && python -m venv /opt/build \

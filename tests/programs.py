@@ -19,8 +19,8 @@ HOW_TO_GET = {
     "systemd-socket-activate": "apt-get install systemd",
     "apache2": "apt-get install apache2 libapache2-mod-wsgi-py3",
     "systemd-analyze": "apt-get install systemd",
-    "docker-compose": "a Go program, which .ci/run builds",
-    "kustomize": "a Go program, which .ci/run builds",
+    "docker-compose": "apt-get install docker-compose",
+    "kustomize": "go install sigs.k8s.io/kustomize/kustomize/v5@v5.5.0",
 }
 
 WHEELS = {

@@ -22,7 +22,7 @@ WANTED = {
 
 def read_lock(name: str) -> dict[str, tuple[str, int]]:
     """Return the version of each package, and how many hashes it has."""
-    entries = re.split(r"\n(?=\S)", (ROOT / "locks" / f"{name}.txt").read_text())
+    entries = re.split(r"\n(?=\S)", (ROOT / ".ci" / "locks" / f"{name}.txt").read_text())
     found = (re.match(r"([\w.-]+)==(\S+)", entry) for entry in entries)
     return {
         match[1].lower(): (match[2], entry.count("--hash=sha256:"))
@@ -50,14 +50,15 @@ def test_both_images_have_the_same_packages() -> None:
 
 
 def test_what_the_dockerfile_copies_is_there_and_not_left_out() -> None:
-    ignored = [line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().split()]
+    patterns = [line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().split()]
+    taken_back = {pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")}
     sources = [
         word for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]
     ]
-    assert {"locks", "config", "gateway", "gateway.example.yaml", "pyproject.toml"} <= set(sources)
+    assert {".ci/locks", "config", "gateway", "gateway.example.yaml", "pyproject.toml"} <= set(sources)
     for each in sources:
         assert (ROOT / each).exists()
-        assert not any(fnmatch(each.removeprefix("./"), pattern) for pattern in ignored)
+        assert each in taken_back or not any(fnmatch(each, pattern) for pattern in patterns)
 
 
 def test_nothing_is_installed_but_by_hash_or_from_the_clone() -> None:

@@ -136,7 +136,7 @@ def test_every_word_of_an_error_is_said_in_the_readers_language(kind: type[Excep
     assert Bare(answer.body).words <= {"app", "example", "Threads", *re.findall("[a-z]+", error.code)}
 
 
-OF_SAMPLES = """app example Ada Plain ada plain Chrome Windows Linux iPhone Safari research data 李小龙 TikTok
+OF_SAMPLES = """app example Ada Plain ada plain Chrome Windows Linux iPhone Safari research data 李小星 TikTok
 We show your videos here name note password file For members only"""
 
 

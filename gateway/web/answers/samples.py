@@ -16,7 +16,7 @@ from gateway.web.answers.pages import MOST_SHOWN, Pages
 from gateway.web.answers.views import AccountView, Device, ErrorView, Link, PersonName
 
 ADA: Final = PersonName("Ada Plain", "ada.plain")
-PICTURED: Final = PersonName("李小龙 🦊", None, "https://p16.tiktokcdn.example/avatar.jpeg")
+PICTURED: Final = PersonName("李小星 🦊", None, "https://p16.tiktokcdn.example/avatar.jpeg")
 _BEGAN: Final = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
 _SEEN: Final = datetime(2026, 11, 28, 7, 30, tzinfo=UTC)
 _START: Final = "/oauth2/start?rd=/"

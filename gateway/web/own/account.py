@@ -12,11 +12,11 @@ from typing import Final
 
 from starlette.requests import Request
 
-from gateway.core.challenge import is_cross_site_post, is_navigation, shows_page
+from gateway.core.challenge import Viewer, find_viewer, is_cross_site_post, is_navigation, shows_page
 from gateway.core.request import RequestHead
 from gateway.core.session import SessionLimits, public_id
 from gateway.core.user_agent import read_user_agent
-from gateway.errors import CrossSite
+from gateway.errors import CrossSite, MethodRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.refresh import Refresh
@@ -103,8 +103,10 @@ class AccountPages:
         return redirect(303, self._answers.site.own_page("account")) if shows_page(head) else NOTHING_MORE
 
     async def disconnect_page(self, request: Request) -> Answer:
-        """Ask before disconnecting, or say that nobody is signed in."""
+        """Ask a person before disconnecting, or say that nobody is signed in; programs are asked nothing."""
         head = head_of(request)
+        if find_viewer(head.headers) is Viewer.PROGRAM:
+            raise MethodRefused("a program disconnects by POST", allowed=("POST",))
         signed_in = await self._authentication.peek(head)
         if signed_in is None:
             return self._answers.ask_to_sign_in(head, request_id_of(request))
