@@ -183,6 +183,7 @@ def test_a_code_to_scan_is_one_of_them(
         assert screen.navigate(address).status_code == 302  # opened once more: it leads on, and counts nothing
         told = {("begun", ""): 1, ("completed", ""): 1, ("stray", "sign_in_cookie_missing"): 1}
         assert door.counts() == told
+        simulator.troubles.qr_refusal = "access_denied"
         address = other.navigate("/oauth2/qr?rd=/x").headers["location"]
         confirm(read_qr(other.navigate(address).text), allow=False)
         wait_for(lambda: other.navigate(address).status_code == 403, "the no has come")

@@ -64,11 +64,11 @@ SAMPLES: Final[Mapping[str, Show]] = {
 """By a name; of a page that shows one thing or another, each."""
 
 
-def _show_qr(pages: Pages, status: str, drawing: Markup = Markup()) -> Rendered:
+def _show_qr(pages: Pages, status: str, drawing: Markup | None = None) -> Rendered:
     prefix = pages.prefix
     return pages.qr(
         status,
-        drawing=drawing,
+        drawing=drawing or Markup(),
         ask_url=f"{prefix}/qr/status?id=x",
         again_url=f"{prefix}/qr?rd=/",
         sign_in_url=f"{prefix}/sign_in?rd=/",
