@@ -10,7 +10,7 @@ Foreign exceptions end here: whatever goes wrong comes out as a `ProviderError`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -33,6 +33,7 @@ if not TYPE_CHECKING and not issubclass(AsyncOAuth2Client, httpx.AsyncClient):
     # serve the other's client, and their exceptions differ
     import httpx2 as httpx
 
+from gateway.core.qr_code import QrCode, Scan, read_qr_code, read_scan
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import (
     Profile,
@@ -47,6 +48,8 @@ from gateway.errors import ProviderUnavailable
 TIMEOUT: Final = timedelta(seconds=20)
 """Longest time one exchange with TikTok may take."""
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+CHECK_TIMEOUT: Final = timedelta(seconds=5)
+"""Longest time that a question about a QR code may take: a page waits for it, and asks again in a moment."""
 MAX_REPLY: Final = 1 << 20
 """Largest reply read, in bytes."""
 
@@ -60,6 +63,8 @@ class TikTokAddresses(msgspec.Struct, frozen=True):
     token_url: str
     revoke_url: str
     user_info_url: str
+    get_qrcode_url: str
+    check_qrcode_url: str
 
     def __repr__(self) -> str:
         """Never show the secret."""
@@ -67,7 +72,7 @@ class TikTokAddresses(msgspec.Struct, frozen=True):
 
 
 class TikTok:
-    """The provider: redeem, refresh, revoke, user info. Safe for concurrent use in one event loop."""
+    """The provider: redeem, refresh, revoke, user info, QR codes. Safe for concurrent use in one event loop."""
 
     def __init__(
         self, addresses: TikTokAddresses, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -81,7 +86,8 @@ class TikTok:
 
         Raises `GrantDead` for a dead code, `ProviderMisconfigured`, or `ProviderUnavailable`.
         """
-        form = {"code": code.code, "redirect_uri": self._addresses.redirect_uri}
+        redirect_uri = self._addresses.redirect_uri if code.redirect_uri is None else code.redirect_uri
+        form = {"code": code.code} | ({"redirect_uri": redirect_uri} if redirect_uri else {})
         if code.code_verifier is not None:
             form["code_verifier"] = code.code_verifier
         replies: list[TokenSet] = []
@@ -138,6 +144,34 @@ class TikTok:
         response = await _translated(exchange())
         assumed = "" if "open_id" in fields.split(",") else open_id
         return read_user_info(response.status_code, response.content, open_id=assumed)
+
+    async def begin_qr_code(self, scopes: Sequence[str], state: str, ticket: str) -> QrCode:
+        """Have TikTok give a code to be scanned ("Login Kit with QR Code"); our ticket is put into it."""
+        form = {"client_key": self._addresses.client_key, "scope": ",".join(scopes), "state": state}
+        return read_qr_code(await self._post(self._addresses.get_qrcode_url, form, TIMEOUT), ticket=ticket)
+
+    async def check_qr_code(self, token: str) -> Scan:
+        """Ask how far the person is with a code."""
+        addresses = self._addresses
+        form = {"client_key": addresses.client_key, "client_secret": addresses.client_secret, "token": token}
+        return read_scan(await self._post(addresses.check_qrcode_url, form, CHECK_TIMEOUT))
+
+    async def _post(self, url: str, form: Mapping[str, str], patience: timedelta) -> object:
+        """Send a form, and return the JSON of the answer."""
+        request = httpx.Request(
+            "POST",
+            url,
+            data=dict(form),
+            headers={"Accept": "application/json"},
+            extensions={"timeout": httpx.Timeout(patience.total_seconds()).as_dict()},
+        )
+
+        async def exchange() -> httpx.Response:
+            response = await self._shared_transport().handle_async_request(request)
+            await response.aread()
+            return response
+
+        return _read_json(await _translated(exchange()))
 
     async def tell_time(self) -> datetime | None:
         """Return the `Date` of an answer of TikTok's (RFC 9110 §6.6.1), if it has one."""

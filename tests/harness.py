@@ -110,6 +110,8 @@ def settings_environ(
         "tiktok__token_url": simulator.token_url,
         "tiktok__revoke_url": simulator.revoke_url,
         "tiktok__user_info_url": simulator.user_info_url,
+        "tiktok__get_qrcode_url": simulator.get_qrcode_url,
+        "tiktok__check_qrcode_url": simulator.check_qrcode_url,
         "tiktok__scopes": '["user.info.basic", "user.info.profile"]',
         "routes": ROUTES,
         "limits__sign_in_attempts": "0",

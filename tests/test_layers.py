@@ -76,6 +76,7 @@ ONLY_IN: dict[str, set[str]] = {
     "uvicorn": {"server", "runtime", "simulator"},
     "jinja2": {"web", "simulator"},
     "babel": {"web"},
+    "segno": {"web"},
     "websockets": {"upstream"},
     "httptools": {"upstream", "server"},
     "typer": {"cli"},

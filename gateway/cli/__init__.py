@@ -2,6 +2,7 @@
 
 entry          where every command begins and ends; the short way of `gateway health`
 main           the commands and their options
+document       what `--json` prints, of every command
 
 demo           `gateway demo`
 check          `gateway check`

@@ -29,11 +29,20 @@ def main() -> None:
 
         app()
     except GatewayError as error:
-        raise SystemExit(_complain(str(error))) from None
+        raise SystemExit(_tell(error)) from None
     except Exception as error:
         if os.environ.get("GATEWAY_TRACEBACK"):
             raise
         raise SystemExit(_complain(_describe(error))) from None
+
+
+def _tell(error: GatewayError) -> int:
+    """Say what went wrong, to a machine if one asked."""
+    if "--json" not in sys.argv[1:]:
+        return _complain(str(error))
+    from gateway.cli.document import print_document, read_problems
+
+    return print_document(problems=read_problems(error))
 
 
 def _read_health(words: Sequence[str]) -> dict[str, str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.cli.document import print_document, read_problems
 from gateway.core.decision import Allow, Challenge, ChallengeKind, Consent, Deny, build_allow
 from gateway.core.identity import Facts, Identity
 from gateway.core.policy import decide, needs_caller
@@ -62,9 +62,13 @@ def explain(
         head = _read_head(settings, method.upper(), url)
         told = _explain(settings, head, None if signed_out else somebody)
     except RequestRefused as error:
+        if as_json:
+            return print_document({"status": error.status, "code": error.code}, problems=read_problems(error))
         print(escape_controls(f"{error.status} {error.code}: {error}"), file=sys.stderr)
         return 1
-    print(json.dumps(told, indent=2) if as_json else _in_words(told))
+    if as_json:
+        return print_document(told)
+    print(_in_words(told))
     return 0
 
 
@@ -90,6 +94,8 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         if head.path.encoded_slash:
             raise MalformedRequest("the path has an encoded slash, which no page of the gateway's own has")
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
+    if head.path.text in settings.tiktok.ownership_paths:
+        return told | {"decision": "own", "why": "a file of tiktok.ownership_files, for everybody; no route applies"}
     routes = compile_routes(settings)
     policy, headers = routes.policy, routes.headers
     match = policy.match(head.method, head.host, head.path)
@@ -111,6 +117,7 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
                 "upstream": _describe_target(settings, head, match),
                 "headers_set": _describe_headers(settings, decision),
                 "headers_removed": sorted(name.decode() for name in decision.remove_headers),
+                "headers_dropped": list(settings.drop_headers),
             }
         case Challenge():
             status = 302 if decision.kind is ChallengeKind.REDIRECT else 401
@@ -218,6 +225,8 @@ def _in_words(told: Mapping[str, Any]) -> str:
         label = name.replace("_", " ")
         if isinstance(value, dict):
             lines += [f"{label}:", *(f"  {key}: {each}" for key, each in value.items())]
+        elif name == "headers_dropped":
+            lines.append(f"and removed: {len(value)} names that apps believe of fronts, in drop_headers")
         elif isinstance(value, list):
             lines += [f"{label}:", *(f"  {each}" for each in value)]
         elif name == "route":

@@ -13,18 +13,29 @@ PATIENCE: Final = 2.0
 """Seconds; below the three that a container's health check is given."""
 
 
-def health(config: str | None, listen: str | None, environ: Mapping[str, str]) -> int:
+def health(config: str | None, listen: str | None, environ: Mapping[str, str], *, as_json: bool = False) -> int:
     """Ask `/livez` at `listen`, or where the settings say; returns the exit code."""
     address = listen or find_admin_address(config, environ)
+    fault = _find_fault(address)
+    if as_json:
+        from gateway.cli.document import print_document  # not for a container's check: it is to cost little
+        from gateway.settings import Problem
+
+        return print_document({"address": address}, problems=[Problem("", "", fault)] if fault else ())
+    return _complain(fault) if fault else 0
+
+
+def _find_fault(address: str | None) -> str:
+    """Return what is wrong with a gateway; "" for one that lives."""
     if address in {None, "off", "false", "null"}:
-        return _complain("`admin.listen` is off: there is nobody to ask")
+        return "`admin.listen` is off: there is nobody to ask"
     try:
         answer = _ask(str(address))
     except OSError as error:
-        return _complain(f"{address} does not answer: {error}")
+        return f"{address} does not answer: {error}"
     except (ValueError, OverflowError):
-        return _complain(f"{address} is no address: write it like 127.0.0.1:9090 or unix:/run/admin.sock")
-    return 0 if answer.split(b" ")[1:2] == [b"200"] else _complain(f"{address} answers, but not that it lives")
+        return f"{address} is no address: write it like 127.0.0.1:9090 or unix:/run/admin.sock"
+    return "" if answer.split(b" ")[1:2] == [b"200"] else f"{address} answers, but not that it lives"
 
 
 def _ask(address: str) -> bytes:

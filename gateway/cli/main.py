@@ -11,7 +11,7 @@ import typer
 app = typer.Typer(
     help="Sign in with TikTok, in front of any web app.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -241,6 +241,7 @@ def migrate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write, instead of printing.", show_default=False)
     ] = None,
+    json: Json = False,
 ) -> None:
     """Print settings that do what oauth2-proxy did, with a comment for each thing to fill in, or to know.
 
@@ -249,7 +250,7 @@ def migrate(
     """
     from gateway.cli.migrate import migrate as move
 
-    raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output))
+    raise typer.Exit(move(file, flags or [], os.environ, alpha=alpha, output=output, as_json=json))
 
 
 @app.command()
@@ -284,10 +285,14 @@ def recipe(
 
 
 @keys.command("new")
-def keys_new() -> None:
+def keys_new(json: Json = False) -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""
     from gateway.core.keyring import new_secret_key
 
+    if json:
+        from gateway.cli.document import print_document
+
+        raise typer.Exit(print_document({"key": new_secret_key()}))
     print(new_secret_key())
 
 
@@ -330,6 +335,7 @@ def simulator(port: Port = 9000) -> None:
 def health(
     config: Config = None,
     listen: Annotated[str, typer.Option(help="Address to ask instead, like unix:/run/admin.sock.")] = "",
+    json: Json = False,
 ) -> None:
     """Ask the running gateway's admin listener whether it lives; for a container's health check.
 
@@ -337,4 +343,4 @@ def health(
     """
     from gateway.cli.health import health as ask
 
-    raise typer.Exit(ask(str(config) if config is not None else None, listen or None, os.environ))
+    raise typer.Exit(ask(str(config) if config is not None else None, listen or None, os.environ, as_json=json))

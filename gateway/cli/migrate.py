@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gateway.cli.document import print_document
 from gateway.errors import SettingsError
 from gateway.migrate.conversion import FILES, convert
 from gateway.migrate.old import read_flags
@@ -18,6 +19,7 @@ def migrate(
     *,
     alpha: Path | None,
     output: Path | None,
+    as_json: bool = False,
 ) -> int:
     """Write settings made from oauth2-proxy's; returns the exit code. An output that is there already is kept."""
     if file is not None and str(file).startswith("-"):  # only flags, after --
@@ -33,6 +35,8 @@ def migrate(
         environ=environ,
     )
     if output is None:
+        if as_json:
+            return print_document({"settings": written, "output": None})
         print(written, end="")
         return 0
     try:
@@ -42,6 +46,8 @@ def migrate(
         raise SettingsError(f"{output} is there already: name another file") from None
     except OSError as error:
         raise SettingsError(f"{output} cannot be written: {error.strerror}") from None
+    if as_json:
+        return print_document({"settings": written, "output": str(output)})
     print(f"wrote {output}; fill in what it says, then: gateway check -c {output}", file=sys.stderr)
     return 0
 

@@ -6,20 +6,21 @@ No gateway has to run: whatever is changed, the replicas that do run hear of it 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from gateway.cli.document import print_document
 from gateway.printable import escape_controls
 from gateway.runtime.oversight import Overseen, SessionView, describe_unreadable, describe_user_agent, oversee
-from gateway.settings import find, load
+from gateway.settings import Problem, find, load
 
 T = TypeVar("T")
 Environ = Mapping[str, str]
+_PENDING: Final = "TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then"
 
 
 def list_sessions(config: Path | None, environ: Environ, *, user: str, username: str, limit: int, as_json: bool) -> int:
@@ -31,7 +32,9 @@ def list_sessions(config: Path | None, environ: Environ, *, user: str, username:
         return await _take(found, limit)
 
     found = _do(config, environ, take)
-    _print(found, ("session_id", "open_id", "username", "last_seen_at", "device"), as_json=as_json)
+    if as_json:
+        return print_document({"sessions": [*map(_plain, found)]}, problems=_read_unreadable(unreadable))
+    _print(found, ("session_id", "open_id", "username", "last_seen_at", "device"))
     return _tell_unreadable(unreadable)
 
 
@@ -40,9 +43,8 @@ def show_session(config: Path | None, environ: Environ, session_id: str, *, user
     unreadable: set[str] = set()
     found = _do(config, environ, lambda overseen: overseen.oversight.find_session(session_id, user or None, unreadable))
     if found is None:
-        _tell_unreadable(unreadable)
-        return _complain(f"there is no live session {session_id}")
-    return _print_one(found, as_json=as_json)
+        return _tell_none(session_id, unreadable, as_json=as_json)
+    return print_document({"session": _plain(found)}) if as_json else _print_one(found)
 
 
 def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, user: str, as_json: bool) -> int:
@@ -55,35 +57,37 @@ def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, u
             _do(config, environ, lambda overseen: overseen.oversight.end_session(session_id, user or None, unreadable))
         )
         if not ended:
-            _tell_unreadable(unreadable)
-            return _complain(f"there is no live session {session_id}")
+            return _tell_none(session_id, unreadable, as_json=as_json)
     else:
         ended = _do(config, environ, lambda overseen: overseen.oversight.end_sessions(user))
-    return _print_words({"ended": ended}, f"ended {ended} session{'' if ended == 1 else 's'}", as_json=as_json)
+    return _tell({"ended": ended}, f"ended {ended} session{'' if ended == 1 else 's'}", as_json=as_json)
 
 
 def list_grants(config: Path | None, environ: Environ, *, limit: int, as_json: bool) -> int:
     """Print grants; returns the exit code, 1 when there are records that cannot be opened."""
     unreadable: set[str] = set()
     found = _do(config, environ, lambda overseen: _take(overseen.listing.every_grant(unreadable=unreadable), limit))
-    _print(found, ("open_id", "username", "scopes", "refresh_expires_at"), as_json=as_json)
+    if as_json:
+        return print_document({"grants": found}, problems=_read_unreadable(unreadable))
+    _print(found, ("open_id", "username", "scopes", "refresh_expires_at"))
     return _tell_unreadable(unreadable)
 
 
 def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: bool) -> int:
     """End a grant; returns the exit code."""
     if not _do(config, environ, lambda overseen: overseen.oversight.revoke_grant(user)):
-        return _complain(f"there is no grant of {user}")
-    return _print_words({"ended": 1}, "ended the grant, here and at TikTok", as_json=as_json)
+        return _refuse(f"there is no grant of {user}", as_json=as_json)
+    return _tell({"ended": 1}, "ended the grant, here and at TikTok", as_json=as_json)
 
 
 def erase(config: Path | None, environ: Environ, user: str, *, even_unreadable: bool, as_json: bool) -> int:
     """Erase what is known of a person; returns the exit code, 1 while TikTok has not confirmed."""
     erased = _do(config, environ, lambda overseen: overseen.oversight.erase(user, even_unreadable=even_unreadable))
-    _print_one(erased, as_json=as_json)
-    if erased.pending:
-        return _complain("TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then")
-    return 0
+    pending = [Problem("", "", _PENDING)] if erased.pending else []
+    if as_json:
+        return print_document({"erased": erased}, problems=pending)
+    _print_one(erased)
+    return _complain(_PENDING) if pending else 0
 
 
 def _do(config: Path | None, environ: Environ, act: Callable[[Overseen], Coroutine[Any, Any, T]]) -> T:
@@ -106,31 +110,47 @@ async def _take(items: AsyncIterator[T], limit: int) -> list[T]:
     return taken
 
 
-def _print(found: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> int:
+def _print(found: Sequence[msgspec.Struct], columns: Sequence[str]) -> None:
     rows = [_plain(each) for each in found]
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return 0
     table = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[number]) for line in table) for number in range(len(columns))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_one(found: msgspec.Struct) -> int:
+    for name, value in _plain(found).items():
+        print(f"{name}: {_cell(value)}")
     return 0
 
 
-def _print_one(found: msgspec.Struct, *, as_json: bool) -> int:
-    row = _plain(found)
-    return _print_words(row, "\n".join(f"{name}: {_cell(value)}" for name, value in row.items()), as_json=as_json)
-
-
-def _print_words(value: Mapping[str, object], words: str, *, as_json: bool) -> int:
-    print(json.dumps(value, indent=2) if as_json else words)
+def _tell(value: Mapping[str, object], words: str, *, as_json: bool) -> int:
+    if as_json:
+        return print_document(value)
+    print(words)
     return 0
+
+
+def _refuse(words: str, *, as_json: bool) -> int:
+    return print_document(problems=[Problem("", "", words)]) if as_json else _complain(words)
+
+
+def _tell_none(session_id: str, unreadable: Collection[str], *, as_json: bool) -> int:
+    """Say that a session is not there, and that it may be among what cannot be opened."""
+    words = f"there is no live session {session_id}"
+    if as_json:
+        return print_document(problems=[*_read_unreadable(unreadable), Problem("", "", words)])
+    _tell_unreadable(unreadable)
+    return _complain(words)
 
 
 def _complain(words: str, *, code: int = 1) -> int:
     print(f"gateway: {escape_controls(words)}", file=sys.stderr)
     return code
+
+
+def _read_unreadable(unreadable: Collection[str]) -> list[Problem]:
+    return [Problem("", "secret_keys", describe_unreadable(unreadable))] if unreadable else []
 
 
 def _tell_unreadable(unreadable: Collection[str]) -> int:

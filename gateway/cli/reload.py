@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.admin_address import connect_to_admin
+from gateway.cli.document import print_document
+from gateway.errors import SettingsError
 from gateway.printable import escape_controls
-from gateway.settings import find, load_admin
+from gateway.settings import Problem, find, load_admin
 
 PATIENCE: Final = 60.0
 """Seconds; every worker has half of them to build what is to take over."""
@@ -21,27 +23,27 @@ KEY: Final = "GATEWAY_ADMIN_KEY"
 def reload(config: Path | None, listen: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Ask the admin listener at `listen`, or where the settings say; returns the exit code, 0 once they are in force.
 
-    Raises `SettingsError` when not even the section `admin` can be read, whereupon nothing has changed.
+    Raises `SettingsError`, with nothing changed, when not even the section `admin` can be read, or nobody answers.
     """
     admin = load_admin(find(environ, config), environ)
     address = listen or (str(admin.listen) if admin.listen is not None else "")
     if not address:
-        return _complain("`admin.listen` is off: there is nobody to ask. SIGHUP to its process does the same.")
+        raise SettingsError("`admin.listen` is off: there is nobody to ask. SIGHUP to its process does the same.")
     keys = [environ[KEY]] if environ.get(KEY) else [key.get_secret_value() for key in admin.keys]
     try:
         status, text = _ask(address, keys)
     except OSError as error:
-        return _complain(f"{address} does not answer: {error}")
+        raise SettingsError(f"{address} does not answer: {error}") from None
     except (ValueError, OverflowError):
-        return _complain(f"{address} is no address: write it like 127.0.0.1:9090 or unix:/run/admin.sock")
+        raise SettingsError(f"{address} is no address: write it like 127.0.0.1:9090 or unix:/run/admin.sock") from None
     if status == 401:
-        return _complain(
+        raise SettingsError(
             f"{text.strip()}. It takes one of the `admin.keys` that it runs with, from the file or ${KEY}. SIGHUP to "
             "its process does the same, and the log says what became of it."
         )
     outcome = _read(text) if status in {200, 422} else None
     if outcome is None:
-        return _complain(f"{address} has another answer ({status}): is that the gateway's admin listener?")
+        raise SettingsError(f"{address} has another answer ({status}): is that the gateway's admin listener?")
     return _tell(outcome, as_json=as_json)
 
 
@@ -74,12 +76,11 @@ def _read(text: str) -> dict[str, Any] | None:
 
 
 def _tell(outcome: dict[str, Any], *, as_json: bool) -> int:
-    code = 0 if outcome["applied"] else 1
+    refused = "" if outcome["applied"] else f"refused, and the settings of before stay in force: {outcome['reason']}"
     if as_json:
-        print(json.dumps(outcome, indent=2))
-        return code
-    if code:
-        return _complain(f"refused, and the settings of before stay in force: {outcome['reason']}")
+        return print_document(outcome, problems=[Problem("", "", refused)] if refused else [])
+    if refused:
+        return _complain(refused)
     print(f"reloaded; changed: {', '.join(outcome['changed']) or 'nothing that was not in force already'}")
     if outcome["needs_restart"]:
         print(f"needs a restart, and stays as it was until then: {', '.join(outcome['needs_restart'])}")

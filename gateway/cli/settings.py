@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.cli.document import print_document
 from gateway.settings import describe, find, load
 from gateway.settings.provenance import DEFAULT
 
@@ -14,8 +14,7 @@ def settings(config: Path | None, environ: Mapping[str, str], *, only_set: bool,
     """Print every value, no secret among them; returns the exit code."""
     lines = [line for line in describe(load(find(environ, config), environ)) if not only_set or line.source != DEFAULT]
     if as_json:
-        print(json.dumps([line._asdict() for line in lines], indent=2))
-        return 0
+        return print_document({"settings": [line._asdict() for line in lines]})
     rows = [
         (line.key, f"{line.value}  ({line.written})" if line.written else line.value, line.source) for line in lines
     ]

@@ -25,13 +25,15 @@ def _explain(port: int, settings: SimulatorSettings) -> None:
 
 Point an app at it, for example in gateway.yaml:
 
-  tiktok:
-    client_key: {settings.client_key}
-    client_secret: {settings.client_secret}
-    authorize_url: http://127.0.0.1:{port}/v2/auth/authorize/
-    token_url: http://127.0.0.1:{port}/v2/oauth/token/
-    revoke_url: http://127.0.0.1:{port}/v2/oauth/revoke/
-    user_info_url: http://127.0.0.1:{port}/v2/user/info/
+tiktok:
+  client_key: {settings.client_key}
+  client_secret: {settings.client_secret}
+  authorize_url: http://127.0.0.1:{port}/v2/auth/authorize/
+  token_url: http://127.0.0.1:{port}/v2/oauth/token/
+  revoke_url: http://127.0.0.1:{port}/v2/oauth/revoke/
+  user_info_url: http://127.0.0.1:{port}/v2/user/info/
+  get_qrcode_url: http://127.0.0.1:{port}/v2/oauth/get_qrcode/
+  check_qrcode_url: http://127.0.0.1:{port}/v2/oauth/check_qrcode/
 
 Trouble switches: GET and PATCH http://127.0.0.1:{port}/simulator/troubles
 Stop with Ctrl-C.""",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.cli.document import print_document
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.settings import find, load
 
@@ -16,5 +16,7 @@ def show_subject(config: Path | None, environ: Mapping[str, str], open_id: str, 
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     names = keyring.names(open_id)
-    print(json.dumps(names) if as_json else "\n".join(names))
+    if as_json:
+        return print_document({"pseudonyms": names})
+    print("\n".join(names))
     return 0

@@ -39,6 +39,8 @@ Sign-in
     pkce           proof that who redeems is who asked
     binding        the cookies that bind an attempt to its browser
     sign_in        attempt, state and callback, in the one safe order
+    review         what TikTok's app review looks at
+    qr_code        what TikTok says of a code that a phone scans
     urls           where a sign-in may return to
     kept_post      a form that was sent without a session
     tiktok         TikTok's protocol as pure functions

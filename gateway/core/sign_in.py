@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from gateway.core.qr_code import QR_LASTS, QrCode, Scan, ScanStatus
 from gateway.core.record import Record
 from gateway.errors import (
     AccessDenied,
@@ -54,12 +55,16 @@ class Callback(msgspec.Struct, frozen=True):
 
 
 class VerifiedCode:
-    """An authorization code whose attempt was verified; made by `SignInAttempt.verify` only."""
+    """An authorization code whose attempt was verified; made by `SignInAttempt.verify` and `verify_scan` only.
 
-    __slots__ = ("code", "code_verifier", "scopes_asked")
+    `redirect_uri` is what TikTok gave the code for: None for the registered one, "" for none.
+    """
 
-    def __init__(self, code: str, attempt: SignInAttempt) -> None:
+    __slots__ = ("code", "code_verifier", "redirect_uri", "scopes_asked")
+
+    def __init__(self, code: str, attempt: SignInAttempt, redirect_uri: str | None = None) -> None:
         self.code = code
+        self.redirect_uri = redirect_uri
         self.code_verifier = attempt.code_verifier
         self.scopes_asked = attempt.scopes
 
@@ -76,6 +81,7 @@ class SignInAttempt(Record, frozen=True):
     begun_at: datetime
     extra: tuple[str, ...] = ()  # those of the scopes that a page has asked the person for
     regains_for: str = ""  # subject who is signed in already, and whose tokens lack scopes that were given before
+    qr: QrCode | None = None  # what is shown to be scanned, in place of TikTok's page
 
     def __repr__(self) -> str:
         """Show no verifier."""
@@ -93,11 +99,31 @@ class SignInAttempt(Record, frozen=True):
         """
         if not self.belongs_to(binding_cookie):
             raise AttemptOfOtherBrowser("the state belongs to another browser's sign-in attempt")
+        if self.qr is not None:  # its state is in the address of our page: a callback with it proves nothing
+            raise AttemptUnknown("the state is that of a QR code, which no callback completes")
         if now >= self.begun_at + ATTEMPT_LASTS:
             raise AttemptUnknown("the sign-in attempt is too old")
         if callback.error is not None or not callback.code:
             raise read_callback_error(callback)
         return VerifiedCode(callback.code, self)
+
+    def verify_scan(self, scan: Scan, state: str, binding_cookie: str, now: datetime) -> VerifiedCode:
+        """Return the code that may be redeemed, of a QR code that was scanned and confirmed.
+
+        The proof is our ticket (constant-time), which TikTok has from the code that the phone saw.
+        Raises `AttemptOfOtherBrowser`, `AttemptUnknown` (too old, or no QR code) or `SignInRefused`, in that order.
+        """
+        if not self.belongs_to(binding_cookie):
+            raise AttemptOfOtherBrowser("the QR code belongs to another browser's sign-in attempt")
+        if self.qr is None or now >= self.begun_at + QR_LASTS:
+            raise AttemptUnknown("the QR code is too old")
+        if not hmac.compare_digest(scan.ticket.encode(), self.qr.ticket.encode()):
+            raise SignInRefused("TikTok answers for another QR code than was shown: the ticket differs")
+        if scan.state is not None and not hmac.compare_digest(scan.state.encode(), state.encode()):
+            raise SignInRefused("TikTok answers for another QR code than was shown: the state differs")
+        if scan.status is not ScanStatus.CONFIRMED or not scan.code:
+            raise SignInRefused("the QR code is not confirmed")
+        return VerifiedCode(scan.code, self, scan.redirect_uri)
 
 
 class FinishedSignIn(Record, frozen=True):
@@ -154,6 +180,11 @@ def hash_binding(binding_cookie: str) -> bytes:
 def build_attempt_key(state: str) -> str:
     """Return the store key of the attempt that `state` names."""
     return "attempt:" + hashlib.sha256(state.encode()).hexdigest()
+
+
+def build_scan_key(state: str) -> str:
+    """Return the store key of what TikTok said of a QR code that is confirmed."""
+    return "scan:" + hashlib.sha256(state.encode()).hexdigest()
 
 
 def build_finished_key(state: str) -> str:

@@ -4,6 +4,7 @@ ports             what the flows need of the store and of TikTok
 
 sign_in           to TikTok and back
 sign_in_report    what is counted and announced of that
+qr_sign_in        the same by a code that a phone scans
 attempt_limit     how many may begin
 kept_posts        the form that somebody had sent before they were asked to sign in
 

@@ -27,7 +27,7 @@ _NOBODY: Final = "gateway-doctor"
 
 
 class Inspection:
-    """The checks. `upstreams` try to connect, by name."""
+    """The checks. `upstreams` try to connect, by name. `simulated`: people are sent elsewhere than to TikTok."""
 
     def __init__(
         self,
@@ -36,12 +36,14 @@ class Inspection:
         upstreams: Mapping[str, Callable[[], Awaitable[None]]],
         *,
         redirect_uri: str,
+        simulated: bool,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._provider = provider
         self._upstreams = upstreams
         self._redirect_uri = redirect_uri
+        self._simulated = simulated
         self._clock = clock
 
     async def run(self) -> AsyncIterator[Finding]:
@@ -100,8 +102,12 @@ class Inspection:
 
     def _look_at_redirect_uri(self) -> Finding:
         faults = "; ".join(find_faults(self._redirect_uri))
-        advice = "TikTok will not register it: see `public_url`" if faults else ""
-        return Finding(not faults, "redirect URI", faults or "as TikTok wants it", advice)
+        if not faults:
+            return Finding(True, "redirect URI", "as TikTok wants it")
+        advice = "TikTok will not register it: see `public_url`"
+        if self._simulated:
+            advice = "no matter for the simulator; TikTok itself will not register it"
+        return Finding(False, "redirect URI", faults, advice, warns=self._simulated)
 
 
 async def _look_at_upstream(name: str, reach: Callable[[], Awaitable[None]]) -> Finding:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.core.finding import Finding
+from gateway.core.qr_code import QrCode, Scan
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
@@ -135,6 +136,16 @@ class Health(Protocol):
 
 class Store(Records, CompareAndSwap, Asking, Walk, Index, Counter, Lease, Changes, Health, Protocol):
     """All of it: for those who make flows. No flow asks for it."""
+
+
+class QrCodes(Protocol):
+    """TikTok's codes for phones to scan. Every method raises a `ProviderError`."""
+
+    async def begin_qr_code(self, scopes: Sequence[str], state: str, ticket: str) -> QrCode:
+        """Have TikTok give a code; our ticket is in it."""
+
+    async def check_qr_code(self, token: str) -> Scan:
+        """Ask how far the person is with it."""
 
 
 class Provider(Protocol):

@@ -172,13 +172,28 @@ class SignIn:
         try:
             return await self._complete(callback, course, bindings, presented, user_agent, client_address)
         except GatewayError as error:
-            if isinstance(error, AttemptUnknown):
-                return_to = await self.read_finished(callback, bindings=bindings)
-                if return_to is not None and presented:
-                    return Unchanged(return_to=return_to)
-                error.return_to = error.return_to or return_to
-            self._report.refused(error, presented, taken=course.taken)
-            raise
+            return await self.end(callback.state, error, bindings, presented, taken=course.taken)
+
+    async def end(
+        self,
+        state: str | None,
+        error: GatewayError,
+        bindings: Sequence[Binding],
+        presented: Sequence[SignedIn],
+        *,
+        taken: bool,
+    ) -> Unchanged:
+        """Tell of the end of an attempt (`taken`), or of what belongs to none, and raise the error.
+
+        Who is signed in and opens an attempt once more that they have finished is led to where that ended.
+        """
+        if isinstance(error, AttemptUnknown):
+            return_to = await self.read_finished(state, bindings=bindings)
+            if return_to is not None and presented:
+                return Unchanged(return_to=return_to)
+            error.return_to = error.return_to or return_to
+        self._report.refused(error, presented, taken=taken)
+        raise error
 
     async def _complete(
         self,
@@ -189,22 +204,17 @@ class SignIn:
         user_agent: str,
         client_address: str,
     ) -> Completed | Unchanged:
-        attempt, key, sealed = await self._read_attempt(callback)
-        if not bindings:
-            raise AttemptWithoutCookie("the binding cookie did not come back to the callback's address")
-        binding = next((each for each in bindings if attempt.belongs_to(each.value)), None)
-        if binding is None:
-            # not consumed: it is the other browser's, and that one may still finish
-            raise AttemptOfOtherBrowser("the state belongs to another browser's sign-in attempt")
+        if callback.state is None:
+            # without a state nothing proves whose attempt this is: nothing is touched
+            raise (read_callback_error(callback) if callback.error else AttemptUnknown("the callback has no state"))
+        attempt, key, sealed, binding = await self.find_attempt(callback.state, bindings)
         stays = next((each for each in presented if each.session.subject == attempt.regains_for), None)
         try:
             if await self._store.take(key) != sealed:
                 raise AttemptUnknown("the sign-in attempt was used a moment ago")
             course.taken = True
             code = attempt.verify(callback, binding.value, self._clock())
-            await self._remember_finished(callback, attempt)
-            tokens = await self._redeem(code, attempt)
-            return await self._sign_in(tokens, attempt, binding, presented, user_agent, client_address)
+            return await self.finish(callback.state, code, attempt, binding, presented, user_agent, client_address)
         except GatewayError as error:
             if stays is not None:
                 if course.taken:
@@ -214,6 +224,21 @@ class SignIn:
                 error = ScopeRefused("the person did not give more than before", refused=attempt.extra)
             error.return_to = attempt.return_to
             raise error from None
+
+    async def finish(
+        self,
+        state: str,
+        code: VerifiedCode,
+        attempt: SignInAttempt,
+        binding: Binding,
+        presented: Sequence[SignedIn],
+        user_agent: str,
+        client_address: str,
+    ) -> Completed:
+        """Redeem the code of an attempt that was taken, and begin the session. Raises as `complete` does."""
+        await self._remember_finished(state, attempt)
+        tokens = await self._redeem(code, attempt)
+        return await self._sign_in(tokens, attempt, binding, presented, user_agent, client_address)
 
     async def _redeem(self, code: VerifiedCode, attempt: SignInAttempt) -> TokenSet:
         try:
@@ -273,7 +298,7 @@ class SignIn:
     async def _regain(self, grant: Grant, attempt: SignInAttempt, binding: Binding, client_address: str) -> str | None:
         """Return TikTok's address for scopes that the new tokens lack, once; None when there is nothing to regain."""
         lost = (grant.all_scopes & self._plan.known_scopes).difference(grant.tokens.scopes)
-        if not lost or attempt.regains_for:
+        if not lost or attempt.regains_for or attempt.qr is not None:  # a screen to be scanned is none to type on
             return None
         wish = Wish(scopes=tuple({*grant.tokens.scopes, *lost}), regains_for=grant.subject)
         try:
@@ -293,33 +318,39 @@ class SignIn:
                     self._report.scopes_changed(given_up, stored.grant)
         return Unchanged(return_to=attempt.return_to)
 
-    async def read_finished(self, callback: Callback, *, bindings: Sequence[Binding]) -> str | None:
-        """Return where a callback that is reloaded led, if this browser did finish it; redeems nothing."""
-        if callback.state is None or not is_opaque(callback.state) or not bindings:
+    async def read_finished(self, state: str | None, *, bindings: Sequence[Binding]) -> str | None:
+        """Return where an attempt led, if this browser did finish it; redeems nothing."""
+        if state is None or not is_opaque(state) or not bindings:
             return None
-        key = build_finished_key(callback.state)
+        key = build_finished_key(state)
         sealed = await self._store.read(key)
         finished = read_record(self._keyring, key, sealed, FinishedSignIn)
         if finished is None or finished.binding not in {hash_binding(each.value) for each in bindings}:
             return None
         return finished.return_to
 
-    async def _read_attempt(self, callback: Callback) -> tuple[SignInAttempt, str, bytes]:
-        if callback.state is None:
-            # without a state nothing proves whose attempt this is: nothing is touched
-            raise (read_callback_error(callback) if callback.error else AttemptUnknown("the callback has no state"))
-        if not is_opaque(callback.state):
+    async def find_attempt(self, state: str, bindings: Sequence[Binding]) -> tuple[SignInAttempt, str, bytes, Binding]:
+        """Return a browser's own attempt, its key and sealed form, and the binding that proves whose it is.
+
+        Raises `AttemptUnknown`, `AttemptWithoutCookie` or `AttemptOfOtherBrowser`; nothing is used up.
+        """
+        if not is_opaque(state):
             raise AttemptUnknown("the state is not one of ours")
-        key = build_attempt_key(callback.state)
+        key = build_attempt_key(state)
         sealed = await self._store.read(key)
         attempt = read_record(self._keyring, key, sealed, SignInAttempt)
         if attempt is None or sealed is None:
             raise AttemptUnknown("no sign-in attempt has this state: it expired or was used")
-        return attempt, key, sealed
+        if not bindings:
+            raise AttemptWithoutCookie("the binding cookie did not come back to the callback's address")
+        binding = next((each for each in bindings if attempt.belongs_to(each.value)), None)
+        if binding is None:
+            # not consumed: it is the other browser's, and that one may still finish
+            raise AttemptOfOtherBrowser("the state belongs to another browser's sign-in attempt")
+        return attempt, key, sealed, binding
 
-    async def _remember_finished(self, callback: Callback, attempt: SignInAttempt) -> None:
-        assert callback.state is not None  # noqa: S101 -- the attempt was found by it
-        key = build_finished_key(callback.state)
+    async def _remember_finished(self, state: str, attempt: SignInAttempt) -> None:
+        key = build_finished_key(state)
         record = FinishedSignIn(binding=attempt.binding, return_to=attempt.return_to)
         await self._store.write(key, seal_record(self._keyring, key, record), int(FINISHED_LASTS.total_seconds()))
 

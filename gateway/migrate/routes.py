@@ -46,7 +46,17 @@ def add_routes(plan: Plan, old: Old, places: Sequence[Place]) -> None:
     routes += [{"path": place.pattern, **_upstream(place), **usual, **who} for place in everywhere]
     if any(rule.opens for rule in rules):
         plan.note("routes", "Open as before, but without identity: access: optional tells the app who is signed in")
-    plan.set("routes", routes)
+    plan.set("routes", list(_drop_unreached(routes)))
+
+
+def _drop_unreached(routes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the routes but those whose path an earlier one has taken whole: first match wins."""
+    taken: list[dict[str, Any]] = []
+    for route in routes:
+        same = (each for each in taken if each["path"] == route["path"])
+        if not any("methods" not in each or each["methods"] == route.get("methods") for each in same):
+            taken.append(route)
+            yield route
 
 
 def _find_who(plan: Plan, old: Old) -> dict[str, Any]:

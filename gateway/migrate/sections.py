@@ -79,7 +79,9 @@ def add_listening(plan: Plan, old: Old) -> None:
     if old.has("request_id_header") and old.text("request_id_header").lower() != "x-request-id":
         plan.leave("request_id_header", "only X-Request-Id is read (`trusted_headers`)")
     if old.has("metrics_address"):
-        plan.set("admin.listen", _read_listen(plan, "admin.listen", old.text("metrics_address"), "127.0.0.1:9090"))
+        listen = _read_listen(plan, "admin.listen", old.text("metrics_address"), "127.0.0.1:9090")
+        told = "was metrics_address: /metrics is there, and so are /livez, /readyz, and with `admin.keys` an API that "
+        plan.set("admin.listen", listen, told + "ends sessions. Let only your own programs reach it")
 
 
 def _read_listen(plan: Plan, key: str, address: str, usual: str) -> str:

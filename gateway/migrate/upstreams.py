@@ -38,6 +38,12 @@ def add_upstreams(plan: Plan, old: Old) -> list[Place]:
     """Add the upstreams; returns the places, in the order in which they are to be tried."""
     found = [each for each in _read(plan, old) if _is_carried(plan, each)]
     apps = [each for each in found if not each.static]
+    for each in found if apps else ():
+        if each.static:
+            plan.leave(
+                f"the static upstream for {each.path}",
+                "the gateway has no answers of its own for apps: have the app give it, or the front",
+            )
     places: list[Place] = []
     for upstream in sorted(apps, key=lambda each: len(each.path), reverse=True):
         cut = _CUT.fullmatch(upstream.path)

@@ -10,6 +10,7 @@ routes       from settings to the policy
 upstreams    from settings to what connects to the app
 brand        from settings and files to the pages
 values       from settings to the values of the core
+extras       what the settings need that may not be installed
 allow_file   an allow-list in a file, read again when it changes
 counted      refreshes are counted
 store_watch  waits for Redis when a gateway starts

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.errors import SettingsError
-from gateway.settings import Problem, Settings, SettingsProblems
+from gateway.settings import Problem, Settings, SettingsProblems, place
 from gateway.settings.brand import BrandSettings, find_picture_kind
 from gateway.web.answers.brand import Brand, Picture
 from gateway.web.answers.pages import Pages
@@ -17,19 +16,20 @@ from gateway.web.answers.trial import find_faults
 
 
 def open_pages(settings: Settings) -> Pages:
-    """Return the pages. Raises `SettingsError` for a file that cannot be used; it names the file, and the line."""
+    """Return the pages. Raises `SettingsProblems` for a file that cannot be used; it names the file, and the line."""
     host = settings.public_url.partition("://")[2]
     try:
         brand = _read_brand(settings.brand)
         pages = Pages(prefix=settings.prefix, site=host, brand=brand)
     except OSError as error:
-        raise SettingsError(f"brand: {error.filename} cannot be read: {error.strerror}") from None
+        words = f"{error.filename} cannot be read: {error.strerror}"
+        raise SettingsProblems([place(settings, "brand", words)]) from None
     except ValueError as error:
-        raise SettingsError(f"brand: {error}") from None
+        raise SettingsProblems([place(settings, "brand", str(error))]) from None
     faults = tuple(find_faults(pages, brand.templates)) if brand.templates else ()
     if faults:
         raise SettingsProblems([Problem(each.where, "brand.templates", each.message) for each in faults])
-    return pages
+    return pages.offering_qr() if settings.qr_sign_in else pages
 
 
 def _read_brand(settings: BrandSettings) -> Brand:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.core.finding import Finding
 from gateway.core.pkce import build_challenge, new_verifier
+from gateway.core.requirement import SCOPE_OF_FACT
+from gateway.core.review import App, Item, list_review
 from gateway.core.tiktok import build_authorization_url
 from gateway.flows.inspection import Inspection
 from gateway.runtime.build import build
 from gateway.settings import Settings
+
+TIKTOK: Final = "www.tiktok.com"
+"""Where people are asked by TikTok itself."""
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -22,6 +29,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         generation.records.provider,
         upstreams,
         redirect_uri=settings.redirect_uri,
+        simulated=urlsplit(settings.tiktok.authorize_url).hostname != TIKTOK,
         clock=lambda: datetime.now(UTC),
     )
     try:
@@ -29,6 +37,50 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             yield finding
     finally:
         await generation.close()
+
+
+def review(settings: Settings) -> tuple[Item, ...]:
+    """Return what TikTok's app review looks at; nothing is asked of anybody."""
+    told = describe_registration(settings)
+    uses = _find_uses(settings)
+    return tuple(
+        list_review(
+            App(
+                public_url=settings.public_url,
+                redirect_uri=settings.redirect_uri,
+                webhook_url=told["webhook_url"],
+                authorize_url=settings.tiktok.authorize_url,
+                scopes=tuple(dict.fromkeys((*settings.tiktok.scopes, *uses))),
+                uses=uses,
+                files=[f"{settings.public_url}{path}" for path in settings.tiktok.ownership_paths],
+                qr_sign_in=settings.qr_sign_in,
+            )
+        )
+    )
+
+
+def _find_uses(settings: Settings) -> dict[str, str]:
+    """Return what each scope is for, in the operator's words where a route has some."""
+    templates = [
+        *settings.identity.headers.values(),
+        *(text for each in settings.routes for text in each.headers.values()),
+    ]
+    uses = {"user.info.basic": "tells people apart, and shows who is signed in"}
+    if "oauth2-proxy" in settings.identity.presets or any("{username}" in text for text in templates):
+        uses["user.info.profile"] = "the app is told the username (identity)"
+    for route in settings.routes:
+        needed = list(route.scopes)
+        if route.allow is not None and (route.allow.usernames or route.allow.file):
+            needed.append("user.info.profile")
+        if route.creator is not None:
+            asked = route.creator.model_dump(exclude_none=True)
+            needed += sorted({SCOPE_OF_FACT[name] for name in asked})
+        for scope in needed:
+            uses[scope] = route.reason or uses.get(scope) or f"{route.path} needs it"
+    for client in settings.tokens.clients:
+        for scope in client.scopes:
+            uses.setdefault(scope, f"the job {client.name} uses it (tokens.clients)")
+    return uses
 
 
 def describe_registration(settings: Settings) -> dict[str, str]:

@@ -13,7 +13,7 @@ from gateway.core.policy import Policy
 from gateway.core.requirement import AllowList, Names, Range, Requirement
 from gateway.core.route import Access, Route
 from gateway.runtime.allow_file import AllowFile
-from gateway.settings import Problem, RouteSettings, Settings
+from gateway.settings import Problem, RouteSettings, Settings, place
 from gateway.settings.route import AllowSettings, CreatorSettings
 
 _COUNTS = ("follower_count", "following_count", "likes_count", "video_count")
@@ -67,7 +67,7 @@ def lint(settings: Settings) -> tuple[Problem, ...]:
     """Return what in the routes is probably not meant. Raises `SettingsError` as `compile_routes` does."""
     files: list[AllowFile] = []
     routes = [_build_route(settings, route, index, files) for index, route in enumerate(settings.routes)]
-    return tuple(Problem("", key, message) for key, message in find_faults(routes, settings.tiktok.scopes))
+    return tuple(place(settings, key, message) for key, message in find_faults(routes, settings.tiktok.scopes))
 
 
 def _build_route(settings: Settings, route: RouteSettings, index: int, files: list[AllowFile]) -> Route:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.core.assertion import AssertionKeys, Assertions
@@ -15,7 +15,7 @@ from gateway.core.operator_session import COOKIE as OPERATOR_COOKIE
 from gateway.core.original import WHOLE
 from gateway.core.request import Limits
 from gateway.settings import Settings
-from gateway.web.answers.site import Site
+from gateway.web.answers.site import Site, SiteWithFiles
 from gateway.web.asgi_head import HeadReader
 
 
@@ -49,12 +49,14 @@ def build_allowed_hosts(settings: Settings) -> frozenset[str]:
 
 def build_site(settings: Settings) -> Site:
     """Return where the gateway is, and which addresses are its own to lead to."""
-    return Site(
-        public_url=settings.public_url,
-        prefix=settings.prefix,
-        allowed_hosts=build_allowed_hosts(settings),
-        shared=settings.session.cookie_domain is not None,
-    )
+    where: dict[str, Any] = {
+        "public_url": settings.public_url,
+        "prefix": settings.prefix,
+        "allowed_hosts": build_allowed_hosts(settings),
+        "shared": settings.session.cookie_domain is not None,
+    }
+    files = frozenset(settings.tiktok.ownership_paths)
+    return SiteWithFiles(files, **where) if files else Site(**where)  # each request asks it: free without files
 
 
 class Cookies(NamedTuple):

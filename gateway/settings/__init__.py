@@ -20,6 +20,7 @@ lists         files of words: allow-lists
 section       what sections have in common
 scalars       the small types that they are made of: durations, sizes, addresses
 problem       what is wrong with a file, and where
+origin        where each key was written
 secret        the types of what must never be shown
 keys          which keys there are, and which are secrets
 
@@ -29,7 +30,6 @@ interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 keywords      the same as keyword arguments of a program, for type checkers; written from the model
 program       what a program says itself, as plain values
 load          file + environment + keywords → Settings, or every problem at once
-place         where a value is written
 provenance    what is in force, and where each value comes from
 refusal       what the model refuses, in words for an operator
 caution       what is allowed but unsafe
@@ -39,7 +39,7 @@ schema        the JSON Schema of the file
 
 from __future__ import annotations
 
-from gateway.settings.caution import warnings
+from gateway.settings.caution import place, warnings
 from gateway.settings.keywords import SettingsKeywords
 from gateway.settings.listening import Listen, ListenerSettings
 from gateway.settings.lists import load_lists
@@ -69,5 +69,6 @@ __all__ = [
     "load_admin",
     "load_admin_listen",
     "load_lists",
+    "place",
     "warnings",
 ]

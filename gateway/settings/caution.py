@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.settings.headers import METHOD_OVERRIDES
+from gateway.settings.headers import METHOD_OVERRIDES, TEMPLATE_FIELDS
 from gateway.settings.listening_caution import find_in_listeners
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem
+from gateway.settings.refusal import read_path
 from gateway.settings.scalars import is_loopback
+
+_METHODS: Final = (
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "MKCALENDAR", "ACL", "SEARCH"),
+)
+"""IANA's HTTP Method Registry, as far as apps use it."""
 
 
 def warnings(settings: Settings, *, in_process: bool = False) -> tuple[Problem, ...]:
     """Return what an operator should think about twice; `in_process`: the settings are those of middleware."""
     found = [*_find(settings), *(_find_idle(settings) if in_process else _find_lost_posts(settings))]
-    return tuple(Problem("", key, message) for key, message in found)
+    return tuple(place(settings, key, message) for key, message in found)
+
+
+def place(settings: Settings, key: str, message: str) -> Problem:
+    """Return what is to be said of a key, with where it was written."""
+    return Problem(settings.origin.locate(read_path(key))[0], key, message)
 
 
 def _find_idle(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -73,6 +87,9 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
         if settings.secure and origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             yield "cors.allowed_origins", f"has {origin}, which is http: anybody on the way can speak for it"
     yield from _find_in_options(settings)
+    yield from _find_slips(settings)
+    if settings.qr_sign_in:
+        yield "qr_sign_in", "is on: whoever gets a person to scan and confirm a code is signed in as them (docs/qr.md)"
     elsewhere = {settings.tiktok.client_secret.get_secret_value()}
     elsewhere |= {key.get_secret_value() for key in settings.admin.keys}
     if settings.forward_auth.secret is not None:
@@ -97,6 +114,7 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if is_proven:
         yield from _find_names(settings)
+        yield from _find_untrusted_fronts(settings)
     narrowed = next((index for index, route in enumerate(settings.routes) if route.host is not None), None)
     if narrowed is not None and (is_proven or only_asked):
         yield (
@@ -112,6 +130,19 @@ def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"is {listen}: whoever reaches it is taken for a front and told access tokens; "
                 "keep browsers and other programs away from it",
             )
+
+
+def _find_untrusted_fronts(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find fronts whose word on who asks is not taken, so that all visitors share the address of the front."""
+    asked, trusted = settings.forward_auth, settings.trusted_proxies
+    if any(listen.unix_path for listen in asked.listen) and "unix" not in trusted:
+        yield "trusted_proxies", "lacks `unix`: who comes over the socket in forward_auth.listen has no address"
+    over_tcp = asked.secret is not None or any(not listen.unix_path for listen in asked.listen)
+    if over_tcp and not trusted:
+        yield (
+            "trusted_proxies",
+            "is empty, with forward_auth on: all visitors count as one, the front: name its address, like 10.0.0.0/8",
+        )
 
 
 def _find_names(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -151,6 +182,27 @@ def _find_in_options(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"{where}.rewrite_addresses",
                 "has little to do: without strip_prefix, and with the browser's own Host",
             )
+
+
+def _find_slips(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find what may stand there and does little of what it looks like."""
+    if not settings.routes:
+        yield (
+            "routes",
+            "is empty, so everything is denied: leave it out, or write [{path: /**}], for whoever is signed in",
+        )
+    headers = [("identity.headers", settings.identity.headers)]
+    headers += [(f"routes[{index}].headers", route.headers) for index, route in enumerate(settings.routes)]
+    for where, templates in headers:
+        for name, template in templates.items():
+            if template in TEMPLATE_FIELDS:
+                yield f"{where}.{name}", f'is the same for everybody: did you mean "{{{template}}}"?'
+    for index, route in enumerate(settings.routes):
+        unknown = next((method for method in route.methods or () if method not in _METHODS), None)
+        if unknown is not None:
+            close = difflib.get_close_matches(unknown, _METHODS, n=1)
+            meant = f": did you mean {close[0]}?" if close else ""
+            yield f"routes[{index}].methods", f"has {unknown}, which is no method of HTTP or WebDAV{meant}"
 
 
 def _find_in_redis(settings: Settings) -> Iterator[tuple[str, str]]:

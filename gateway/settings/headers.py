@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.settings.problem import quote
+from gateway.settings.problem import KeyFault, quote
 
 TEMPLATE_FIELDS: Final = (
     "open_id",
@@ -72,16 +72,16 @@ def check_headers(headers: dict[str, str]) -> dict[str, str]:
     """Return header templates by name. Raises `ValueError` that says what to write instead."""
     for name, template in headers.items():
         if not TOKEN.fullmatch(name) or _UNTOUCHABLE.fullmatch(name):
-            raise ValueError(f"has {quote(name)}, which cannot carry identity; choose a name of your own")
+            raise KeyFault((name,), f"{quote(name)} cannot carry identity; choose a name of your own")
         _check_template(name, template)
     return headers
 
 
 def _check_template(name: str, template: str) -> None:
     if not re.fullmatch(r"[\x20-\x7e]+", template) or template != template.strip():
-        raise ValueError(f"has a template for {name} that is empty, padded with spaces, or not plain ASCII")
+        raise KeyFault((name,), "has a template that is empty, padded with spaces, or not plain ASCII")
     rest = re.sub(r"\{([a-z_]+)\}", "", template)
     unknown = [field for field in re.findall(r"\{([a-z_]+)\}", template) if field not in TEMPLATE_FIELDS]
     if unknown or "{" in rest or "}" in rest:
         fields = ", ".join(TEMPLATE_FIELDS)
-        raise ValueError(f"has a template for {name} with a field that is none; fields are {fields}, in braces")
+        raise KeyFault((name,), f"has a template with a field that is none; fields are {fields}, in braces")

@@ -25,7 +25,10 @@ class AssertionSettings(Section):
     @field_validator("header")
     @classmethod
     def _check_header(cls, header: str) -> str:
-        check_headers({header: "{open_id}"})
+        try:
+            check_headers({header: "{open_id}"})
+        except ValueError as error:
+            raise ValueError(str(error)) from None  # the key is this one
         return header
 
     @field_validator("lifetime")

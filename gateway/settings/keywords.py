@@ -246,12 +246,15 @@ class TikTokKeywords(TypedDict, total=False):
     client_secret: str
     scopes: str | Sequence[str]
     pkce: Literal["hex", "base64url", "off", False]
+    ownership_files: Mapping[str, str]
     always_ask: bool
     webhook: WebhookKeywords
     authorize_url: str
     token_url: str
     revoke_url: str
     user_info_url: str
+    get_qrcode_url: str
+    check_qrcode_url: str
 
 
 class TimeoutKeywords(TypedDict, total=False):
@@ -343,6 +346,7 @@ class SettingsKeywords(TypedDict, total=False):
     return_to: ReturnToKeywords
     cors: CorsKeywords
     sign_in: Literal["redirect", "page"]
+    qr_sign_in: bool
     brand: BrandKeywords
     limits: LimitsKeywords
     forward_auth: ForwardAuthKeywords

@@ -51,7 +51,7 @@ def read_listen(value: Any) -> Listen:
     if not separator or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("is no address to listen on: write it like 0.0.0.0:8080 or unix:/run/gateway.sock")
     if host and not HOST.fullmatch(host):
-        raise ValueError(f"has a host that is none: {quote(host)}")
+        raise ValueError(f"has a host that is none: {quote(host)}: write it like 0.0.0.0:8080, without http://")
     return Listen(host=host.strip("[]") or "0.0.0.0", port=int(port))  # noqa: S104 -- what ":8080" means
 
 

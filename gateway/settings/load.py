@@ -7,7 +7,8 @@ is one value. References (`${…}`) are resolved in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
-from gateway.settings.place import Place
-from gateway.settings.problem import Problem, SettingsProblems
+from gateway.settings.origin import Origin, read_values
+from gateway.settings.problem import KeyFault, Problem, SettingsProblems
 from gateway.settings.program import find_leaves
 from gateway.settings.refusal import EXAMPLES, explain, read_path, show_path
 from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
@@ -92,7 +93,7 @@ def load(
     if reader.problems:
         raise SettingsProblems(reader.sorted_problems())
     settings._plain_secrets = frozenset(reader.plain_secrets)
-    settings._places = reader.places_of(tree)
+    settings._origin = dataclasses.replace(reader.origin, values=read_values(tree))
     return settings
 
 
@@ -131,11 +132,10 @@ class _Reader:
     def __init__(
         self, path: Path | None, places: Places, environ: Mapping[str, str], named: set[Path] | None = None
     ) -> None:
-        self._path = path
         self._named = named if named is not None else set()
-        self._places = places
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
+        self.origin = Origin(path, places, self._from_environ, nowhere="environment")
         self._said_by_keywords = False
         self._none: set[KeyPath] = set()
         self._unresolved: set[KeyPath] = set()
@@ -176,6 +176,8 @@ class _Reader:
     def add_keywords(self, tree: dict[str, Any], keywords: Mapping[str, Any]) -> None:
         """Lay over the tree what a program says itself."""
         self._said_by_keywords = bool(keywords)
+        if keywords:
+            self.origin = dataclasses.replace(self.origin, nowhere="protect(…)")
         for name, value in keywords.items():
             for keys, plain in find_leaves(name, value):
                 self._put(tree, keys, plain, f"protect({name}=…)")
@@ -205,63 +207,39 @@ class _Reader:
         if told and not any(path[:end] in self._from_environ for end in range(1, len(path) + 1)):
             self.plain_secrets.add(show_path(path))
 
-    def places_of(self, tree: dict[str, Any]) -> dict[KeyPath, Place]:
-        """Return where each value is written, before references are resolved."""
-        return {
-            path: Place(self._locate(path)[0], value if isinstance(value, str) and has_reference(value) else "")
-            for path, value in _leaves(tree, ())
-        }
-
     def add(self, path: KeyPath, message: str) -> None:
         """Note a problem with the key at `path`."""
-        where, order = self._locate(path)
+        where, order = self.origin.locate(path)
         self.problems.append((order, Problem(where, show_path(path), message)))
 
     def add_invalid(self, error: ValidationError) -> None:
         """Note everything that the model refuses."""
         for each in error.errors(include_url=False, include_context=True, include_input=False):
-            path = tuple(part for part in each["loc"] if part != SHORT or self._has(each["loc"]))
-            if any(path[: len(known)] == known for known in self._unresolved):
-                continue  # told already
+            path = self._read_place(each["loc"], each["type"], each.get("ctx") or {})
             message = explain(each["type"], path, str(each["msg"]), each.get("ctx") or {})
             if path in self._none:
                 message = "is None: is the variable set that it comes from?"
             if not path and ": " in message:
                 dotted, _, message = message.partition(": ")
                 path = read_path(dotted)
+            if any(path[: len(known)] == known or (path and known[: len(path)] == path) for known in self._unresolved):
+                continue  # told already
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
-            if each["type"] == "missing" and self._path is None and not self._said_by_keywords:
+            if each["type"] == "missing" and self.origin.path is None and not self._said_by_keywords:
                 self.no_file = True
+
+    def _read_place(self, loc: KeyPath, kind: str, context: Mapping[str, Any]) -> KeyPath:
+        """Return the key that a fault is about, as an operator writes it."""
+        path = tuple(part for part in loc if part != SHORT or kind == "missing" or self.origin.has(loc))
+        fault = context.get("error")
+        return (*path, *fault.path) if isinstance(fault, KeyFault) else path
 
     def sorted_problems(self) -> list[Problem]:
         """Return the problems in the order of the file."""
         if self.no_file:
             self.problems.append(((-1, -1), Problem("", "", _NO_FILE)))
         return [problem for _, problem in sorted(self.problems, key=lambda pair: pair[0])]
-
-    def _has(self, path: KeyPath) -> bool:
-        return path in self._places or path in self._from_environ
-
-    def _locate(self, path: KeyPath) -> tuple[str, tuple[int, int]]:
-        for length in range(len(path), 0, -1):
-            known = path[:length]
-            if known in self._from_environ:
-                return self._from_environ[known], (0, 0)
-            if known in self._places:
-                line, column = self._places[known]
-                return f"{self._path}:{line}:{column}", (line, column)
-        if self._path is not None:
-            return f"{self._path}:1:1", (1, 1)
-        return ("protect(…)" if self._said_by_keywords else "environment"), (0, 0)
-
-
-def _leaves(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    if not items:
-        yield path, node
-    for key, value in items:
-        yield from _leaves(value, (*path, key))
 
 
 def _check_characters(text: str) -> None:

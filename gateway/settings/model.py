@@ -25,7 +25,7 @@ from gateway.settings.identity import IdentitySettings
 from gateway.settings.limits import LimitsSettings
 from gateway.settings.listening import PublicListeners, listener_at
 from gateway.settings.operator import AdminSettings, DrainSettings, LogSettings, TokensSettings
-from gateway.settings.place import Places
+from gateway.settings.origin import Origin
 from gateway.settings.problem import quote
 from gateway.settings.redis import RedisSettings
 from gateway.settings.route import RouteSettings
@@ -85,6 +85,9 @@ class Settings(Section):
     """Scripts of other origins."""
     sign_in: Literal["redirect", "page"] = "redirect"
     """redirect straight to TikTok, or a page with a button first."""
+    qr_sign_in: bool = False
+    """Offer a code that a phone scans (desktops, TVs, kiosks). Whoever shows somebody else their own code is signed in
+    as them: read docs/qr.md first. Needs the extra `qr`."""
     brand: BrandSettings = BrandSettings()
     """Whose site the gateway's own pages say it is."""
     limits: LimitsSettings = LimitsSettings()
@@ -106,13 +109,12 @@ class Settings(Section):
     any client's."""
 
     _plain_secrets: frozenset[str] = PrivateAttr(default=frozenset())
-
-    _places: Places | None = PrivateAttr(default=None)
+    _origin: Origin = PrivateAttr(default=Origin())
 
     @property
-    def places(self) -> Places | None:
-        """Where each value is written; None for settings that were not loaded."""
-        return self._places
+    def origin(self) -> Origin:
+        """Where each key was written."""
+        return self._origin
 
     @property
     def plain_secrets(self) -> frozenset[str]:
@@ -214,6 +216,9 @@ class Settings(Section):
         needs_upstream = (info.context or {}).get("needs_upstream", False)  # else the app is in the process
         if self.tiktok.webhook.forward_to is not None and needs_upstream and "default" not in self.apps:
             raise ValueError("tiktok.webhook.forward_to: there is no app to pass events on to: set `upstream`")
+        own = next((path for path in self.tiktok.ownership_paths if path.startswith(f"{self.prefix}/")), None)
+        if own is not None:
+            raise ValueError(f"tiktok.ownership_files: {own} lies under `prefix`, where the gateway's own pages are")
         if len(self.redirect_uri) >= 512:
             raise ValueError(f"public_url: TikTok takes redirect URIs below 512 characters, not {self.redirect_uri}")
         return self

@@ -20,6 +20,14 @@ def quote(value: object) -> str:
     return f"`{text[:_LONGEST]}…`" if len(text) > _LONGEST else f"`{text}`"
 
 
+class KeyFault(ValueError):
+    """What is wrong with one key below that which is looked at; `path` leads there."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        self.path = path
+        super().__init__(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem: where it stands (`file:line:column`, or a variable), which key, and what would be right."""

@@ -18,7 +18,7 @@ from gateway.printable import escape_controls
 from gateway.settings.interpolate import find_references
 from gateway.settings.keys import SHORT, secret_in
 from gateway.settings.model import Settings
-from gateway.settings.place import Place, Places
+from gateway.settings.origin import Origin
 from gateway.settings.refusal import show_path
 from gateway.settings.scalars import write_duration
 from gateway.settings.yaml_file import KeyPath
@@ -55,7 +55,7 @@ class Line(NamedTuple):
 
 def describe(settings: Settings) -> list[Line]:
     """Return every value in force, in the order of the model."""
-    return [_read(path, value, default, settings.places) for path, value, default in _walk(settings, (), ())]
+    return [_read(path, value, default, settings.origin) for path, value, default in _walk(settings, (), ())]
 
 
 def _walk(value: Any, path: KeyPath, default: Any) -> Iterator[tuple[KeyPath, Any, Any]]:
@@ -80,36 +80,32 @@ def _default(field: Any) -> Any:
     return () if field.is_required() else field.get_default(call_default_factory=True)
 
 
-def _read(path: KeyPath, value: Any, default: Any, places: Places | None) -> Line:
+def _read(path: KeyPath, value: Any, default: Any, origin: Origin) -> Line:
     secret = secret_in(path) is not None or isinstance(value, SecretStr)
     shown = _show_secret(path, value) if secret else _show(value)
     key = show_path(path) + (f"[{path[-1]}]" if secret and isinstance(path[-1], int) else "")
-    place = _find(path, places or {})
-    if place is not None:
-        return Line(key, shown, place.where, _show_written(place.written, secret=secret))
+    found = _find(path, origin)
+    if found is not None:
+        known, written = found
+        return Line(key, shown, origin.locate(known)[0], _show_written(written, secret=secret))
     if value == default:
         return Line(key, shown, DEFAULT, "")
-    within = None if places is None else _find_within(path, places)
-    return Line(key, shown, ELSEWHERE if within is None else within.where, "")
+    within = any(path[:end] in origin.values for end in range(1, len(path)))  # what this value follows from
+    return Line(key, shown, origin.locate(path)[0] if within else ELSEWHERE, "")
 
 
-def _find(path: KeyPath, places: Places) -> Place | None:
-    """Return where this very value is written; in the short form it stands in place of its section, or of its list."""
-    if path in places:
-        return places[path]
-    below = next((place for known, place in places.items() if known[: len(path)] == path), None)
+def _find(path: KeyPath, origin: Origin) -> tuple[KeyPath, str] | None:
+    """Return the key that this very value is written under, and as what; in the short form, that of its section."""
+    if path in origin.values:
+        return path, origin.values[path]
+    below = next((known for known in origin.values if known[: len(path)] == path), None)
     if below is not None:
-        return Place(below.where)
+        return below, ""
     while path and (path[-1] in _SHORT or isinstance(path[-1], int)):
         path = path[:-1]
-        if path in places:
-            return places[path]
+        if path in origin.values:
+            return path, origin.values[path]
     return None
-
-
-def _find_within(path: KeyPath, places: Places) -> Place | None:
-    """Return where what this value follows from is written."""
-    return next((places[path[:end]] for end in range(len(path) - 1, 0, -1) if path[:end] in places), None)
 
 
 def _show(value: Any) -> str:

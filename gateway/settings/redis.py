@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.settings.problem import quote
+from gateway.settings.problem import KeyFault, quote
 from gateway.settings.redis_url import NAME, check_redis_url
 from gateway.settings.scalars import Duration, ExistingFile
 from gateway.settings.secret import Password
@@ -143,7 +143,7 @@ class RedisSettings(Section):
             found = f"has {' and '.join(given)}" if given else "says nowhere where Redis is"
             raise ValueError(f"{found}: give one of url, sentinel and cluster, like url: redis://127.0.0.1:6379/0")
         if self.url is not None and self.tls is not None and not self.address.startswith("rediss:"):
-            raise ValueError("tls needs a rediss:// URL: this one is not encrypted")
+            raise KeyFault(("tls",), "needs a rediss:// URL: this one is not encrypted")
         self._check_user()
         return self
 
@@ -153,6 +153,6 @@ class RedisSettings(Section):
         if self.url is None or self.embedded:
             raise ValueError("username and password here are for `url`; `sentinel` and `cluster` have their own")
         if self.username is not None and self.password is None:
-            raise ValueError("has a username without a password")
+            raise KeyFault(("username",), "is there without a password")
         if any(check_redis_url(self.address)):
             raise ValueError("has a user in the URL and beside it: name both user and password beside it only")

@@ -20,9 +20,16 @@ EXAMPLES: Final = {
     "redis": "redis: redis://127.0.0.1:6379/0 (or memory://, for development)",
     "secret_keys": 'secret_keys: ["${GATEWAY_SECRET_KEY}"], made with `gateway keys new`',
     "tiktok": "tiktok: {client_key: …, client_secret: …}, from the app's page at developers.tiktok.com",
-    "tiktok.client_key": 'client_key: "${TIKTOK_CLIENT_KEY}"',
-    "tiktok.client_secret": 'client_secret: "${TIKTOK_CLIENT_SECRET}"',
+    "client_key": 'client_key: "${TIKTOK_CLIENT_KEY}"',
+    "client_secret": 'client_secret: "${TIKTOK_CLIENT_SECRET}"',
+    "url": "url: http://127.0.0.1:3000",
+    "path": "path: /admin/**",
+    "name": "name: nightly-export",
+    "key": 'key: "${JOB_KEY}", made with `gateway keys new`',
+    "nodes": "nodes: [redis-1.internal:6379, redis-2.internal:6379]",
+    "service": "service: mymaster",
 }
+"""What would be right where a key is missing, by the key's own name."""
 _LIKE_A_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 
 
@@ -47,7 +54,7 @@ def explain(kind: str, path: KeyPath, message: str, context: Mapping[str, Any]) 
     """Say what a pydantic error means to an operator, and what would be right."""
     match kind:
         case "missing":
-            example = EXAMPLES.get(show_path(path))
+            example = EXAMPLES.get(str(path[-1])) if path else None
             return f"is missing; add {example}" if example else "is missing"
         case "extra_forbidden":
             return _explain_unknown(path)
@@ -56,15 +63,26 @@ def explain(kind: str, path: KeyPath, message: str, context: Mapping[str, Any]) 
         case "value_error":
             return str(context["error"])
         case "model_type" | "model_attributes_type" | "dict_type":
-            return "must be a mapping of keys to values"
+            known = ", ".join(sorted(keys_at(path)))
+            return f"must be a mapping; keys here are {known}" if known else "must be a mapping of names to values"
         case "tuple_type" | "list_type":
-            return "must be a list"
+            return "must be a list: items within [ ], or each on a line of its own after `- `"
         case "string_type":
             return "must be text; put it in quotes"
         case "string_too_short" | "too_short":
             return "is empty"
+        case "string_too_long":
+            return f"has more than {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return f"is not of the form {context['pattern']}"
         case "bool_type" | "bool_parsing":
             return "must be true or false"
+        case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
+            return "must be a whole number"
+        case "greater_than_equal":
+            return f"must be {context['ge']} or more"
+        case "less_than_equal":
+            return f"must be {context['le']} or less"
         case _:
             return message[:1].lower() + message[1:]
 

@@ -8,11 +8,12 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.headers import check_headers
-from gateway.settings.problem import quote
+from gateway.settings.problem import KeyFault, quote
 from gateway.settings.scalars import ExistingFile, OptionalSize, Origin
 from gateway.settings.section import OneOrMore, Section, Strings
 
 SCOPE: Final = re.compile(r"[a-z0-9._]+")
+_HOST: Final = re.compile(r"(?:(?:\*\.)?[^\s/*:?#@\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class RouteLimitsSettings(Section):
@@ -52,9 +53,9 @@ class RangeSettings(Section):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.min is None and self.max is None:
-            raise ValueError("needs min or max")
+            raise ValueError("needs min or max, like {min: 1000}")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"has min {self.min} above max {self.max}: nobody is both")
+            raise KeyFault(("min",), f"is {self.min}, above max {self.max}: nobody is both")
         return self
 
 
@@ -125,7 +126,16 @@ class RouteSettings(Section):
             raise ValueError(f"must begin with / (did you mean {quote('/' + path)}?) or with regex:")
         elif "?" in path or "#" in path:
             raise ValueError("must be a path only: rules never see the query")
+        elif "***" in path:
+            raise ValueError("has more than two stars in a row: * stays within a segment, ** goes across")
         return path
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str | None) -> str | None:
+        if host is not None and not _HOST.fullmatch(host):
+            raise ValueError(f"is no host: {quote(host)}: write it like app.example.com, *.example.com or [::1]:8080")
+        return host
 
     @field_validator("headers")
     @classmethod
@@ -144,11 +154,11 @@ class RouteSettings(Section):
     def _check_access(self) -> Self:
         asks = [name for name in ("scopes", "allow", "creator", "reason") if getattr(self, name)]
         if asks and self.access != "signed_in":
-            raise ValueError(f"has `{asks[0]}` with access: {self.access}; that needs somebody who is signed in")
+            raise KeyFault((asks[0],), f"needs somebody who is signed in, and the route has access: {self.access}")
         if self.reason and not (self.scopes or self.creator):
-            raise ValueError("has a `reason` but no `scopes` that it could be for")
+            raise KeyFault(("reason",), "has no `scopes` beside it that it could be for")
         if self.headers and self.access in {"public", "deny"}:
-            raise ValueError(f"has `headers` with access: {self.access}, where nobody is named")
+            raise KeyFault(("headers",), f"name nobody on a route with access: {self.access}")
         return self
 
     @field_validator("methods")

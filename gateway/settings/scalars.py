@@ -151,6 +151,10 @@ def read_public_url(value: Any) -> str:
 def read_origin(value: Any) -> str:
     """Read an origin as browsers write it in `Origin`: scheme, host and port, of any scheme (`capacitor://localhost`)."""
     scheme, separator, host = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if value == "*":
+        raise ValueError(
+            "is no origin but all of them: every site could speak for whoever is signed in; list those that may"
+        )
     if scheme.lower() in {"http", "https"}:
         return read_public_url(value)
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not HOST_AND_PORT.fullmatch(host):

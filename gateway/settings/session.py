@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import field_validator, model_validator
 
 from gateway.settings.headers import TOKEN
-from gateway.settings.problem import quote
-from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Span
+from gateway.settings.problem import KeyFault, quote
+from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Span, write_duration
 from gateway.settings.section import OneOrMore, Section, Strings
 
 
@@ -43,9 +43,13 @@ class SessionSettings(Section):
     @model_validator(mode="after")
     def _check_times(self) -> Self:
         if self.idle_timeout > self.absolute_timeout:
-            raise ValueError("idle_timeout must not be longer than absolute_timeout")
+            if "idle_timeout" in self.model_fields_set:
+                longest = write_duration(self.absolute_timeout)
+                raise KeyFault(("idle_timeout",), f"must not be longer than absolute_timeout, {longest}")
+            least = write_duration(self.idle_timeout)
+            raise KeyFault(("absolute_timeout",), f"must not be shorter than idle_timeout, {least}: write that, too")
         if self.cookie_partitioned and self.cookie_same_site != "none":
-            raise ValueError("cookie_partitioned means nothing without cookie_same_site: none")
+            raise KeyFault(("cookie_partitioned",), "means nothing without cookie_same_site: none")
         return self
 
 

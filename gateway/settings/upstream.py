@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from gateway.settings.problem import KeyFault
 from gateway.settings.scalars import Duration, ExistingFile, Span, UpstreamUrls
 from gateway.settings.section import Section
 
@@ -40,9 +41,9 @@ class UpstreamTlsSettings(Section):
     @model_validator(mode="after")
     def _check_pair(self) -> Self:
         if self.key is not None and self.certificate is None:
-            raise ValueError("has a key without a certificate")
+            raise KeyFault(("key",), "has no certificate to go with: name it in `certificate`")
         if not self.verify and (self.ca is not None or self.server_name is not None):
-            raise ValueError("has `verify: false`, with which `ca` and `server_name` mean nothing")
+            raise KeyFault(("verify",), "is false, with which `ca` and `server_name` mean nothing")
         return self
 
 
@@ -86,7 +87,7 @@ class UpstreamSettings(Section):
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
         if self.tls != UpstreamTlsSettings() and not self.secure:
-            raise ValueError("has `tls`, but its url is not https")
+            raise KeyFault(("tls",), "is for https, which the app's url is not: write https:// there, or leave it out")
         return self
 
 

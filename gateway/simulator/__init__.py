@@ -5,6 +5,7 @@ troubles    the switches: what TikTok gets wrong, or refuses, or does slowly
 state       codes, tokens, grants, and the calls that were made
 authorize   the authorization page, where a person chooses
 oauth       redeem, refresh, revoke
+qr          codes for a phone to scan, and the phone
 api         user info
 form        form bodies, read
 outage      what every endpoint does on a bad day

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from gateway.simulator.api import user_info
 from gateway.simulator.authorize import authorize
 from gateway.simulator.oauth import revoke, token
+from gateway.simulator.qr import check_qrcode, get_qrcode, phone
 from gateway.simulator.state import Simulator
 from gateway.simulator.webhook import send_webhook
 
@@ -29,6 +30,9 @@ def create_app(simulator: Simulator | None = None) -> Starlette:
             _endpoint("/v2/oauth/token/", token, "POST"),
             _endpoint("/v2/oauth/revoke/", revoke, "POST"),
             _endpoint("/v2/user/info/", user_info, "GET"),
+            _endpoint("/v2/oauth/get_qrcode/", get_qrcode, "POST"),
+            _endpoint("/v2/oauth/check_qrcode/", check_qrcode, "POST"),
+            Route("/simulator/phone", phone, methods=["GET", "POST"]),
             Route("/simulator/troubles", troubles, methods=["GET", "PATCH"]),
             Route("/simulator/calls", calls),
             Route("/simulator/people", people),

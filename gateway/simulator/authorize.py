@@ -21,7 +21,7 @@ from gateway.simulator.state import Simulator
 _ACCOUNT: Final = "simulated-account"
 _BASIC: Final = "user.info.basic"
 _CHALLENGE: Final = {"hex": re.compile(r"[0-9a-f]{64}"), "base64url": re.compile(r"[A-Za-z0-9_-]{43}")}
-_PAGE: Final = """<!doctype html>
+PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 8vh auto; padding: 0 1.2rem; }}
@@ -55,7 +55,7 @@ async def authorize(request: Request) -> Response:
         asked = _read(request, simulator)
     except Refused as refused:
         body = f"<h1>Something went wrong</h1><p>{escape(str(refused))}</p>"
-        return HTMLResponse(_PAGE.format(title="Error", body=body), status_code=400)
+        return HTMLResponse(PAGE.format(title="Error", body=body), status_code=400)
     if request.method == "POST":
         form = await read_form(request)
         person = form.get("person", [""])[0]
@@ -64,7 +64,7 @@ async def authorize(request: Request) -> Response:
     silent = simulator.troubles.auto_auth and request.query_params.get("disable_auto_auth") != "1"
     if silent and account in simulator.people:
         return _answer(simulator, asked, account, list(asked.scopes), allowed=True)
-    return HTMLResponse(_PAGE.format(title="TikTok simulator", body=_consent_form(simulator, asked)))
+    return HTMLResponse(PAGE.format(title="TikTok simulator", body=_consent_form(simulator, asked)))
 
 
 def _read(request: Request, simulator: Simulator) -> Asked:
@@ -112,6 +112,13 @@ def _read_challenge(request: Request, simulator: Simulator) -> str | None:
 
 
 def _consent_form(simulator: Simulator, asked: Asked) -> str:
+    return f"""<h1>Sign in with the TikTok simulator</h1>
+<p class="note">This is not TikTok. It stands in for it while you try or test an app.</p>
+{build_choices(simulator, asked.scopes)}"""
+
+
+def build_choices(simulator: Simulator, asked: tuple[str, ...]) -> str:
+    """Return the form on which a person says who they are, and what an app may see."""
     people = "".join(
         f'<label><input type="radio" name="person" value="{key}" {"checked" if not number else ""}> '
         f'<bdi>{escape(person.display_name)}</bdi> <span class="note">{escape(person.open_id[:12])}…</span></label>'
@@ -120,11 +127,9 @@ def _consent_form(simulator: Simulator, asked: Asked) -> str:
     scopes = "".join(
         f'<label><input type="checkbox" name="scope" value="{escape(scope)}" checked'
         f"{' disabled' if scope == _BASIC else ''}> {escape(scope)}</label>"
-        for scope in asked.scopes
+        for scope in asked
     )
-    return f"""<h1>Sign in with the TikTok simulator</h1>
-<p class="note">This is not TikTok. It stands in for it while you try or test an app.</p>
-<form method="post"><fieldset><legend>Who are you?</legend>{people}</fieldset>
+    return f"""<form method="post"><fieldset><legend>Who are you?</legend>{people}</fieldset>
 <fieldset><legend>What may the app see?</legend>{scopes}</fieldset>
 <p><button class="main" id="allow" name="allow" value="1">Allow</button>
 <button id="deny" name="deny" value="1">Deny</button></p></form>"""
@@ -134,7 +139,7 @@ def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str],
     person = simulator.people.get(account)
     if not allowed or person is None:
         return _redirect(asked.redirect_uri, _denial(simulator, asked))
-    scopes = tuple(scope for scope in asked.scopes if scope in chosen or scope == _BASIC)
+    scopes = choose(asked.scopes, chosen)
     answer = {
         "code": simulator.new_code(person, scopes, asked.redirect_uri, asked.challenge),
         "scopes": ",".join(reversed(scopes)),
@@ -143,6 +148,11 @@ def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str],
     response = _redirect(asked.redirect_uri, answer)
     response.set_cookie(_ACCOUNT, account, httponly=True, samesite="lax", path="/v2/auth/")
     return response
+
+
+def choose(asked: tuple[str, ...], chosen: list[str]) -> tuple[str, ...]:
+    """Return what a person shares of what was asked for."""
+    return tuple(scope for scope in asked if scope in chosen or scope == _BASIC)
 
 
 def _denial(simulator: Simulator, asked: Asked) -> dict[str, str]:

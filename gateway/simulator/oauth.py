@@ -7,7 +7,7 @@ import hashlib
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -36,7 +36,7 @@ async def token(request: Request) -> Response:
     if trouble is not None or refusal is not None:
         return trouble or refusal or Response()
     try:
-        _authenticate(form, simulator)
+        authenticate(form, simulator)
         if simulator.troubles.token_error:
             raise OAuthError(simulator.troubles.token_error, "switched on at the simulator")
         match form.get("grant_type"):
@@ -54,6 +54,24 @@ async def token(request: Request) -> Response:
     return JSONResponse(reply)
 
 
+async def answer_form(
+    request: Request, name: str, act: Callable[[Mapping[str, str], Simulator], dict[str, Any]]
+) -> Response:
+    """Answer a form as these endpoints do, by what `act` makes of it; count the call as `name`."""
+    simulator: Simulator = request.app.state.simulator
+    simulator.calls[name] += 1
+    form, refusal = await _read_form(request)
+    trouble = await outage(request, simulator.troubles, simulator.troubles.token_delay)
+    if trouble is not None or refusal is not None:
+        return trouble or refusal or Response()
+    try:
+        if simulator.troubles.token_error:
+            raise OAuthError(simulator.troubles.token_error, "switched on at the simulator")
+        return JSONResponse(act(form, simulator))
+    except OAuthError as error:
+        return _error(error, simulator.troubles.error_status)
+
+
 async def revoke(request: Request) -> Response:
     """End a person's grant to the app."""
     simulator: Simulator = request.app.state.simulator
@@ -63,7 +81,7 @@ async def revoke(request: Request) -> Response:
     if trouble is not None or refusal is not None:
         return trouble or refusal or Response()
     try:
-        _authenticate(form, simulator)
+        authenticate(form, simulator)
         access = simulator.live(simulator.access_tokens, form.get("token", ""))
         if access is None:
             raise OAuthError("invalid_grant", "Token is invalid.")
@@ -80,7 +98,8 @@ async def _read_form(request: Request) -> tuple[Mapping[str, str], Response | No
     return {name: values[0] for name, values in (await read_form(request)).items()}, None
 
 
-def _authenticate(form: Mapping[str, str], simulator: Simulator) -> None:
+def authenticate(form: Mapping[str, str], simulator: Simulator) -> None:
+    """Raise `OAuthError` unless a form has the app's key and secret."""
     settings = simulator.settings
     if "client_id" in form:
         raise OAuthError("invalid_request", "client_id is not a parameter.")
@@ -93,7 +112,7 @@ def _redeem(form: Mapping[str, str], simulator: Simulator) -> dict[str, Any]:
     code = simulator.take_code(form.get("code", ""))
     if code is None:
         raise OAuthError("invalid_grant", "Authorization code is expired.")
-    if form.get("redirect_uri") != code.redirect_uri:
+    if form.get("redirect_uri", "") != code.redirect_uri:
         raise OAuthError("invalid_request", "Redirect_uri is not matched with the uri when requesting code.")
     if code.challenge is not None and code.challenge != _challenge(form.get("code_verifier", ""), simulator):
         raise OAuthError("invalid_request", "Code verifier or code challenge is invalid.")

@@ -68,6 +68,16 @@ class RunningSimulator:
         """The user info endpoint."""
         return f"{self.url}/v2/user/info/"
 
+    @property
+    def get_qrcode_url(self) -> str:
+        """The endpoint that gives QR codes."""
+        return f"{self.url}/v2/oauth/get_qrcode/"
+
+    @property
+    def check_qrcode_url(self) -> str:
+        """The endpoint that says how far a person is with one."""
+        return f"{self.url}/v2/oauth/check_qrcode/"
+
 
 @contextlib.contextmanager
 def run_in_thread(settings: SimulatorSettings | None = None, *, port: int = 0) -> Generator[RunningSimulator]:

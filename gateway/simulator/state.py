@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.simulator.people import PEOPLE, Person
 from gateway.simulator.troubles import Troubles
@@ -62,7 +63,13 @@ class Simulator:
     codes: dict[str, Code] = field(default_factory=dict)
     access_tokens: dict[str, Token] = field(default_factory=dict)
     refresh_tokens: dict[str, Token] = field(default_factory=dict)
+    qr_codes: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def qr_redirect_uri(self) -> str:
+        """The address that a QR code's authorization code stands in, where it stands in one."""
+        return (self.settings.redirect_uris or ("https://app.example/callback",))[0]
 
     def new_code(self, person: Person, scopes: tuple[str, ...], redirect_uri: str, challenge: str | None) -> str:
         """Issue a code; real ones contain `*` and `!`."""
@@ -107,5 +114,5 @@ class Simulator:
         """Forget everything, and return to a good day."""
         with self.lock:
             self.troubles.reset()
-            for each in (self.calls, self.codes, self.access_tokens, self.refresh_tokens):
+            for each in (self.calls, self.codes, self.access_tokens, self.refresh_tokens, self.qr_codes):
                 each.clear()

@@ -38,6 +38,11 @@ class Troubles:
     user_info_delay: float = 0
     hang: bool = False  # never answer
     empty_revoke_body: bool = False
+    qr_lifetime: float = 300
+    qr_code_in: Literal["code", "redirect_uri"] = "code"  # TikTok's pages have it in both places
+    qr_wrapped: bool = False  # answers stand below `data`, as some have seen
+    qr_refusal: Literal["expired", "access_denied"] = "expired"  # what a code is whose person has said no
+    qr_ticket: str = ""  # answers with this ticket, as if for another code
 
     def update(self, changes: dict[str, Any]) -> None:
         """Set some switches. Raises `ValueError` that names what is wrong."""

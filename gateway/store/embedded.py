@@ -56,7 +56,8 @@ class EmbeddedStore(RedisStore):
 
     async def inspect(self) -> list[Finding]:
         """Say what it is."""
-        return [Finding(ok=False, name="store", found=self.address, advice="use a real Redis but for development")]
+        advice = "use a real Redis but for development"
+        return [Finding(ok=False, name="store", found=self.address, advice=advice, warns=True)]
 
 
 def open_embedded_store(*, gateway: str, key_prefix: str, timeout: float) -> RedisStore:

@@ -72,7 +72,7 @@ async def ask_node(name: str, node: Node) -> NodeState:
 def judge(node: NodeState, *, encrypted: bool, same_machine: bool = False) -> list[Finding]:
     """Return what there is to say about a node that sessions are written to."""
     return [
-        Finding(ok=not advice, name=f"{node.name}: {name}", found=found, advice=advice)
+        Finding(not advice, f"{node.name}: {name}", found, advice, warns=bool(advice) and name in _MERELY_UNSAFE)
         for name, found, advice in _look(node, encrypted=encrypted, same_machine=same_machine)
     ]
 
@@ -107,6 +107,8 @@ def _look_at_info(info: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "persistence", *(("append-only file", "") if persists else ("no append-only file", _PERSISTENCE))
 
 
+_MERELY_UNSAFE: Final = frozenset({"persistence", "encryption"})
+"""What works as it is, and may be meant."""
 _NO_FEED: Final = "; without it each request asks Redis"
 _EVICTION: Final = (
     "set `maxmemory-policy noeviction`: evicted sessions sign people out, evicted leases and attempts break sign-ins"

@@ -17,6 +17,7 @@ import pytest
 
 from gateway.core.keyring import new_secret_key, read_secret_key
 from gateway.settings import json_schema
+from gateway.settings.yaml_file import parse_yaml
 from tests.commands import Told, invoke
 from tests.examples import read_with_examples, write_with_examples
 from tests.harness import Browser
@@ -88,7 +89,8 @@ def test_check_says_yes(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "https://app.example.com/oauth2/callback" in done.stdout
     found = json.loads(gateway("check", "-c", EXAMPLE, "--json").stdout)
-    assert found == {"problems": [], "warnings": []}
+    redirect_uri = "https://app.example.com/oauth2/callback"
+    assert found == {"ok": True, "problems": [], "warnings": [], "redirect_uri": redirect_uri}
 
 
 def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_check_warns_who_only_answers_checks_that_none_is_proven(tmp_path: Path)
     (tmp_path / "gateway.yaml").write_text(asking)
     done = gateway("check", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "warning: forward_auth: is off" in done.stderr
+    assert re.search(r"warning: gateway.yaml:\d+:1: forward_auth: is off", done.stderr)
     (tmp_path / "gateway.yaml").write_text(asking.replace("  listen: []", "  listen: 127.0.0.1:8081"))
     assert "forward_auth: is off" not in gateway("check", cwd=tmp_path).stderr
 
@@ -300,6 +302,9 @@ def test_the_simulator_alone() -> None:
         found = re.search(r"simulator on (http://127\.0\.0\.1:\d+)", printed)
         assert found is not None
         assert httpx.get(found[1] + "/simulator/troubles", trust_env=False).status_code == 200
+        pasted = printed[printed.index("\ntiktok:\n") :].partition("\n\n")[0]  # as it stands, behind other keys
+        settings = parse_yaml(f"public_url: https://app.example.com{pasted}")
+        assert settings["tiktok"]["token_url"] == f"{found[1]}/v2/oauth/token/"
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0

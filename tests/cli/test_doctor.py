@@ -42,7 +42,7 @@ def doctor(simulator: RunningSimulator, redis_server: RedisServer, app: str, **c
 
 
 def problems(told: Any) -> set[str]:
-    return {finding["name"] for finding in told["findings"] if not finding["ok"]}
+    return {finding["name"] for finding in told["findings"] if not finding["ok"] and not finding["warns"]}
 
 
 def test_what_to_register_is_told(simulator: RunningSimulator, redis_server: RedisServer, upstream: str) -> None:
@@ -67,7 +67,8 @@ def test_a_warning_is_no_problem_and_loopback_needs_no_encryption(
     finally:
         redis_server.command("CONFIG", "SET", "appendonly", "no")
     assert problems(told) == set()
-    assert told["warnings"] == ["admin.listen: is 0.0.0.0: metrics are open to whoever reaches it"]
+    message = "is 0.0.0.0: metrics are open to whoever reaches it"
+    assert told["warnings"] == [{"where": "GATEWAY__ADMIN__LISTEN", "key": "admin.listen", "message": message}]
     assert code == 0
 
 
@@ -105,6 +106,27 @@ def test_a_redis_that_would_evict_sessions_is_found(
 def test_a_redis_that_is_away_is_found(simulator: RunningSimulator, redis_server: RedisServer, upstream: str) -> None:
     code, told = doctor(simulator, redis_server, upstream, redis=f"redis://127.0.0.1:{free_port()}/0")
     assert (code, "Redis" in problems(told)) == (1, True)
+
+
+def test_what_only_tiktok_would_refuse_is_no_problem_of_the_simulator(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    here = {"public_url": "http://127.0.0.1:8080"}
+    code, told = doctor(simulator, redis_server, upstream, tiktok__authorize_url=simulator.authorize_url, **here)
+    (found,) = (each for each in told["findings"] if each["name"] == "redirect URI")
+    assert (code, found["ok"], found["warns"]) == (0, False, True)
+    assert "no matter for the simulator" in found["advice"]
+    code, told = doctor(simulator, redis_server, upstream, **here)
+    assert (code, [each["key"] for each in told["problems"]]) == (1, ["redirect URI"])
+
+
+def test_a_redis_that_forgets_when_it_crashes_is_a_warning(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    redis_server.command("CONFIG", "SET", "appendonly", "no")
+    code, told = doctor(simulator, redis_server, upstream)
+    (found,) = (each for each in told["findings"] if each["name"].endswith("persistence"))
+    assert (code, found["ok"], found["warns"]) == (0, False, True)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ class World:
                 token_url=self.simulator.token_url,
                 revoke_url=self.simulator.revoke_url,
                 user_info_url=self.simulator.user_info_url,
+                get_qrcode_url=self.simulator.get_qrcode_url,
+                check_qrcode_url=self.simulator.check_qrcode_url,
             ),
             clock=self.clock,
         )

@@ -125,6 +125,8 @@ async def test_a_tiktok_that_cannot_be_reached(world: World) -> None:
             token_url=nobody,
             revoke_url=nobody,
             user_info_url=nobody,
+            get_qrcode_url=nobody,
+            check_qrcode_url=nobody,
         ),
         clock=world.clock,
     )

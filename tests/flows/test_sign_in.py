@@ -258,13 +258,13 @@ async def test_scopes_are_regained_for_who_is_signed_in_and_for_nobody_else(flow
 async def test_a_reloaded_callback_finds_its_way_in_the_browser_that_finished_it(flow: Flow) -> None:
     binding = new_binding()
     callback = await flow.begin_and_consent(binding)
-    assert await flow.flow.read_finished(callback, bindings=(binding,)) is None  # it has not finished yet
+    assert await flow.flow.read_finished(callback.state, bindings=(binding,)) is None  # it has not finished yet
     await flow.complete(callback, binding)
-    assert await flow.flow.read_finished(callback, bindings=(new_binding(), binding)) == wanted().url
-    assert await flow.flow.read_finished(callback, bindings=(new_binding(),)) is None
-    assert await flow.flow.read_finished(callback, bindings=()) is None
+    assert await flow.flow.read_finished(callback.state, bindings=(new_binding(), binding)) == wanted().url
+    assert await flow.flow.read_finished(callback.state, bindings=(new_binding(),)) is None
+    assert await flow.flow.read_finished(callback.state, bindings=()) is None
     other = msgspec.structs.replace(callback, state=new_state())
-    assert await flow.flow.read_finished(other, bindings=(binding,)) is None
+    assert await flow.flow.read_finished(other.state, bindings=(binding,)) is None
 
 
 async def test_beyond_the_limit_nothing_is_written(world: World, process: Process) -> None:

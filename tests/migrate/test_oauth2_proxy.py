@@ -567,3 +567,27 @@ class TestCommand:
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         done = invoke("migrate", "o.cfg", environ={}, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (1, "gateway: o.cfg cannot be read: No such file or directory\n")
+
+
+def test_no_route_is_written_that_is_never_reached() -> None:
+    written = convert(
+        config="""\
+upstreams = ["http://127.0.0.1:3000/", "http://127.0.0.1:4000/api/"]
+api_routes = ["^/api/"]
+skip_auth_routes = ["^/static/", "GET=^/static/", "GET=^/news/", "POST=^/news/"]
+email_domains = ["*"]
+"""
+    )
+    lines = [line for line in written.splitlines() if line.startswith("  - {path")]
+    assert sum('"/api/**"' in line for line in lines) == 1
+    assert "on_unauthenticated: unauthorized" in next(line for line in lines if '"/api/**"' in line)
+    assert sum('"/static/**"' in line for line in lines) == 1
+    assert sum('"/news/**"' in line for line in lines) == 2  # each has another method
+
+
+def test_a_static_answer_and_the_metrics_address_are_not_moved_in_silence() -> None:
+    written = convert(config='upstreams = ["http://a:1/", "static://204#/ping"]\nmetrics_address = "0.0.0.0:9100"\n')
+    assert "the static upstream for /ping" in written
+    comment = written[: written.index('listen: "0.0.0.0:9100"')].rpartition("admin:")[2]
+    assert "was metrics_address" in comment
+    assert "Let only your own programs reach it" in comment

@@ -338,7 +338,7 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     assert person.startswith("-")
     listed = command(running, "sessions", "list", "--user", person, "--json")
     assert listed.returncode == 0, listed.stderr
-    (session,) = json.loads(listed.stdout)
+    (session,) = json.loads(listed.stdout)["sessions"]
     shown = invoke("sessions", "show", session["session_id"])
     assert f"open_id: {person}" in shown.stdout
     grants = invoke("grants", "list").stdout
@@ -352,10 +352,10 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     assert invoke("sessions", "revoke").returncode == 2
     browser.sign_in(person="dash")
     erased = command(running, "grants", "erase", "--user", person, "--json")
-    assert json.loads(erased.stdout) == {"sessions": 1, "grant": True, "revoked": True, "pending": False}
+    assert json.loads(erased.stdout)["erased"] == {"sessions": 1, "grant": True, "revoked": True, "pending": False}
     assert running.simulator.simulator.calls["revoke"] == 1
     nobody = invoke("grants", "erase", "--user", person, "--json")
-    assert json.loads(nobody.stdout) == {"sessions": 0, "grant": False, "revoked": False, "pending": False}
+    assert json.loads(nobody.stdout)["erased"] == {"sessions": 0, "grant": False, "revoked": False, "pending": False}
     assert nobody.returncode == 0
     assert invoke("grants", "revoke", "--user", person).returncode == 1
 
@@ -366,10 +366,10 @@ def test_sessions_are_found_by_username(running: RunningProcess, browser: Browse
         other.sign_in(person="dash")
         username = running.simulator.people["plain"].username
         listed = invoke("sessions", "list", "--username", f"@{username.upper()}", "--json")
-        (session,) = json.loads(listed.stdout)
+        (session,) = json.loads(listed.stdout)["sessions"]
         assert (session["open_id"], session["username"]) == (open_id(running), username)
-        assert json.loads(invoke("sessions", "list", "--username", "nobody", "--json").stdout) == []
-        both = json.loads(invoke("sessions", "list", "--json").stdout)
+        assert json.loads(invoke("sessions", "list", "--username", "nobody", "--json").stdout)["sessions"] == []
+        both = json.loads(invoke("sessions", "list", "--json").stdout)["sessions"]
         assert len(both) == 2
         assert username in invoke("sessions", "list").stdout
         shown = invoke("sessions", "show", session["session_id"]).stdout
@@ -408,7 +408,7 @@ def test_records_that_cannot_be_opened_are_told_and_left_alone(
     assert is_signed_in(browser)
     assert running.simulator.simulator.calls["revoke"] == 0
     erased = invoke("grants", "erase", "--user", person, "--even-unreadable", "--json", **old)
-    assert json.loads(erased.stdout) == {"sessions": 1, "grant": False, "revoked": False, "pending": False}
+    assert json.loads(erased.stdout)["erased"] == {"sessions": 1, "grant": False, "revoked": False, "pending": False}
     assert running.simulator.simulator.calls["revoke"] == 0
     assert not is_signed_in(browser)
 
@@ -418,8 +418,8 @@ def test_names_that_are_not_ours_end_no_list(running: RunningProcess, browser: B
     for kind in ("session", "grant"):
         script = f"return redis.call('SET', 'gateway:{kind}:' .. string.char(255), '1')"
         assert running.redis.command("EVAL", script, "0").startswith("+OK")
-    assert len(json.loads(invoke("sessions", "list", "--json").stdout)) == 1
-    assert len(json.loads(invoke("grants", "list", "--json").stdout)) == 1
+    assert len(json.loads(invoke("sessions", "list", "--json").stdout)["sessions"]) == 1
+    assert len(json.loads(invoke("grants", "list", "--json").stdout)["grants"]) == 1
     assert len(call(running, "GET", "/sessions").json()["sessions"]) == 1
 
 

@@ -112,7 +112,7 @@ TLS = "tls: {certificate: a.pem, key: b.pem}\n"
 )
 def test_what_is_probably_not_meant(tmp_path: Path, text: str, told: str) -> None:
     url = {"GATEWAY__PUBLIC_URL": "http://app.example.com"} if "public_url: http:" in text else {}
-    found = [str(each) for each in warnings(read(tmp_path, text.partition("public_url")[0], url))]
+    found = [f"{each.key}: {each.message}" for each in warnings(read(tmp_path, text.partition("public_url")[0], url))]
     assert any(each.startswith(told) for each in found), found
 
 

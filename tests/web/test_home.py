@@ -27,7 +27,7 @@ from tests.harness import (
 from tests.harness import Browser as Visitor
 
 PUBLIC = "https://app.example.test"
-TRUSTING = {"public_url": PUBLIC, "trusted_proxies": '["127.0.0.0/8"]'}
+TRUSTING = {"public_url": PUBLIC, "trusted_proxies": '["127.0.0.0/8"]', "qr_sign_in": "true"}
 HERE = {"host": "app.example.test"}
 OWN_PAGES = [
     "start?rd=/x%3Fy%3D1",
@@ -38,6 +38,7 @@ OWN_PAGES = [
     "disconnect",
     "userinfo",
     "kept_post?id=x",
+    "qr?rd=/x",
 ]
 
 

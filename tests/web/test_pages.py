@@ -16,10 +16,12 @@ import gateway.web.answers.pages
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.user_agent import UserAgent, read_user_agent
 from gateway.web.answers.pages import MOST_SHOWN, Pages
+from gateway.web.answers.qr_drawing import draw
 from gateway.web.answers.samples import SAMPLES
 from gateway.web.answers.views import AccountView, Device, ErrorView, Link, PersonName, read_picture, shorten
 
 PAGES = Pages(prefix="/oauth2", site="app.example")
+LINKS = {"ask_url": "/oauth2/qr/status?id=x", "again_url": "/oauth2/qr?rd=/", "sign_in_url": "/oauth2/sign_in?rd=/"}
 NOW = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
 CSS = (Path(gateway.web.answers.pages.__file__).parent / "static" / "gateway.css").read_text()
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -71,6 +73,11 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_a_real_code_makes_the_page_no_larger_than_others() -> None:
+    drawn = PAGES.qr("new", drawing=draw(f"https://www.tiktok.com/?ticket={'x' * 200}"), **LINKS).body
+    assert len(drawn) + len(CSS) < 14_000
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -13,6 +13,7 @@ from gateway.flows.listing import Listing
 from gateway.flows.operator_sign_in import OperatorKey, Operators
 from gateway.flows.outbox import Outbox, Perform
 from gateway.flows.oversight import Oversight
+from gateway.flows.qr_sign_in import QrSignIn
 from gateway.flows.sign_in import SignIn
 from gateway.flows.sign_in_hook import SignInHook
 from gateway.flows.sign_in_report import CountSignIn, SignInReport
@@ -34,6 +35,7 @@ class Flows:
     """Flows that pages and operators call."""
 
     sign_in: SignIn
+    qr_sign_in: QrSignIn | None
     kept_posts: KeptPosts
     sign_out: SignOut
     disconnect: Disconnect
@@ -70,20 +72,26 @@ def build_flows(
     )
     noted = WebhookLog(store, keyring, clock=clock)
     plan = build_plan(settings, judging.routes.scopes)
+    report = SignInReport(announce, count)
+    sign_in = SignIn(
+        store,
+        sessions,
+        records.provider,
+        keyring,
+        plan,
+        attempts,
+        disconnect,
+        records.refresh,
+        clock=clock,
+        report=report,
+        on_sign_in=on_sign_in,
+    )
+    qr_sign_in = QrSignIn(
+        store, sign_in, records.provider, keyring, attempts, scopes=plan.scopes, clock=clock, report=report
+    )
     return Flows(
-        sign_in=SignIn(
-            store,
-            sessions,
-            records.provider,
-            keyring,
-            plan,
-            attempts,
-            disconnect,
-            records.refresh,
-            clock=clock,
-            report=SignInReport(announce, count),
-            on_sign_in=on_sign_in,
-        ),
+        sign_in=sign_in,
+        qr_sign_in=qr_sign_in if settings.qr_sign_in else None,
         sign_out=SignOut(sessions, clock=clock, announce=announce),
         kept_posts=KeptPosts(store, keyring, attempts.count),
         disconnect=disconnect,

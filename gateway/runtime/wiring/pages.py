@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.errors import SettingsError
 from gateway.runtime.brand import open_pages
 from gateway.runtime.readiness import Readiness
 from gateway.runtime.values import Cookies, build_site
@@ -17,6 +18,8 @@ from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
 from gateway.web.own.for_programs import ForPrograms
 from gateway.web.own.kept_post import KeptPostPages
+from gateway.web.own.ownership import build_table
+from gateway.web.own.qr import QrPages
 from gateway.web.own.sign_in import SignInPages
 from gateway.web.own.webhook import WebhookPage
 from gateway.web.pipeline import Pipeline
@@ -48,6 +51,7 @@ def build_pages(
     forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
     endpoints = Endpoints(
         (
+            *_build_qr_pages(answers, records, flows),
             SignInPages(
                 answers=answers,
                 authentication=authentication,
@@ -77,8 +81,28 @@ def build_pages(
         ),
         forward_auth=forward_auth,
         answers=answers,
+        files=build_table(settings.tiktok.ownership_paths),
     )
     return OwnPages(pipeline=pipeline, forward_auth=forward_auth, endpoints=endpoints)
+
+
+def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows) -> tuple[QrPages, ...]:
+    """Return the page with a code to scan, where the settings ask for it. Raises `SettingsError` without the extra."""
+    if flows.qr_sign_in is None:
+        return ()
+    try:
+        from gateway.web.answers.qr_drawing import draw
+    except ImportError:
+        raise SettingsError("qr_sign_in needs what draws codes: pip install 'tiktok-gateway[qr]'") from None
+    return (
+        QrPages(
+            answers=answers,
+            authentication=records.authentication,
+            qr_sign_in=flows.qr_sign_in,
+            session_limits=records.limits,
+            draw=draw,
+        ),
+    )
 
 
 def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:

@@ -11,7 +11,7 @@ from gateway.core.session import SessionLimits
 from gateway.flows.audit import Announce, Audit
 from gateway.flows.authentication import Authentication
 from gateway.flows.person_tokens import PersonTokens
-from gateway.flows.ports import Provider, Store
+from gateway.flows.ports import Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.provider import TikTok, TikTokAddresses
@@ -32,7 +32,7 @@ class RecordKeeping:
     """The store and TikTok, and the flows that nearly all others lean on."""
 
     store: Store
-    provider: Provider
+    provider: TikTok
     keyring: Keyring
     limits: SessionLimits
     sessions: Sessions
@@ -88,6 +88,8 @@ def _build_provider(settings: Settings, clock: Clock) -> TikTok:
             token_url=tiktok.token_url,
             revoke_url=tiktok.revoke_url,
             user_info_url=tiktok.user_info_url,
+            get_qrcode_url=tiktok.get_qrcode_url,
+            check_qrcode_url=tiktok.check_qrcode_url,
         ),
         clock=clock,
     )

@@ -5,6 +5,7 @@ site             the public address; where a sign-in may lead (no open redirect)
 answers          challenges, refusals, redirects, CORS
 error_pages      what went wrong, as a page or a problem
 pages            the templates (`templates/`), filled
+qr_drawing       a QR code as an image within a page
 views            what they show, as values; foreign text made fit for a line
 languages        their texts in other languages (`languages/`, gettext)
 brand            whose site it is: name, logo, links, own templates

@@ -33,12 +33,16 @@ CHALLENGE: Final = (b"www-authenticate", b'TikTok realm="sign-in"')
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A page in one language, with the sources of scripts and pictures that its policy must name (CSP 3 §2.3.1)."""
+    """A page in one language, with the sources that its policy must name (CSP 3 §2.3.1).
+
+    They are those of its scripts, of pictures, and of what its scripts ask.
+    """
 
     body: bytes
     language: str
     scripts: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -80,7 +84,8 @@ def _build_policy(rendered: Rendered, *, framed: bool) -> bytes:
     """Return what the page may load and run (CSP 3): what is beside it, and what it names."""
     pictures = "; img-src " + " ".join(("'self'", *rendered.pictures))
     scripts = "; script-src " + " ".join(rendered.scripts) if rendered.scripts else ""
-    return CONTENT_SECURITY_POLICY + pictures.encode() + (b"" if framed else UNFRAMED) + scripts.encode()
+    asks = "; connect-src " + " ".join(rendered.asks) if rendered.asks else ""
+    return CONTENT_SECURITY_POLICY + pictures.encode() + (b"" if framed else UNFRAMED) + (scripts + asks).encode()
 
 
 def problem(

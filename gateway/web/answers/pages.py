@@ -1,8 +1,9 @@
 """The pages that people see: templates, filled with plain values. No inline script or style, no foreign asset.
 
-Two small scripts, which every page works without: `carry.js` carries the fragment of an address through a sign-in, and
-`times.js` writes moments as the reader's clock has them. The one thing from elsewhere is a person's own picture, which
-their browser fetches from TikTok; the page's policy names that origin and no other.
+Three small scripts, which every page works without: `carry.js` carries the fragment of an address through a sign-in,
+`times.js` writes moments as the reader's clock has them, and `qr.js` asks how far a phone is with a code. The one thing
+from elsewhere is a person's own picture, which their browser fetches from TikTok; the page's policy names that origin
+and no other.
 
 An operator's templates stand in for ours, and may extend them as `gateway/NAME`. They see nothing but what a page shows
 (sandbox), and one that fails gives way to ours.
@@ -50,8 +51,10 @@ class Pages:
 
     def __init__(self, *, prefix: str, site: str, brand: Brand = PLAIN) -> None:
         self.static = StaticFiles(prefix)
+        self._prefix = prefix
         self._host = site
         self._brand = brand
+        self._offers_qr = False
         self._languages = _choose_languages(brand)
         self.texts = next(iter(self._languages.values()))
         self._add_files(brand)
@@ -78,6 +81,12 @@ class Pages:
         pages._strict = True
         return pages
 
+    def offering_qr(self) -> Pages:
+        """Return the same pages, where the button has the way to a code to scan beside it."""
+        pages = copy.copy(self)
+        pages._offers_qr = True
+        return pages
+
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages there are, the default first."""
@@ -99,6 +108,21 @@ class Pages:
             reason=reason,
             person=person,
             return_to=return_to,
+            offers_qr=self._offers_qr,
+        )
+
+    def qr(self, status: str, *, drawing: Markup, ask_url: str, again_url: str, sign_in_url: str) -> Rendered:
+        """A code to scan (`status` "new"), or what has become of it: "scanned" or "expired"."""
+        waits = status != "expired"
+        return self._render(
+            "qr.html",
+            scripts=("qr.js",) if waits else (),
+            asks=(f"{self._host}{self._prefix}/qr/status",) if waits else (),
+            status=status,
+            drawing=drawing,
+            ask_url=ask_url,
+            again_url=again_url,
+            sign_in_url=sign_in_url,
         )
 
     def consent(self, start_url: str, missing: Sequence[str], reason: str, *, framed: bool = False) -> Rendered:
@@ -174,7 +198,15 @@ class Pages:
         )
         return environment
 
-    def _render(self, template: str, *, scripts: tuple[str, ...] = (), framed: bool = False, **values: Any) -> Rendered:
+    def _render(
+        self,
+        template: str,
+        *,
+        scripts: tuple[str, ...] = (),
+        asks: tuple[str, ...] = (),
+        framed: bool = False,
+        **values: Any,
+    ) -> Rendered:
         addresses = tuple(map(self.static.address, scripts))
         person: PersonName | None = values.setdefault("person", None)
         values |= {"texts": self.texts, "scripts": addresses, "out": Markup(' target="_top"') if framed else Markup()}
@@ -184,6 +216,7 @@ class Pages:
             self.texts.tag,
             tuple(self._host + address for address in addresses),
             (picture,) if picture else (),
+            asks,
         )
 
     def _fill(self, template: str, values: dict[str, Any]) -> str:

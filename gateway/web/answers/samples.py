@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from markupsafe import Markup
+
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.user_agent import UserAgent
 from gateway.web.answers.answer import Rendered
@@ -25,6 +27,16 @@ _DEVICES: Final = (
     Device("3456789abcdef0123456", UserAgent(), _BEGAN, _BEGAN, current=False),
 )
 _FORM: Final = (FormField("name", "Ada"), FormField("note", ""), FormField("password", "x"), FormField("file", None))
+_QR_LINKS: Final = {
+    "ask_url": "/oauth2/qr/status?id=x",
+    "again_url": "/oauth2/qr?rd=/",
+    "sign_in_url": "/oauth2/sign_in?rd=/",
+}
+_DRAWING: Final = Markup(
+    '<svg viewBox="0 0 29 29" class="qr"><path fill="#fff" d="M0 0h29v29h-29z"/>'
+    '<path stroke="#000" d="M4 4.5h7m7 0h7m-21 6h7m7 0h7m-21 14h7"/></svg>'
+)
+"""In place of a code, which takes a library that not everybody has."""
 
 Show = Callable[[Pages], Rendered]
 
@@ -36,6 +48,10 @@ SAMPLES: Final[Mapping[str, Show]] = {
     "framed": lambda pages: pages.sign_in(_START, "frame"),
     "signed_in": lambda pages: pages.sign_in(_START, None, ADA),
     "signed_in_pictured": lambda pages: pages.sign_in(_START, None, PICTURED),
+    "qr_offered": lambda pages: pages.offering_qr().sign_in(_START, None),
+    "qr": lambda pages: pages.qr("new", drawing=_DRAWING, **_QR_LINKS),
+    "qr_scanned": lambda pages: pages.qr("scanned", drawing=Markup(), **_QR_LINKS),
+    "qr_expired": lambda pages: pages.qr("expired", drawing=Markup(), **_QR_LINKS),
     "consent": lambda pages: pages.consent(_START, ("video.list", "research.data"), "We show your videos here."),
     "consent_framed": lambda pages: pages.consent(_START, ("video.list",), "", framed=True),
     "account": lambda pages: pages.account(_view(ADA, "user.info.basic", "video.list", "research.data")),

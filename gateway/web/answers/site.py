@@ -5,7 +5,7 @@ What a visitor brings as an address to return to passes here, and nothing unchec
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.core.challenge import is_navigation
@@ -110,3 +110,15 @@ class Site:
         """Whether the address is at the public one."""
         own = return_to.url.lower().partition("?")[0]
         return own == self.public_url or own.startswith(self.public_url + "/")
+
+
+class SiteWithFiles(Site):
+    """A site that has pages of its own outside of the prefix, by their exact paths."""
+
+    def __init__(self, files: frozenset[str], **site: Any) -> None:
+        super().__init__(**site)
+        self._files = files
+
+    def is_own_path(self, path: CanonicalPath) -> bool:
+        """Whether the path is one of the gateway's own, or that of a file."""
+        return path.text in self._files or super().is_own_path(path)

@@ -25,21 +25,22 @@ class Pages(Protocol):
 
 
 class Endpoints:
-    """The ASGI app under the prefix."""
+    """The ASGI app under the prefix; and of `files`, which have paths of their own."""
 
-    def __init__(self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers) -> None:
+    def __init__(
+        self, pages: Iterable[Pages], *, forward_auth: ForwardAuth, answers: Answers, files: Table | None = None
+    ) -> None:
         self._site = answers.site
         self._forward_auth = forward_auth
-        table: dict[str, Mapping[str, Handler]] = {**forward_auth.table}
+        table: dict[str, Mapping[str, Handler]] = {**(files or {})}
+        table |= {f"{answers.site.prefix}{path}": handlers for path, handlers in forward_auth.table.items()}
         for each in pages:
             table |= {
-                path: {method: in_their_name(handler) for method, handler in handlers.items()}
+                f"{answers.site.prefix}{path}": {method: in_their_name(handler) for method, handler in handlers.items()}
                 for path, handlers in each.table.items()
             }
-        self.paths: Final = frozenset(answers.site.prefix + path for path in table)
-        self._router = build_router(
-            table, answers.site.prefix, finish=lambda answer, request: answers.share(answer, head_of(request))
-        )
+        self.paths: Final = frozenset(table)
+        self._router = build_router(table, finish=lambda answer, request: answers.share(answer, head_of(request)))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request under the prefix (ASGI 3). Raises `NoSuchPage` or `MethodRefused`."""
