@@ -26,4 +26,4 @@ printable   text that is safe for a terminal
 simulator/  a stand-in for TikTok, which imports nothing of ours
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

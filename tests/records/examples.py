@@ -11,12 +11,14 @@ from gateway.core.assertion import AssertionKeys
 from gateway.core.grant import Grant, build_grant_key, build_index_key, build_lease_key
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.keyring import Keyring, name_instance
+from gateway.core.operator_session import OperatorSession
 from gateway.core.record import Record
 from gateway.core.session import Session, build_session_key
 from gateway.core.sign_in import FinishedSignIn, SignInAttempt, build_attempt_key, build_finished_key, hash_binding
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.flows import disconnect
 from gateway.flows.outbox import Job
+from gateway.flows.webhook_log import NotedWebhook
 from gateway.web.behind.event_delivery import Delivery
 
 KEYRING: Final = Keyring([b"the key of the frozen records..."], b"of one instance.")
@@ -33,7 +35,8 @@ TOKENS: Final = TokenSet(
 PROFILE: Final = Profile("-000ada", "union", "ada", "李 🦊", "https://p16.example/a.jpg?x=1", True, 1200, 7, 2**40, 3)
 FIELDS: Final = (FormField("title", "a\r\nb"), FormField("file", None))
 KINDS: Final[dict[str, type[Record]]] = {
-    kind.purpose: kind for kind in (SignInAttempt, FinishedSignIn, Session, Grant, KeptPost, Job)
+    kind.purpose: kind
+    for kind in (SignInAttempt, FinishedSignIn, Session, Grant, KeptPost, Job, OperatorSession, NotedWebhook)
 }
 
 
@@ -49,6 +52,9 @@ def build_examples() -> dict[str, tuple[str, Record]]:
         spare=TOKENS,
     )  # fmt: skip
     post = KeptPost(binding=b"b" * 32, target="/form?x", encoding="multipart/form-data", fields=FIELDS)
+    operator = OperatorSession(
+        session_id="id", key_digest=b"d" * 32, form_token="f" * 43, secure=True, signed_in_at=NOW, seen_at=NOW
+    )
     return {
         "attempt": ("attempt:1", attempt),
         "attempt with all": ("attempt:2", full),
@@ -62,6 +68,8 @@ def build_examples() -> dict[str, tuple[str, Record]]:
         "grant": ("grant:1", grant),
         "grant with all": ("grant:2", more),
         "kept post": ("kept-post:1", post),
+        "operator session": ("operator", operator),
+        "noted webhook": ("webhook-log", NotedWebhook("authorization.removed", NOW, NOW, "mark", "ended")),
         "job": ("job:1", Job(kind="revocation", data=b"data", added_at=NOW, due_at=NOW)),
         "job with all": ("job:2", Job(kind="event", data=b"data", added_at=NOW, due_at=NOW, failures=3)),
     }
