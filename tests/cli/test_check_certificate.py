@@ -38,7 +38,10 @@ def test_what_cannot_be_used_is_a_problem_that_names_the_file(tmp_path: Path) ->
     certificate, key = issue("app.example.com").write(tmp_path)
     key.write_bytes(issue("app.example.com").key_pem())
     code, said = check(certificate, key)
-    assert (code, said) == (1, f"tls.key: {key} is not that of the certificate: take both from one issue\n")
+    assert (code, said) == (
+        1,
+        f"GATEWAY__TLS__KEY: tls.key: {key} is not that of the certificate: take both from one issue\n",
+    )
     key.unlink()
     certificate.unlink()
     code, said = check(certificate, key)
@@ -50,7 +53,7 @@ def test_what_cannot_be_used_is_a_problem_that_names_the_file(tmp_path: Path) ->
 def test_another_host_is_a_warning(tmp_path: Path) -> None:
     code, said = check(*issue("www.example.com").write(tmp_path))
     assert code == 0
-    assert "warning: tls.certificate: " in said
+    assert "warning: GATEWAY__TLS__CERTIFICATE: tls.certificate: " in said
     assert "is not for app.example.com, the host of public_url, but for www.example.com" in said
 
 

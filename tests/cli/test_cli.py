@@ -121,7 +121,11 @@ def test_check_knows_settings_of_middleware(tmp_path: Path) -> None:
         text + "listen: 127.0.0.1:1\nadmin: {listen: off}\nupstream: http://127.0.0.1:3000\n"
     )
     warned = invoke("check", "--middleware", cwd=tmp_path, environ=secrets).stderr.splitlines()
-    assert [line.split(": ")[1] for line in warned] == ["listen", "admin", "upstream"]
+    assert [line.split(": ")[1:3] for line in warned] == [
+        ["gateway.yaml:6:1", "listen"],
+        ["gateway.yaml:7:1", "admin"],
+        ["gateway.yaml:8:1", "upstream"],
+    ]
 
 
 def test_check_says_no_to_everything_at_once(tmp_path: Path) -> None:

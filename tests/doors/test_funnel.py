@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from gateway.asgi import protect
+from gateway.flows import qr_sign_in
 from gateway.simulator import RunningSimulator
 from gateway.telemetry.metrics import Metrics
 from tests.harness import NAVIGATION, Browser, echo, listener, read_settings, serve_app, serve_gateway, url_of
+from tests.qr import confirm, read_qr
+from tests.waiting import wait_for
 
 ROUTES = "[{path: /videos/**, scopes: [video.list]}, {path: /**}]"
 _SAMPLE = re.compile(r'^gateway_sign_ins_total\{cause="(\w*)",outcome="(\w+)"\} ([\d.]+)$', re.MULTILINE)
@@ -32,14 +36,15 @@ class Door:
 @pytest.fixture(params=["proxy", "asgi"])
 def door(request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str) -> Generator[Door]:
     simulator.simulator.reset()
-    if request.param == "proxy":
-        asked = {"forward_auth__listen": "127.0.0.1:0", "trusted_proxies": '["127.0.0.1"]'}
+    qr = {"qr_sign_in": "true"} if "qr" in request.param else {}
+    if request.param in {"proxy", "qr"}:
+        asked = {"forward_auth__listen": "127.0.0.1:0", "trusted_proxies": '["127.0.0.1"]', **qr}
         with serve_gateway(simulator, upstream, routes=ROUTES, **asked) as running:
             assert running.generation is not None
             yield Door(running.url, running.generation.metrics, running.checks)
     else:
         bound = listener()
-        protected = protect(echo, read_settings(simulator, url_of(bound), routes=ROUTES))
+        protected = protect(echo, read_settings(simulator, url_of(bound), routes=ROUTES, **qr))
         with serve_app(protected, bound) as url:
             yield Door(url, protected.generation.metrics)
     simulator.simulator.reset()
@@ -160,4 +165,32 @@ def test_a_second_way_for_scopes_counts_on_both_sides(door: Door, simulator: Run
         assert door.counts() == {("begun", ""): 4, ("completed", ""): 3}
         phone.navigate(phone.consent(returned.headers["location"], allow=False))
         assert door.counts() == {("begun", ""): 4, ("completed", ""): 3, ("unchanged", "access_denied"): 1}
+        assert_adds_up(door, 0)
+
+
+@pytest.mark.parametrize("door", ["qr", "asgi_qr"], indirect=True)
+def test_a_code_to_scan_is_one_of_them(
+    door: Door, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qr_sign_in, "PAUSE", timedelta(milliseconds=1))
+    with Browser(door.url) as screen, Browser(door.url) as other:
+        address = screen.navigate("/oauth2/qr?rd=/x").headers["location"]
+        assert screen.navigate(address).status_code == 200
+        assert door.counts() == {("begun", ""): 1}
+        assert other.navigate(address).status_code == 400
+        confirm(read_qr(screen.navigate(address).text))
+        wait_for(lambda: screen.navigate(address).headers.get("location") == f"{door.url}/x", "it is complete")
+        assert screen.navigate(address).status_code == 302  # opened once more: it leads on, and counts nothing
+        told = {("begun", ""): 1, ("completed", ""): 1, ("stray", "sign_in_cookie_missing"): 1}
+        assert door.counts() == told
+        simulator.troubles.qr_refusal = "access_denied"
+        address = other.navigate("/oauth2/qr?rd=/x").headers["location"]
+        confirm(read_qr(other.navigate(address).text), allow=False)
+        wait_for(lambda: other.navigate(address).status_code == 403, "the no has come")
+        assert other.navigate(address).status_code == 400  # it is over
+        assert door.counts() == told | {
+            ("begun", ""): 2,
+            ("refused", "access_denied"): 1,
+            ("stray", "sign_in_expired"): 1,
+        }
         assert_adds_up(door, 0)

@@ -64,6 +64,8 @@ def run_gateway(
         "tiktok__token_url": simulator.token_url,
         "tiktok__revoke_url": simulator.revoke_url,
         "tiktok__user_info_url": simulator.user_info_url,
+        "tiktok__get_qrcode_url": simulator.get_qrcode_url,
+        "tiktok__check_qrcode_url": simulator.check_qrcode_url,
         "routes": "[{path: /public/**, access: public}, {path: /**}]",
         "log__level": "debug",
     } | changes

@@ -18,8 +18,10 @@ from gateway.simulator import RunningSimulator
 from gateway.simulator.webhook import send_webhook
 from tests import commands
 from tests.harness import Browser
+from tests.qr import confirm, read_qr
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import RunningProcess, run_gateway
+from tests.waiting import wait_for
 
 ALICE, NAMELESS, JOB = (f"{name}-key-of-at-least-32-characters" for name in ("alices", "nameless", "nightly"))
 SECRET_KEY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"
@@ -29,6 +31,7 @@ SETTINGS = {
     "secret_keys": json.dumps([SECRET_KEY]),
     "tiktok__webhook__enabled": "true",
     "routes": "[{path: /videos/**, scopes: [video.list]}, {path: /**}]",
+    "qr_sign_in": "true",
     "log__level": "error",  # which is not about the trail
 }
 CHROME = (
@@ -159,6 +162,24 @@ def test_refusals_say_why(running: RunningProcess, browser: Browser) -> None:
         ("sign_in_refused", "failure", "provider_unavailable"),
         ("sign_in_refused", "failure", "sign_in_expired"),
     ]
+
+
+def test_a_code_that_a_phone_scans_is_in_the_trail_as_well(running: RunningProcess, browser: Browser) -> None:
+    running.simulator.troubles.qr_refusal = "access_denied"
+    for allow, status in ((False, 403), (True, 302)):
+        address = browser.navigate("/oauth2/qr?rd=/private/x").headers["location"]
+        confirm(read_qr(browser.navigate(address).text), allow=allow)
+        wait_for(partial(answers, browser, address, status), "it has ended")
+    running.simulator.troubles.reset()
+    refused, completed = trail(running)
+    assert (refused["what"], refused["cause"], refused["who"]) == ("sign_in_refused", "access_denied", "person")
+    assert (completed["what"], completed["agent"]) == ("sign_in_completed", "Chrome on Windows")
+    assert completed["client"] == "127.0.0.1"
+    assert completed["session"] == browser.fetch("/oauth2/userinfo").json()["session_id"]
+
+
+def answers(browser: Browser, address: str, status: int) -> bool:
+    return browser.navigate(address).status_code == status
 
 
 def test_who_is_refused_by_tiktok_has_its_log_id(running: RunningProcess, browser: Browser) -> None:

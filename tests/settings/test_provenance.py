@@ -145,7 +145,7 @@ def test_the_command_prints_them(path: Path) -> None:
     assert ["admin.keys[0]", "•••", "GATEWAY__ADMIN__KEYS"] in rows
     assert "default" not in told.stdout
     whole = commands.invoke("settings", "--json", "-c", str(path.absolute()), environ=ENVIRON)
-    parsed = json.loads(whole.stdout)
+    parsed = json.loads(whole.stdout)["settings"]
     assert {"key": "log.format", "value": "json", "source": "default", "written": ""} in parsed
     for secret in SECRETS:
         assert secret not in told.stdout.replace("redis.password", "")

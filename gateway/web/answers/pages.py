@@ -51,7 +51,7 @@ class Pages:
 
     def __init__(self, *, prefix: str, site: str, brand: Brand = PLAIN) -> None:
         self.static = StaticFiles(prefix)
-        self._prefix = prefix
+        self.prefix = prefix
         self._host = site
         self._brand = brand
         self._offers_qr = False
@@ -117,7 +117,7 @@ class Pages:
         return self._render(
             "qr.html",
             scripts=("qr.js",) if waits else (),
-            asks=(f"{self._host}{self._prefix}/qr/status",) if waits else (),
+            asks=(f"{self._host}{self.prefix}/qr/status",) if waits else (),
             status=status,
             drawing=drawing,
             ask_url=ask_url,

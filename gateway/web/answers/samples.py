@@ -27,11 +27,6 @@ _DEVICES: Final = (
     Device("3456789abcdef0123456", UserAgent(), _BEGAN, _BEGAN, current=False),
 )
 _FORM: Final = (FormField("name", "Ada"), FormField("note", ""), FormField("password", "x"), FormField("file", None))
-_QR_LINKS: Final = {
-    "ask_url": "/oauth2/qr/status?id=x",
-    "again_url": "/oauth2/qr?rd=/",
-    "sign_in_url": "/oauth2/sign_in?rd=/",
-}
 _DRAWING: Final = Markup(
     '<svg viewBox="0 0 29 29" class="qr"><path fill="#fff" d="M0 0h29v29h-29z"/>'
     '<path stroke="#000" d="M4 4.5h7m7 0h7m-21 6h7m7 0h7m-21 14h7"/></svg>'
@@ -49,9 +44,9 @@ SAMPLES: Final[Mapping[str, Show]] = {
     "signed_in": lambda pages: pages.sign_in(_START, None, ADA),
     "signed_in_pictured": lambda pages: pages.sign_in(_START, None, PICTURED),
     "qr_offered": lambda pages: pages.offering_qr().sign_in(_START, None),
-    "qr": lambda pages: pages.qr("new", drawing=_DRAWING, **_QR_LINKS),
-    "qr_scanned": lambda pages: pages.qr("scanned", drawing=Markup(), **_QR_LINKS),
-    "qr_expired": lambda pages: pages.qr("expired", drawing=Markup(), **_QR_LINKS),
+    "qr": lambda pages: _show_qr(pages, "new", _DRAWING),
+    "qr_scanned": lambda pages: _show_qr(pages, "scanned"),
+    "qr_expired": lambda pages: _show_qr(pages, "expired"),
     "consent": lambda pages: pages.consent(_START, ("video.list", "research.data"), "We show your videos here."),
     "consent_framed": lambda pages: pages.consent(_START, ("video.list",), "", framed=True),
     "account": lambda pages: pages.account(_view(ADA, "user.info.basic", "video.list", "research.data")),
@@ -67,6 +62,17 @@ SAMPLES: Final[Mapping[str, Show]] = {
     "error_framed": lambda pages: pages.error(_full(pages.texts), framed=True),
 }
 """By a name; of a page that shows one thing or another, each."""
+
+
+def _show_qr(pages: Pages, status: str, drawing: Markup | None = None) -> Rendered:
+    prefix = pages.prefix
+    return pages.qr(
+        status,
+        drawing=drawing or Markup(),
+        ask_url=f"{prefix}/qr/status?id=x",
+        again_url=f"{prefix}/qr?rd=/",
+        sign_in_url=f"{prefix}/sign_in?rd=/",
+    )
 
 
 def _view(person: PersonName, *scopes: str) -> AccountView:
