@@ -42,6 +42,7 @@ RECIPES: Final = {
     "several-gateways": Recipe("HAProxy before several gateways", ("haproxy/several-gateways.cfg",)),
     "prometheus": Recipe("alerts for Prometheus, and their tests", ("prometheus/",)),
     "grafana": Recipe("a dashboard for Grafana", ("grafana/gateway.json",)),
+    "admin-api": Recipe("the admin API, described for machines (OpenAPI)", ("admin.openapi.json",)),
     "verify-node": Recipe("check the assertion in Node", ("verify/verify.mjs",)),
     "verify-go": Recipe("check the assertion in Go", ("verify/verify.go",)),
 }

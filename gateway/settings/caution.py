@@ -76,7 +76,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     admin = settings.admin.listen
     if admin is not None and not admin.unix_path and not is_loopback(admin.host):
         yield "admin.listen", f"is {admin.host}: metrics are open to whoever reaches it"
-        if settings.admin.keys and not (settings.tls is not None and admin.speaks_tls):
+        if settings.admin.keys:
             yield "admin.listen", "is plain HTTP, on the network: have TLS in front, or keys can be read on the way"
     keys = [key.get_secret_value() for key in settings.secret_keys]
     if len(set(keys)) < len(keys):

@@ -108,7 +108,10 @@ def read_file_path(value: Any, info: ValidationInfo) -> str:
     """Read the path of a file, there or not yet; a relative one is meant from where the settings file is."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("is no file: write its path")
-    return str((info.context or {}).get("beside", Path()) / value)
+    context = info.context or {}
+    path = context.get("beside", Path()) / value
+    context.get("named", set()).add(path)
+    return str(path)
 
 
 def read_switch(value: Any) -> Any:

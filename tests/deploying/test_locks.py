@@ -13,9 +13,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 WANTED = {
     "image": PROJECT["project"]["dependencies"],
-    "image-grpc": PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["grpc"],
+    "image-all": PROJECT["project"]["dependencies"] + EXTRAS["grpc"] + EXTRAS["otel"] + EXTRAS["qr"],
     "build": PROJECT["build-system"]["requires"],
 }
 
@@ -43,8 +44,8 @@ def test_a_lock_has_what_is_asked_for_in_its_range_and_by_hash(name: str) -> Non
 
 
 def test_both_images_have_the_same_packages() -> None:
-    plain, grpc = read_lock("image"), read_lock("image-grpc")
-    assert {name: version for name, (version, _) in grpc.items() if name in plain} == {
+    plain, full = read_lock("image"), read_lock("image-all")
+    assert {name: version for name, (version, _) in full.items() if name in plain} == {
         name: version for name, (version, _) in plain.items()
     }
 

@@ -12,12 +12,14 @@ from gateway.core.grant import Grant, build_grant_key, build_index_key, build_le
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.keyring import Keyring, name_instance
 from gateway.core.operator_session import OperatorSession
+from gateway.core.qr_code import QrCode, Scan, ScanStatus
 from gateway.core.record import Record
 from gateway.core.session import Session, build_session_key
 from gateway.core.sign_in import FinishedSignIn, SignInAttempt, build_attempt_key, build_finished_key, hash_binding
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.flows import disconnect
 from gateway.flows.outbox import Job
+from gateway.flows.qr_sign_in import KeptScan
 from gateway.flows.webhook_log import NotedWebhook
 from gateway.web.behind.event_delivery import Delivery
 
@@ -36,7 +38,7 @@ PROFILE: Final = Profile("-000ada", "union", "ada", "李 🦊", "https://p16.exa
 FIELDS: Final = (FormField("title", "a\r\nb"), FormField("file", None))
 KINDS: Final[dict[str, type[Record]]] = {
     kind.purpose: kind
-    for kind in (SignInAttempt, FinishedSignIn, Session, Grant, KeptPost, Job, OperatorSession, NotedWebhook)
+    for kind in (SignInAttempt, FinishedSignIn, Session, Grant, KeptPost, Job, OperatorSession, NotedWebhook, KeptScan)
 }
 
 
@@ -58,6 +60,7 @@ def build_examples() -> dict[str, tuple[str, Record]]:
     return {
         "attempt": ("attempt:1", attempt),
         "attempt with all": ("attempt:2", full),
+        "attempt by a code": ("attempt:3", msgspec.structs.replace(attempt, qr=QrCode("https://u", "token", "ticket"))),
         "finished": ("finished:1", FinishedSignIn(binding=b"b" * 32, return_to="/a")),
         "session": (
             "session:1",
@@ -70,6 +73,10 @@ def build_examples() -> dict[str, tuple[str, Record]]:
         "kept post": ("kept-post:1", post),
         "operator session": ("operator", operator),
         "noted webhook": ("webhook-log", NotedWebhook("authorization.removed", NOW, NOW, "mark", "ended")),
+        "scan": (
+            "scan:1",
+            KeptScan(scan=Scan(status=ScanStatus.CONFIRMED, ticket="t", code="c", state="s", redirect_uri="u")),
+        ),
         "job": ("job:1", Job(kind="revocation", data=b"data", added_at=NOW, due_at=NOW)),
         "job with all": ("job:2", Job(kind="event", data=b"data", added_at=NOW, due_at=NOW, failures=3)),
     }

@@ -91,7 +91,8 @@ def test_the_admin_listener(running: RunningProcess) -> None:
     assert httpx.get(running.admin + "/readyz", trust_env=False).status_code == 200
     metrics = httpx.get(running.admin + "/metrics", trust_env=False).text
     assert 'gateway_requests_total{decision="allow",status="2xx"} 1.0' in metrics
-    assert httpx.get(running.admin + "/", trust_env=False).status_code == 404
+    assert httpx.get(running.admin + "/", trust_env=False).headers["location"] == "/admin"
+    assert httpx.get(running.admin + "/nothing", trust_env=False).status_code == 404
     # and none of it on the public one
     assert httpx.get(running.url + "/metrics", trust_env=False).status_code == 401
     assert httpx.get(running.url + "/oauth2/metrics", trust_env=False).status_code == 404
