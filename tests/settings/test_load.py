@@ -263,6 +263,10 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
         ("admin: {listen: '0.0.0.0:9090', keys: ['" + "k" * 40 + "']}", "admin.listen: is plain HTTP"),
+        (
+            "tls: {certificate: a.pem, key: b.pem}\nadmin: {listen: '0.0.0.0:9090', keys: ['" + "k" * 40 + "']}",
+            "admin.listen: is plain HTTP",  # the certificate is for `listen` alone
+        ),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
         ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
         ("session: {cookie_same_site: none, cookie_partitioned: true}", "session.cookie_partitioned: is on"),
