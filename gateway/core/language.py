@@ -14,8 +14,8 @@ from gateway.core.fields import Headers
 
 MOST_PREFERENCES: Final = 16
 """Most languages of a request that are looked at: browsers send at most a dozen."""
-_PREFERENCE: Final = re.compile(
-    r"[\t ]*+([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*+|\*)[\t ]*+(?:;[\t ]*+[qQ]=([01](?:\.[0-9]{0,3})?)[\t ]*+)?"
+_PREFERENCE: Final = re.compile(  # of subtags, as many as a tag of 35 characters may need (RFC 5646 §4.4.1)
+    r"[\t ]*+([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,7}+|\*)[\t ]*+(?:;[\t ]*+[qQ]=([01](?:\.[0-9]{0,3})?)[\t ]*+)?"
 )
 
 

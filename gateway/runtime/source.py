@@ -57,6 +57,8 @@ class Source:
         """Read what is to follow on the settings in force. Raises `SettingsError`."""
         if self._once:
             raise SettingsError(f"{self._path} could be read only once, at the start: restart with other settings")
+        if pipes := sorted(str(path) for path in self._files.known if _is_gone_once_read(path)):
+            raise SettingsError(f"{pipes[0]} is no file: to wait for what it may say would hold up everything")
         return compare(in_force, self.load())
 
     def have_changed(self, in_force: Settings, *, refused: bool) -> bool:
@@ -81,7 +83,8 @@ class Source:
 def _is_gone_once_read(path: Path) -> bool:
     """Whether this is a pipe, say; of one that cannot be looked at, `load` tells why."""
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        mode = path.stat().st_mode
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
     except OSError:
         return False
 

@@ -48,7 +48,7 @@ class AuditFile:
     def _append(self, line: bytes) -> None:
         if self._file is None or not self._is_there(self._file):
             self._close()
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe that nobody reads
             self._file = os.open(self._path, flags, 0o600)
         written = os.write(self._file, line)
         if written < len(line):  # a full disk: what is left of the line must not run into the next

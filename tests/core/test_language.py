@@ -55,6 +55,13 @@ def test_where_none_fits_it_is_the_first_that_is_offered() -> None:
     assert choose_language(read_preferences([]), ("de", "en")) == "de"
 
 
+def test_a_tag_longer_than_any_language_has_is_left_out() -> None:
+    """What is looked up costs with each of its parts."""
+    assert read_preferences([(b"accept-language", b"a" + b"-b" * 15_800 + b",de")]) == ("de",)
+    assert read_preferences([(b"accept-language", b"zh-" + b"-".join([b"a"] * 8))]) == ()
+    assert read_preferences([(b"accept-language", b"zh-" + b"-".join([b"a"] * 7))]) == ("zh-a-a-a-a-a-a-a",)
+
+
 def test_no_more_are_looked_at_than_browsers_send() -> None:
     assert len(read_preferences([(b"accept-language", b"de," * 10_000)])) == MOST_PREFERENCES
 

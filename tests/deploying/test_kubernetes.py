@@ -89,7 +89,7 @@ def test_the_settings_are_fine_and_only_what_is_meant_is_warned_of(kinds: Docume
     _, path, environ = read_settings(kinds, tmp_path)
     done = invoke("check", "-c", str(path), "--json", environ=environ)
     assert done.returncode == 0, done.stdout
-    warned = [each.partition(":")[0] for each in json.loads(done.stdout)["warnings"]]
+    warned = [each["key"] for each in json.loads(done.stdout)["warnings"]]
     assert warned == ["admin.listen"]  # which the NetworkPolicy closes
 
 

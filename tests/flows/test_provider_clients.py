@@ -18,9 +18,10 @@ from gateway.errors import ProviderUnavailable
 from gateway.provider import AsyncOAuth2Client, TikTok, TikTokAddresses
 
 async def ask(token_url):
-    tiktok = TikTok(TikTokAddresses("key", "secret", "https://app.example/callback", token_url, token_url, token_url))
+    addresses = [token_url] * (len(TikTokAddresses.__struct_fields__) - 3)
+    tiktok = TikTok(TikTokAddresses("key", "secret", "https://app.example/callback", *addresses))
     try:
-        return await tiktok.redeem(SimpleNamespace(code="code", code_verifier=None, scopes_asked=()))
+        return await tiktok.redeem(SimpleNamespace(code="code", code_verifier=None, scopes_asked=(), redirect_uri=None))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     finally:

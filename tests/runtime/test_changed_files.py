@@ -73,6 +73,20 @@ def test_a_pipe_is_left_to_whoever_is_to_have_what_comes_by_it(tmp_path: Path, s
         source.read(in_force)
 
 
+def test_a_file_that_has_become_a_pipe_is_refused_and_not_waited_for(
+    tmp_path: Path, simulator: RunningSimulator
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V")
+    (tmp_path / "gateway.yaml").write_text(f"forward_auth: {{secret: '${{file:{secret}}}'}}")
+    source = Source(tmp_path / "gateway.yaml", settings_environ(simulator, "http://127.0.0.1:1"))
+    in_force = source.load()
+    secret.unlink()
+    os.mkfifo(secret)
+    with pytest.raises(SettingsError, match="secret is no file"):
+        source.read(in_force)
+
+
 def test_a_file_that_comes_is_a_change(tmp_path: Path) -> None:
     path, files = tmp_path / "file", ChangedFiles()
     files.note([path])
