@@ -9,6 +9,8 @@ the process. Here, all that is above (timers, backpressure, gentle ends) sees th
 2. To close is to say goodbye (close_notify), and to end once all is sent; the peer's goodbye is not waited for
    (RFC 8446 §6.1).
 3. An end without goodbye is an end: HTTP knows by itself whether a message is whole (RFC 9112 §9.8).
+4. Records that bring no data (key updates, say) cost us more than their sender, and may have us answer: whoever sends
+   more of them than any client has cause to is cut off (RFC 8446 §4.6.3).
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gateway.server.arriving import Arriving, Reception
+from gateway.telemetry.logs import log
 
 RECORD: Final = 16 * 1024
 """Most bytes in one record (RFC 8446 §5.1)."""
+
+MOST_WITHOUT_DATA: Final = 3 * RECORD
+"""Most bytes in a row that bring no data: a record that has begun, and some more."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -42,6 +48,7 @@ class TlsTransport(Arriving, asyncio.Transport):
         self._above: Any = None  # None until the handshake is done
         self._closing = False
         self._said_goodbye = False
+        self._without_data = 0  # bytes that came since the last data
 
     # From below
 
@@ -55,10 +62,16 @@ class TlsTransport(Arriving, asyncio.Transport):
 
     def data_received(self, data: bytes) -> None:
         """Decrypt what has come."""
-        self._incoming.write(data)
         try:
-            if self._above is not None or self._shake_hands():
-                self._pass_up()
+            if self._above is not None:
+                self._pass_up(data)
+                return
+            for start in range(0, len(data), RECORD):
+                self._incoming.write(data[start : start + RECORD])
+                if self._shake_hands():
+                    self._pass_up(data[start + RECORD :])
+                if self._above is not None or self._raw.is_closing():
+                    break
         except ssl.SSLError as error:
             self._send()  # the alert
             if self._above is None:
@@ -92,10 +105,22 @@ class TlsTransport(Arriving, asyncio.Transport):
         above.connection_made(self)
         return not self.is_closing()
 
-    def _pass_up(self) -> None:
+    def _pass_up(self, data: bytes) -> None:
         parts, ended = self._decrypt()
-        if self._outgoing.pending:  # an answer to a key update
-            self._send()
+        for start in range(0, len(data), RECORD):
+            piece = data[start : start + RECORD]
+            self._incoming.write(piece)
+            more, ended = self._decrypt()
+            parts += more
+            self._without_data = 0 if more else self._without_data + len(piece)
+            if self._without_data > MOST_WITHOUT_DATA:
+                log.debug("tls_records_without_data", client=self.address or "")
+                self.abort()
+                return
+            if self._outgoing.pending:  # an answer to a key update
+                self._send()
+            if ended:
+                break
         if parts and self._above is not None and not self._closing:
             self._above.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
         if ended and self._above is not None and not self._above.eof_received():
