@@ -43,6 +43,12 @@ def secret_in(path: KeyPath) -> KeyPath | None:
     return next((path[:end] for end in range(1, len(path) + 1) if _is_secret(path[:end], path[: end + 1])), None)
 
 
+def is_beside_secret(path: KeyPath) -> bool:
+    """Whether it is a key of its own that is no secret, where a secret may stand in place of its section."""
+    pattern, secret = _to_pattern(path), secret_in(path)
+    return pattern is not None and secret not in {None, path} and not every_key()[pattern]
+
+
 def _is_secret(path: KeyPath, longer: KeyPath) -> bool:
     """Whether a secret stands at `path`; what is `longer`, and no key, may be a secret that was taken for a key."""
     pattern = _to_pattern(path)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.errors import SettingsError
 from gateway.settings.interpolate import has_reference, interpolate
-from gateway.settings.keys import SHORT, secret_in
+from gateway.settings.keys import SHORT, is_beside_secret, secret_in
 from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
 from gateway.settings.operator import AdminSettings
@@ -203,7 +203,12 @@ class _Reader:
         return value
 
     def _note_plain_secret(self, text: str, path: KeyPath) -> None:
-        told = secret_in(path) is not None and not has_reference(text) and ("://" not in text or "@" in text)
+        told = (
+            secret_in(path) is not None
+            and not is_beside_secret(path)
+            and not has_reference(text)
+            and ("://" not in text or "@" in text)
+        )
         if told and not any(path[:end] in self._from_environ for end in range(1, len(path) + 1)):
             self.plain_secrets.add(show_path(path))
 

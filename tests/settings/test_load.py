@@ -257,9 +257,16 @@ def test_the_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         find({}, Path("missing.yaml"))
 
 
+@pytest.mark.parametrize("key", ["{name: alice, key: '${ADMIN}'}", "'${ADMIN}'"])
+def test_a_key_taken_from_elsewhere_is_not_in_the_clear_whatever_it_is_called(tmp_path: Path, key: str) -> None:
+    settings = read(tmp_path, MINIMAL + f"admin: {{keys: [{key}]}}\n", ENVIRON | {"ADMIN": "k" * 40})
+    assert not [each for each in warnings(settings) if each.key.startswith("admin")]
+
+
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
+        ("admin: {keys: [{name: alice, key: " + "k" * 40 + "}]}", "admin.keys: stands in the file"),
         ("trusted_proxies: [0.0.0.0/0]", "trusted_proxies"),
         ("admin: {listen: '0.0.0.0:9090'}", "admin.listen"),
         ("admin: {listen: '0.0.0.0:9090', keys: ['" + "k" * 40 + "']}", "admin.listen: is plain HTTP"),
