@@ -6,7 +6,7 @@
 ARG PYTHON=3.13
 ARG BASE=python:${PYTHON}-slim
 FROM ${BASE} AS build
-# all, for `forward_auth.grpc`, `tracing` and `qr_sign_in`; empty for an image without
+# grpc for `forward_auth.grpc`, otel for `tracing`, either for `qr_sign_in`; empty for an image without
 ARG EXTRA=
 # PIP_* build arguments let a site point pip at its own index
 ARG PIP_INDEX_URL

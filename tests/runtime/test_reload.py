@@ -314,9 +314,8 @@ def test_a_reload_counts_once_however_many_workers(gateway: Reloadable) -> None:
     assert gateway.metric(since) > then
 
 
+@pytest.mark.parametrize("gateway", ["2"], ids=["workers"], indirect=True, scope="module")
 def test_a_worker_that_is_replaced_begins_with_what_is_in_force(gateway: Reloadable) -> None:
-    if gateway.words[1] == "1":
-        pytest.skip("needs workers")
     assert gateway.change(routes=CLOSED)["applied"]
     gateway.change(routes=BAD)
     started = len(gateway.events("started"))

@@ -141,5 +141,5 @@ def test_without_the_extra_it_is_said(simulator: RunningSimulator, monkeypatch: 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "grpc", None)
     settings = read_settings(simulator, upstream="none", public_url="http://127.0.0.1:1", forward_auth__grpc=":1")
-    with pytest.raises(SettingsError, match=r"pip install \'\.\[grpc\]\'.*EXTRA=all"):
+    with pytest.raises(SettingsError, match=r"pip install \'\.\[grpc\]\'.*EXTRA=grpc"):
         build(settings)

@@ -118,7 +118,7 @@ def _build_grpc_checks(
     except ImportError:
         raise SettingsError(
             "forward_auth.grpc needs the extra `grpc`: install it too (in a clone: pip install '.[grpc]'), "
-            "or build the image with --build-arg EXTRA=all"
+            "or build the image with --build-arg EXTRA=grpc"
         ) from None
     return life.running(
         GrpcChecks(

@@ -34,7 +34,11 @@ def open_traces(settings: Settings) -> Traces | None:
     try:
         from gateway.telemetry.traces import TRACES
     except ImportError:
-        raise SettingsError("tracing needs OpenTelemetry: pip install 'tiktok-gateway[otel]'") from None
+        raise SettingsError(
+            "tracing needs the extra `otel`: install it too (in a clone: pip install '.[otel]'). Where it is installed, "
+            "xds-protos, of the extra `grpc`, has an older version of its files: "
+            "pip install --force-reinstall --no-deps opentelemetry-proto"
+        ) from None
     return TRACES
 
 
