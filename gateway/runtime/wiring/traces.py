@@ -35,7 +35,7 @@ def open_traces(settings: Settings) -> Traces | None:
         from gateway.telemetry.traces import TRACES
     except ImportError:
         raise SettingsError(
-            "tracing needs the extra `otel`: install it too (in a clone: pip install '.[otel]'). Where it is installed, "
+            "tracing needs the extra `otel`: install it too (a clone: pip install '.[otel]'). Where it is installed, "
             "xds-protos, of the extra `grpc`, has an older version of its files: "
             "pip install --force-reinstall --no-deps opentelemetry-proto"
         ) from None
