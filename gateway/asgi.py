@@ -20,7 +20,8 @@ from gateway.runtime.lifespan import Lifespan
 from gateway.runtime.plain_end import told_plainly
 from gateway.settings import Settings, SettingsKeywords, find, load
 from gateway.web.admin.scraping import MetricsPage
-from gateway.web.behind.current import account_url, current_user, find_user, sign_in_url, sign_out_url
+from gateway.web.behind.current import current_user, find_user
+from gateway.web.behind.links import account_url, sign_in_url, sign_out_url
 from gateway.web.behind.user import User
 
 __all__ = [

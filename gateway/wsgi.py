@@ -17,7 +17,8 @@ from gateway.runtime.plain_end import told_plainly
 from gateway.runtime.values import build_site
 from gateway.settings import Settings, SettingsKeywords
 from gateway.web.admin.scraping import MetricsPage
-from gateway.web.wsgi.current import account_url, current_user, find_user, sign_in_url, sign_out_url
+from gateway.web.behind.links import account_url, sign_in_url, sign_out_url
+from gateway.web.wsgi.current import current_user, find_user
 from gateway.web.wsgi.environ import EnvironReader
 from gateway.web.wsgi.middleware import WsgiGateway
 from gateway.web.wsgi.user import User

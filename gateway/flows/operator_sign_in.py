@@ -52,6 +52,29 @@ class OperatorKey(msgspec.Struct, frozen=True):
         return cls(name, hashlib.sha256(key.encode()).digest())
 
 
+class OperatorKeys:
+    """All of `admin.keys`."""
+
+    def __init__(self, keys: Sequence[OperatorKey]) -> None:
+        self._keys = tuple(keys)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._keys)
+
+    def find(self, key: str) -> OperatorKey | None:
+        """Return which key that is; None for none of them."""
+        return self.find_digest(hashlib.sha256(key.encode()).digest())
+
+    def find_digest(self, digest: bytes) -> OperatorKey | None:
+        """Return which key has that digest; None for none of them."""
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(digest, key.digest):
+                found = key
+        return found
+
+
 class Operators:
     """Who may oversee this gateway."""
 
@@ -60,7 +83,7 @@ class Operators:
     ) -> None:
         self._store = store
         self._keyring = keyring
-        self._keys = tuple(keys)
+        self.keys = OperatorKeys(keys)
         self._clock = clock
         self._wrong = Counter[str]()
         self._window = 0
@@ -68,11 +91,11 @@ class Operators:
     @property
     def have_keys(self) -> bool:
         """Whether anybody may."""
-        return bool(self._keys)
+        return bool(self.keys)
 
     def find(self, key: str) -> OperatorKey | None:
         """Return which key that is; None for none of them."""
-        return self._find(hashlib.sha256(key.encode()).digest())
+        return self.keys.find(key)
 
     def sign_in(self, key: str, client_address: str, *, secure: bool) -> tuple[OperatorKey, str]:
         """Begin a session; returns whose it is, and its cookie. Raises `Unauthenticated`, `TooManyAttempts`."""
@@ -88,7 +111,7 @@ class Operators:
     async def recall(self, cookie: bytes) -> tuple[OperatorSession, OperatorKey] | None:
         """Return whose cookie it is; None when it is nobody's, or no longer."""
         session = open_operator_session(self._keyring, cookie)
-        key = self._find(session.key_digest) if session is not None else None
+        key = self.keys.find_digest(session.key_digest) if session is not None else None
         if session is None or key is None or not session.is_live(self._clock()) or await self._has_ended(session):
             return None
         return session, key
@@ -101,13 +124,6 @@ class Operators:
     async def sign_out(self, session: OperatorSession) -> None:
         """End a session for good. Raises `StoreUnavailable`, when only the browser can forget it."""
         await self._store.write(_mark(session), b"ended", int(ABSOLUTE.total_seconds()) + 1)
-
-    def _find(self, digest: bytes) -> OperatorKey | None:
-        found = None
-        for key in self._keys:
-            if hmac.compare_digest(digest, key.digest):
-                found = key
-        return found
 
     def _check_tries(self, network: str) -> None:
         window = int(self._clock().timestamp() // WINDOW)

@@ -16,8 +16,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.runtime.changed_files import TICK
-from gateway.runtime.pulse import Pulse
-from gateway.runtime.reload import BUG, tell
+from gateway.runtime.reload import BUG, Around, tell
 from gateway.runtime.source import Candidate, Source
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs, log
@@ -65,9 +64,9 @@ class Answered(msgspec.Struct, frozen=True):
 class Fleet:
     """The workers, as far as settings go; `settings` are those in force."""
 
-    def __init__(self, settings: Settings, source: Source | None, pulse: Pulse | None = None) -> None:
-        """`pulse` is told of each reload."""
-        self._pulse = pulse
+    def __init__(self, settings: Settings, source: Source | None, reloading: Around = contextlib.nullcontext) -> None:
+        """Each reload is within what `reloading` returns."""
+        self._reloading = reloading
         self.settings = settings
         self._source = source
         self._links: dict[int, Connection] = {}
@@ -103,7 +102,7 @@ class Fleet:
         if self._source.have_changed(self.settings, refused=bool(self._refused)):
             self._wanted = True
         if self._wanted or self._asked:
-            with self._pulse.reloading() if self._pulse is not None else contextlib.nullcontext():
+            with self._reloading():
                 self._reload(self._source)
 
     def _reload(self, source: Source) -> None:

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from gateway.errors import SettingsError
 from gateway.runtime.changed_files import TICK
 from gateway.runtime.current import Current
-from gateway.runtime.pulse import Pulse
 from gateway.runtime.source import Source
 from gateway.tasks import stop
 from gateway.telemetry.logs import log
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admin.reload import ReloadOutcome
 
+Around = Callable[[], contextlib.AbstractContextManager[None]]
 BUG = "a fault of the gateway itself, which is in the log"
 """Why settings are refused when an exception came that nobody expected."""
 
@@ -48,10 +49,10 @@ def tell(outcome: ReloadOutcome) -> None:
 class Reloads:
     """Reloads of a process that serves alone."""
 
-    def __init__(self, source: Source | None, metrics: Metrics, pulse: Pulse | None = None) -> None:
-        """`pulse` is told of each reload."""
+    def __init__(self, source: Source | None, metrics: Metrics, reloading: Around = contextlib.nullcontext) -> None:
+        """Each reload is within what `reloading` returns."""
         self.refused = ""
-        self._pulse = pulse
+        self._reloading = reloading
         self._source = source
         self._metrics = metrics
         self._current: Current | None = None
@@ -88,7 +89,7 @@ class Reloads:
         if self._source is None or self._current is None:
             return ReloadOutcome(applied=False, reason="these settings come from no file that could be read again")
         async with self._one_at_a_time:
-            with self._pulse.reloading() if self._pulse is not None else contextlib.nullcontext():
+            with self._reloading():
                 outcome = await self._reload(self._current, self._source)
         self.refused = outcome.reason
         self._metrics.count_reload(applied=outcome.applied)

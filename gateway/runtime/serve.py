@@ -49,14 +49,14 @@ def run(settings: Settings, workers: int = 1, source: Source | None = None) -> N
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens
     boards = Boards(workers)
     pulse = Pulse(Systemd(os.environ), workers)
-    fleet = Fleet(settings, source, pulse)
+    fleet = Fleet(settings, source, pulse.reloading)
     with contextlib.ExitStack() as stack:
         listeners = open_listeners(settings, workers, stack, os.environ)
 
         def work(number: int, link: Connection | None = None) -> None:
             parent = os.getppid() if link is not None else None
             metrics = Metrics(boards.metrics, number)
-            reloads = Reloads(source, metrics, pulse) if link is None else Member(link, metrics)
+            reloads = Reloads(source, metrics, pulse.reloading) if link is None else Member(link, metrics)
             current = Current(build(fleet.settings, metrics=metrics, workers=workers, reloads=reloads))
             doors = _build_servers(current, listeners, boards, number)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:

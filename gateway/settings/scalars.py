@@ -93,8 +93,7 @@ def read_existing_folder(value: Any, info: ValidationInfo) -> str:
 def _read_path(value: Any, info: ValidationInfo, kind: str, is_there: Callable[[Path], bool]) -> str:
     if not isinstance(value, str):
         raise ValueError(f"is no {kind}: write its path")
-    path = (info.context or {}).get("beside", Path()) / value
-    (info.context or {}).get("named", set()).add(path)  # also one that is not there: it may come
+    path = _locate(value, info)
     try:
         found = is_there(path)
     except (OSError, ValueError) as error:  # no right to look, or a name that no file has
@@ -108,10 +107,15 @@ def read_file_path(value: Any, info: ValidationInfo) -> str:
     """Read the path of a file, there or not yet; a relative one is meant from where the settings file is."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("is no file: write its path")
+    return str(_locate(value, info))
+
+
+def _locate(value: str, info: ValidationInfo) -> Path:
+    """Return the path that is meant; it is named, also when it is not there: it may come."""
     context = info.context or {}
-    path = context.get("beside", Path()) / value
+    path: Path = context.get("beside", Path()) / value
     context.get("named", set()).add(path)
-    return str(path)
+    return path
 
 
 def read_switch(value: Any) -> Any:

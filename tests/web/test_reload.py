@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+from gateway.flows.operator_sign_in import OperatorKey, OperatorKeys
 from gateway.web.admin.reload import ReloadApi, ReloadOutcome
 
 KEY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"
 OTHER = "v1U0t9S8r7Q6p5O4n3M2l1K0j9I8h7G6f5E4d3C2b1A"
 BEARER = (b"authorization", f"Bearer {KEY}".encode())
+
+
+def keys(*known: str) -> OperatorKeys:
+    return OperatorKeys([OperatorKey.of(key) for key in known])
 
 
 class Counted:
@@ -51,7 +56,7 @@ def reloads() -> Counted:
 
 @pytest.mark.anyio
 async def test_who_has_a_key_is_told_what_became_of_it(reloads: Counted) -> None:
-    status, body = await ask(ReloadApi(reloads, [OTHER, KEY]), BEARER)
+    status, body = await ask(ReloadApi(reloads, keys(OTHER, KEY)), BEARER)
     assert (status, reloads.count) == (200, 1)
     told = {"applied": True, "reason": "", "changed": ["routes"], "needs_restart": ["listen"]}
     assert json.loads(body) == told
@@ -60,7 +65,7 @@ async def test_who_has_a_key_is_told_what_became_of_it(reloads: Counted) -> None
 @pytest.mark.anyio
 async def test_a_refusal_is_told_with_its_reason() -> None:
     refused = Counted(ReloadOutcome(applied=False, reason="routes[0] cannot be used"))
-    status, body = await ask(ReloadApi(refused, [KEY]), BEARER)
+    status, body = await ask(ReloadApi(refused, keys(KEY)), BEARER)
     assert (status, json.loads(body)["reason"]) == (422, "routes[0] cannot be used")
 
 
@@ -81,17 +86,17 @@ async def test_a_refusal_is_told_with_its_reason() -> None:
 async def test_nobody_else_can(
     reloads: Counted, headers: tuple[tuple[bytes, bytes], ...], method: str, status: int
 ) -> None:
-    assert (await ask(ReloadApi(reloads, [KEY]), *headers, method=method))[0] == status
+    assert (await ask(ReloadApi(reloads, keys(KEY)), *headers, method=method))[0] == status
     assert reloads.count == 0
 
 
 @pytest.mark.anyio
 async def test_without_keys_nobody_can_but_over_a_unix_socket(reloads: Counted) -> None:
-    status, body = await ask(ReloadApi(reloads, []), (b"authorization", b"Bearer "))
+    status, body = await ask(ReloadApi(reloads, keys()), (b"authorization", b"Bearer "))
     assert (status, reloads.count) == (401, 0)
     assert b"admin.keys" in body
-    assert (await ask(ReloadApi(reloads, []), client=None))[0] == 401  # a client that has left
-    api = ReloadApi(reloads, [], over_unix_socket=True)
+    assert (await ask(ReloadApi(reloads, keys()), client=None))[0] == 401  # a client that has left
+    api = ReloadApi(reloads, keys(), over_unix_socket=True)
     assert (await ask(api, client=None))[0] == 200
     assert (await ask(api, (b"origin", b"null"), client=None))[0] == 403
     assert reloads.count == 1
@@ -99,4 +104,4 @@ async def test_without_keys_nobody_can_but_over_a_unix_socket(reloads: Counted) 
 
 @pytest.mark.anyio
 async def test_settings_that_come_from_no_file_cannot() -> None:
-    assert (await ask(ReloadApi(None, [KEY]), BEARER))[0] == 404
+    assert (await ask(ReloadApi(None, keys(KEY)), BEARER))[0] == 404

@@ -164,10 +164,9 @@ def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:
 
 
 def _build_reload_api(settings: Settings, flows: Flows, reloads: Reloads | None) -> ReloadApi:
-    names, keys = zip(*settings.admin.named_keys, strict=True) if settings.admin.keys else ((), ())
     listen = settings.admin.listen
     over_unix_socket = listen is not None and bool(listen.unix_path)
-    return ReloadApi(reloads, keys, names=names, announce=flows.announce, over_unix_socket=over_unix_socket)
+    return ReloadApi(reloads, flows.operators.keys, announce=flows.announce, over_unix_socket=over_unix_socket)
 
 
 def _build_admin_pages(

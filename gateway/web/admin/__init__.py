@@ -4,6 +4,7 @@ listener    health, readiness, metrics; asked for by names that are ours only (D
 scraping    metrics alone, where there is no such listener
 reload      settings, read anew
 api         sessions, grants and tokens, for programs with a key
+key         what they show of themselves
 operations  the table of what it takes and answers
 openapi     the same, described for machines
 

@@ -15,7 +15,6 @@ from starlette.requests import Request
 
 from gateway.core.audit import Asker, AuditEvent, What, Who
 from gateway.errors import (
-    CrossSite,
     GatewayError,
     InsufficientScope,
     MalformedRequest,
@@ -32,6 +31,7 @@ from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView
 from gateway.flows.token_desk import IssuedToken, TokenClient, TokenDesk
 from gateway.telemetry.logs import log
 from gateway.web.admin.acts import Acts
+from gateway.web.admin.key import read_key
 from gateway.web.admin.openapi import describe_api
 from gateway.web.admin.operations import OPERATIONS, Ended, Operation, TokenRequest
 from gateway.web.answers.answer import Answer, json_answer, problem, send_answer
@@ -151,14 +151,14 @@ class AdminApi:
         return await self._desk.issue(client, asked.open_id, asked.scopes)
 
     def _read_operator(self, request: Request) -> OperatorKey:
-        found = self._operators.find(_read_key(request))
+        found = self._operators.find(read_key(request))
         if found is None:
             raise Unauthenticated("none of `admin.keys`")
         identify(Who.OPERATOR, found.name)
         return found
 
     def _read_client(self, request: Request) -> TokenClient:
-        client = self._desk.find_client(_read_key(request))
+        client = self._desk.find_client(read_key(request))
         if client is None:
             raise Unauthenticated("the key of none of `tokens.clients`")
         identify(Who.JOB, client.name)
@@ -169,13 +169,6 @@ def read_asker(scope: Any) -> Asker:
     """Return who asks the admin listener, as far as that is known before they have shown a key."""
     peer = scope.get("client")
     return Asker(who=Who.UNKNOWN, client=peer[0] if peer else "", request_id=new_request_id())
-
-
-def _read_key(request: Request) -> str:
-    if "origin" in request.headers or "sec-fetch-site" in request.headers:
-        raise CrossSite("a browser must not use the admin listener")
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _read_limit(request: Request) -> int:

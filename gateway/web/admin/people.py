@@ -5,6 +5,7 @@ What cannot be undone asks first: the form comes back with `sure`, from a page t
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from gateway.flows.oversight import Oversight
 from gateway.flows.webhook_log import mark_person
 from gateway.web.admin.acts import Acts
 from gateway.web.admin.door import Operator
-from gateway.web.admin.frame import Frame
+from gateway.web.admin.frame import Act, Frame
 from gateway.web.admin.views import ROOT
 from gateway.web.answers.answer import Answer, redirect
 from gateway.web.table import Table
@@ -44,9 +45,9 @@ class People:
             "/grants": {"GET": frame.inside(self.grants)},
             "/person": {"GET": frame.inside(self.person)},
             "/end_session": {"POST": frame.act(self.end_session)},
-            "/end_sessions": {"POST": frame.act(self.end_sessions)},
-            "/end_grant": {"POST": frame.act(self.end_grant)},
-            "/erase": {"POST": frame.act(self.erase)},
+            "/end_sessions": {"POST": frame.act(self._asking("end_sessions", self.end_sessions))},
+            "/end_grant": {"POST": frame.act(self._asking("end_grant", self.end_grant))},
+            "/erase": {"POST": frame.act(self._asking("erase", self.erase))},
         }
 
     async def sessions(self, request: Request, operator: Operator) -> Answer:
@@ -121,32 +122,28 @@ class People:
         did = "session" if ended else "gone"
         return redirect(303, f"{ROOT}/sessions?did={did}" if form.get("back") == "sessions" else _person(subject, did))
 
-    async def end_sessions(self, form: dict[str, str], operator: Operator) -> Answer:
+    async def end_sessions(self, subject: str, who: str) -> str:
         """End all sessions of a person."""
-        subject = _subject(form)
-        if "sure" not in form:
-            return self._ask(operator, subject, "end_sessions")
-        ended = await self._acts.end_sessions(operator.who, subject)
-        return redirect(303, _person(subject, "sessions" if ended else "gone"))
+        return "sessions" if await self._acts.end_sessions(who, subject) else "gone"
 
-    async def end_grant(self, form: dict[str, str], operator: Operator) -> Answer:
+    async def end_grant(self, subject: str, who: str) -> str:
         """End a person's grant, here and at TikTok."""
-        subject = _subject(form)
-        if "sure" not in form:
-            return self._ask(operator, subject, "end_grant")
-        ended = await self._acts.end_grant(operator.who, subject)
-        return redirect(303, _person(subject, "grant" if ended else "gone"))
+        return "grant" if await self._acts.end_grant(who, subject) else "gone"
 
-    async def erase(self, form: dict[str, str], operator: Operator) -> Answer:
+    async def erase(self, subject: str, who: str) -> str:
         """Erase everything that is known of a person."""
-        subject = _subject(form)
-        if "sure" not in form:
-            return self._ask(operator, subject, "erase")
-        erased = await self._acts.erase(operator.who, subject)
-        return redirect(303, _person(subject, "erasing" if erased.pending else "erased"))
+        return "erasing" if (await self._acts.erase(who, subject)).pending else "erased"
 
-    def _ask(self, operator: Operator, subject: str, act: str) -> Answer:
-        return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act)
+    def _asking(self, act: str, done: Callable[[str, str], Awaitable[str]]) -> Act:
+        """Return what asks first, and then does it to a person, in the name of `who`; `done` returns what was done."""
+
+        async def answer(form: dict[str, str], operator: Operator) -> Answer:
+            subject = _subject(form)
+            if "sure" not in form:
+                return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act)
+            return redirect(303, _person(subject, await done(subject, operator.who)))
+
+        return answer
 
 
 def _subject(form: dict[str, str]) -> str:

@@ -5,5 +5,6 @@ proxied_app     an upstream, as a reverse proxy has it
 event_delivery  webhooks on their way to the app
 user            a person, as Starlette knows them
 visit           a request, as an app in this process may ask about it
-current         the functions by which an ASGI app asks
+current         the functions by which an ASGI app asks who that is
+links           those by which any app has addresses of the gateway's pages
 """

@@ -1,11 +1,11 @@
-"""What an ASGI app asks about the request at hand: who it is from, and where links lead.
+"""What an ASGI app asks about the request at hand: who it is from.
 
 Each takes Starlette's or FastAPI's request or WebSocket, Django's under ASGI, or the ASGI scope itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException, WebSocketException
@@ -43,26 +43,6 @@ def find_user(connection: HTTPConnection) -> User | None:
     find_visit(scope)
     user = scope["user"]
     return user if isinstance(user, User) else None
-
-
-def sign_in_url(
-    connection: HasScope | Mapping[str, Any], return_to: str | None = None, scopes: Sequence[str] = ()
-) -> str:
-    """Return the address of a link that signs in, or asks for more `scopes`; then it leads to `return_to`.
-
-    Without it, to the page that has the link. Raises `LookupError` outside of a request through the gateway.
-    """
-    return find_visit(_scope_of(connection)).sign_in_url(return_to, scopes)
-
-
-def sign_out_url(connection: HasScope | Mapping[str, Any]) -> str:
-    """Return the address of the page that asks whether to sign out; a form that does it at once sends a POST there."""
-    return find_visit(_scope_of(connection)).own_page("sign_out")
-
-
-def account_url(connection: HasScope | Mapping[str, Any]) -> str:
-    """Return the address of the page where people see what they granted, sign out everywhere and disconnect."""
-    return find_visit(_scope_of(connection)).own_page("account")
 
 
 def _scope_of(connection: HasScope | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,6 +4,6 @@ middleware   the WSGI app around the app
 environ      from an environ to a `RequestHead`
 body         bodies, in and out
 user         a person, for code that awaits nothing
-current      the functions by which an app asks
+current      the functions by which an app asks who somebody is
 loop         the event loop in a thread of its own, where the gate lives
 """
