@@ -296,6 +296,19 @@ def asgi_form(simulator: RunningSimulator, **changes: str) -> Generator[Running]
         yield Running(url, settings, simulator)
 
 
+PROGRAMS = (*WAYS, "asgi")
+"""Where the gateway's own pages may be served: by our own server, either way, or inside an app."""
+
+
+def serve_in(
+    program: str, simulator: RunningSimulator, upstream: str, **changes: str
+) -> contextlib.AbstractContextManager[Running]:
+    """The gateway in one of `PROGRAMS`, before `upstream` or around the echoing app."""
+    if program in WAYS:
+        return WAYS[program](simulator, upstream, **changes)
+    return asgi_form(simulator, **changes)
+
+
 class Browser:
     """A visitor: keeps cookies, follows redirects by itself, and says what a browser says."""
 

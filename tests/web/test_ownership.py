@@ -11,17 +11,16 @@ import pytest
 from gateway.settings import SettingsProblems, load
 from gateway.simulator import RunningSimulator
 from tests.commands import invoke
-from tests.harness import WAYS, Browser, Running, asgi_form, serve_gateway, settings_environ
+from tests.harness import PROGRAMS, Browser, Running, serve_gateway, serve_in, settings_environ
 
 LINE = "tiktok-developers-site-verification=AbC123"
 FILES = json.dumps({"tiktokAbC123.txt": LINE, "/shop/tiktokXyZ.txt": LINE + "xyz"})
 ON = {"tiktok__ownership_files": FILES, "routes": "[{path: /**}]"}
 
 
-@pytest.fixture(scope="module", params=[*WAYS, "asgi"])
+@pytest.fixture(scope="module", params=PROGRAMS)
 def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str) -> Generator[Running]:
-    form = WAYS[request.param](simulator, upstream, **ON) if request.param in WAYS else asgi_form(simulator, **ON)
-    with form as running:
+    with serve_in(request.param, simulator, upstream, **ON) as running:
         yield running
 
 

@@ -16,17 +16,16 @@ from gateway.errors import SettingsError
 from gateway.flows import qr_sign_in
 from gateway.runtime.build import build
 from gateway.simulator import RunningSimulator
-from tests.harness import WAYS, Browser, Running, asgi_form, headers_of, read_settings, serve_gateway
+from tests.harness import PROGRAMS, Browser, Running, headers_of, read_settings, serve_gateway, serve_in
 from tests.qr import confirm, read_qr, scan
 from tests.waiting import wait_for as wait_until
 
 ON = {"qr_sign_in": "true", "sign_in": "page"}
 
 
-@pytest.fixture(scope="module", params=[*WAYS, "asgi"])
+@pytest.fixture(scope="module", params=PROGRAMS)
 def gateway(request: pytest.FixtureRequest, simulator: RunningSimulator, upstream: str) -> Generator[Running]:
-    form = WAYS[request.param](simulator, upstream, **ON) if request.param in WAYS else asgi_form(simulator, **ON)
-    with form as running:
+    with serve_in(request.param, simulator, upstream, **ON) as running:
         yield running
 
 
