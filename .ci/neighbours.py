@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.runtime.sample_app import run_in_thread as run_sample_app
 from gateway.simulator import RunningSimulator, SimulatorSettings, consent
 from gateway.simulator import run_in_thread as run_simulator
-from tests.harness import NAVIGATION, SAME_ORIGIN, settings_environ
+from tests.harness import NAVIGATION, SAME_ORIGIN
 from tests.ports import free_port
 from tests.redis_server import run_redis
 from tests.waiting import wait_for
@@ -89,17 +90,36 @@ def try_out(first: str, second: str, public_url: str, person: str) -> None:
     wait_for(lambda: visitor.ask(first, "/headers").status_code == 302, "the session has ended everywhere")
 
 
+def build_settings(simulator: RunningSimulator, public_url: str, app: str, redis: str) -> dict[str, str]:
+    """Return what both need, and no more: the earlier one refuses to start with a key that it does not know yet."""
+    settings = {
+        "public_url": public_url,
+        "upstream": app,
+        "redis": redis,
+        "admin__listen": "off",
+        "secret_keys": json.dumps([new_secret_key()]),
+        "routes": "[{path: /**}]",
+        "tiktok__client_key": simulator.settings.client_key,
+        "tiktok__client_secret": simulator.settings.client_secret,
+        "tiktok__scopes": '["user.info.basic"]',
+        "tiktok__authorize_url": simulator.authorize_url,
+        "tiktok__token_url": simulator.token_url,
+        "tiktok__revoke_url": simulator.revoke_url,
+        "tiktok__user_info_url": simulator.user_info_url,
+    }
+    return {f"GATEWAY__{name.upper()}": value for name, value in settings.items()}
+
+
 def run_both(other: str, simulator: RunningSimulator, folder: Path) -> None:
     """Run this version and the other, and try both orders."""
     port = free_port()
     public_url = f"http://127.0.0.1:{port}"
     with run_redis() as redis, run_sample_app() as app:
-        settings = settings_environ(simulator, public_url, upstream=app, redis=redis.url, routes="[{path: /**}]")
-        settings |= {"GATEWAY__SECRET_KEYS": f'["{new_secret_key()}"]'}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY", "PYTHON"))}
+        environ = kept | build_settings(simulator, public_url, app, redis.url)
         with (
-            run_gateway(other, port, kept | settings, folder) as theirs,
-            run_gateway(sys.executable, free_port(), kept | settings, folder) as ours,
+            run_gateway(other, port, environ, folder) as theirs,
+            run_gateway(sys.executable, free_port(), environ, folder) as ours,
         ):
             for first, second, order, person in (
                 (theirs, ours, "earlier, then this", "plain"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def need(program: str) -> str:
     if found is None:
         pytest.skip(f"needs {program}: {HOW_TO_GET.get(program, 'see .ci/run')}")
     return found
+
+
+def need_package(package: str, extra: str) -> None:
+    """Skip the test unless a package is installed, which an extra brings; it is named as it is imported."""
+    if find_spec(package) is None:
+        pytest.skip(f"needs {package}: pip install '.[{extra}]'")
 
 
 def need_module(module: str) -> str:

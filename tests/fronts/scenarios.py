@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Generator
 
 import httpx
 import pytest
@@ -104,22 +105,28 @@ class Scenarios:
         assert answer.json()["sign_in_url"] == f"{front.url}/oauth2/start?rd=/private/x%3Fa%3D1"
         assert front.app.take() == []
 
-    def test_a_missing_scope_is_asked_for_on_a_page(self, front: Front) -> None:
+    @pytest.fixture
+    def giver(self, front: Front) -> Generator[Browser]:
+        """Somebody who is signed in and may give more: what they gave is remembered, and is taken back at the end."""
         with Browser(front.url) as browser:
-            browser.sign_in()
-            front.app.take()
-            page = browser.navigate("/videos/x?a=1")
-            assert page.status_code == 403
-            assert "To show them." in page.text
-            assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-            problem = browser.fetch("/videos/x")
-            assert (problem.status_code, problem.json()["missing_scopes"]) == (403, ["video.list"])
-            assert front.app.take() == []
-            start = page.text.partition('id="start"')[0].rpartition('href="')[2].partition('"')[0]
-            begun = browser.navigate(start.replace("&amp;", "&"))
-            returned = browser.navigate(browser.consent(begun.headers["location"]))
-            assert returned.headers["location"] == f"{front.url}/videos/x?a=1"
-            assert browser.navigate("/videos/x?a=1").status_code == 200
+            assert browser.sign_in(person="dash").status_code == 200
+            yield browser
+            assert browser.fetch("/oauth2/disconnect", method="POST").status_code == 204
+
+    def test_a_missing_scope_is_asked_for_on_a_page(self, front: Front, giver: Browser) -> None:
+        front.app.take()
+        page = giver.navigate("/videos/x?a=1")
+        assert page.status_code == 403
+        assert "To show them." in page.text
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        problem = giver.fetch("/videos/x")
+        assert (problem.status_code, problem.json()["missing_scopes"]) == (403, ["video.list"])
+        assert front.app.take() == []
+        start = page.text.partition('id="start"')[0].rpartition('href="')[2].partition('"')[0]
+        begun = giver.navigate(start.replace("&amp;", "&"))
+        returned = giver.navigate(giver.consent(begun.headers["location"], person="dash"))
+        assert returned.headers["location"] == f"{front.url}/videos/x?a=1"
+        assert giver.navigate("/videos/x?a=1").status_code == 200
 
     @pytest.mark.parametrize("path", ["/staff/x", "/denied/x", "/nowhere"])
     def test_who_may_not_is_told_so(self, front: Front, person: Browser, path: str) -> None:

@@ -7,7 +7,6 @@ front that takes the mount off, so there a Starlette `Mount` does it.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import pwd
 import shutil
@@ -25,7 +24,7 @@ import pytest
 from gateway.simulator import RunningSimulator
 from tests.harness import settings_environ
 from tests.ports import free_port
-from tests.programs import need
+from tests.programs import need, need_package
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +111,8 @@ def mod_wsgi(port: int, mount: str, folder: Path) -> list[str]:
     program = need("apache2")
     if not Path(f"{MOD_WSGI}-{sys.version_info[0]}.{sys.version_info[1]}").exists():
         pytest.skip(f"needs {MOD_WSGI} for this Python: apt-get install libapache2-mod-wsgi-py3")
+    if sys.version_info < (3, 12):  # Debian's may be 3.11.2, for which redis-py wants it, though not for a later 3.11
+        need_package("async_timeout", "servers")
     folder.chmod(0o755)
     (folder / "app.wsgi").write_text("from tests.servers.wsgi_app import application\n")
     path = ":".join([str(ROOT), *(each for each in sys.path if each.endswith("site-packages"))])
@@ -193,8 +194,8 @@ def routes_below(mount: str) -> str:
 @contextlib.contextmanager
 def serve(server: Server, mount: str, simulator: RunningSimulator) -> Generator[Serving]:
     """Start a server, and end it."""
-    if server.package and importlib.util.find_spec(server.package) is None:
-        pytest.skip(f"needs {server.package}: pip install '.[servers]'")
+    if server.package:
+        need_package(server.package, "servers")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     folder = Path(tempfile.mkdtemp())
@@ -221,7 +222,9 @@ def serve(server: Server, mount: str, simulator: RunningSimulator) -> Generator[
 def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
-        return httpx.get(url, trust_env=False).status_code == 200
+        status = httpx.get(url, trust_env=False).status_code
+        assert status != 500, log.read_text()  # it cannot start the app, and would say so again and again
+        return status == 200
 
     wait_for(answers, "the server answers")
 
