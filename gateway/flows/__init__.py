@@ -3,6 +3,9 @@
 ports             what the flows need of the store and of TikTok
 
 sign_in           to TikTok and back
+visitor           who comes back
+attempts          sign-ins under way, as kept in the store
+earlier_scopes    what was given before, and is not asked for now
 sign_in_report    what is counted and announced of that
 qr_sign_in        the same by a code that a phone scans
 attempt_limit     how many may begin

@@ -23,21 +23,15 @@ from gateway.core.binding import Binding
 from gateway.core.keyring import Keyring
 from gateway.core.qr_code import QR_LASTS, QrCode, Scan, ScanStatus, new_ticket
 from gateway.core.record import Record, read_record, seal_record
-from gateway.core.sign_in import (
-    ATTEMPT_KEPT,
-    SignInAttempt,
-    build_attempt_key,
-    build_scan_key,
-    hash_binding,
-    new_state,
-)
+from gateway.core.sign_in import SignInAttempt, build_attempt_key, build_scan_key, hash_binding, new_state
 from gateway.core.urls import ReturnTo
 from gateway.errors import AccessDenied, AttemptUnknown, GatewayError, ProviderUnavailable, SignInRefused
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.attempts import Attempts
 from gateway.flows.ports import Lease, QrCodes, Records
-from gateway.flows.sessions import SignedIn
 from gateway.flows.sign_in import Completed, SignIn, Unchanged
 from gateway.flows.sign_in_report import SignInReport
+from gateway.flows.visitor import Visitor
 from gateway.telemetry.logs import log
 
 PAUSE: Final = timedelta(milliseconds=1500)
@@ -83,6 +77,7 @@ class QrSignIn:
     ) -> None:
         self._report = report or SignInReport()
         self._store = store
+        self._attempts = Attempts(store, keyring)
         self._sign_in = sign_in
         self._provider = provider
         self._keyring = keyring
@@ -106,8 +101,7 @@ class QrSignIn:
             begun_at=self._clock(),
             qr=qr,
         )
-        key = build_attempt_key(state)
-        await self._store.write(key, seal_record(self._keyring, key, attempt), int(ATTEMPT_KEPT.total_seconds()))
+        await self._attempts.keep(build_attempt_key(state), attempt)
         self._report.begun()
         return state
 
@@ -117,7 +111,7 @@ class QrSignIn:
         Raises a `SignInRefused` when it is none of this browser's, or a `ProviderMisconfigured`. While TikTok does not
         answer, it stays as it was.
         """
-        attempt, *_ = await self._sign_in.find_attempt(state, bindings)
+        attempt = (await self._attempts.find(state, bindings)).attempt
         if attempt.qr is None:
             raise AttemptUnknown("the state is not that of a QR code")
         if self._clock() >= attempt.begun_at + QR_LASTS:
@@ -129,55 +123,34 @@ class QrSignIn:
             raise
         return Shown(status, attempt.qr, attempt.return_to)
 
-    async def open(
-        self,
-        state: str,
-        *,
-        bindings: Sequence[Binding],
-        presented: Sequence[SignedIn],
-        user_agent: str,
-        client_address: str,
-    ) -> Shown | Completed | Unchanged:
+    async def open(self, state: str, visitor: Visitor) -> Shown | Completed | Unchanged:
         """Return how far the person is with a code; once they have said yes or no, the attempt ends as by a callback.
 
         Raises as `look` and `SignIn.complete` do; whose attempt it is not is told of, as of a stray callback.
         """
         try:
-            shown = await self.look(state, bindings=bindings)
+            shown = await self.look(state, bindings=visitor.bindings)
         except SignInRefused as error:
-            return await self._sign_in.end(state, error, bindings, presented, taken=False)
-        if shown.status not in _SAID:
-            return shown
-        return await self.complete(
-            state, bindings=bindings, presented=presented, user_agent=user_agent, client_address=client_address
-        )
+            return await self._sign_in.end(state, error, visitor, taken=False)
+        return shown if shown.status not in _SAID else await self.complete(state, visitor)
 
-    async def complete(
-        self,
-        state: str,
-        *,
-        bindings: Sequence[Binding],
-        presented: Sequence[SignedIn],
-        user_agent: str,
-        client_address: str,
-    ) -> Completed | Unchanged:
+    async def complete(self, state: str, visitor: Visitor) -> Completed | Unchanged:
         """Begin the session of a code that is confirmed, in the browser that has shown it.
 
         Raises as `SignIn.complete` does; the attempt is used up by then.
         """
         taken, return_to = False, None
         try:
-            attempt, key, sealed, binding = await self._sign_in.find_attempt(state, bindings)
-            return_to = attempt.return_to
-            if await self._store.take(key) != sealed:
-                raise AttemptUnknown("the sign-in attempt was used a moment ago")
+            found = await self._attempts.find(state, visitor.bindings)
+            return_to = found.attempt.return_to
+            await self._attempts.take(found)
             taken = True
             scan = await self._take_scan(state)
-            code = attempt.verify_scan(scan, state, binding.value, self._clock())
-            return await self._sign_in.finish(state, code, attempt, binding, presented, user_agent, client_address)
+            code = found.attempt.verify_scan(scan, state, found.binding.value, self._clock())
+            return await self._sign_in.finish(found, code, visitor)
         except GatewayError as error:
             error.return_to = return_to
-            return await self._sign_in.end(state, error, bindings, presented, taken=taken)
+            return await self._sign_in.end(state, error, visitor, taken=taken)
 
     async def _ask(self, state: str, qr: QrCode) -> ScanStatus:
         """Ask TikTok, unless that was done a moment ago or is done with."""

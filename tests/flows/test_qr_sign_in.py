@@ -15,6 +15,7 @@ from gateway.flows import qr_sign_in
 from gateway.flows.attempt_limit import AttemptLimit
 from gateway.flows.qr_sign_in import QrSignIn
 from gateway.flows.sign_in import Completed
+from gateway.flows.visitor import Visitor
 from tests.flows.conftest import Process, World
 from tests.flows.test_sign_in import SCOPES, Flow, wanted
 from tests.qr import confirm, scan
@@ -90,7 +91,7 @@ async def test_our_own_time_is_short(world: World, process: Process) -> None:
     assert await screen.status(state, binding) is ScanStatus.EXPIRED
     assert screen.asked == before
     with pytest.raises(AttemptUnknown) as refused:
-        await screen.flow.complete(state, bindings=[binding], presented=[], user_agent="", client_address="")
+        await screen.flow.complete(state, Visitor([binding], [], "", ""))
     assert refused.value.return_to == wanted().url
     assert world.simulator.redemptions == 0
 
@@ -123,7 +124,7 @@ async def test_an_answer_that_comes_late_takes_nothing_away(
     slow.set()
     assert await late is ScanStatus.SCANNED
     assert await screen.status(state, binding) is ScanStatus.CONFIRMED
-    done = await screen.flow.complete(state, bindings=[binding], presented=[], user_agent="TV", client_address="")
+    done = await screen.flow.complete(state, Visitor([binding], [], "TV", ""))
     assert isinstance(done, Completed)
     assert done.location == wanted().url
     assert await world.store.read(build_scan_key(state)) is None
@@ -133,7 +134,7 @@ async def test_what_is_not_confirmed_is_not_completed(world: World, process: Pro
     screen, binding = QrFlow(world, process), new_binding()
     state = await screen.begin(binding)
     with pytest.raises(AttemptUnknown):
-        await screen.flow.complete(state, bindings=[binding], presented=[], user_agent="", client_address="")
+        await screen.flow.complete(state, Visitor([binding], [], "", ""))
     assert world.simulator.redemptions == 0
 
 

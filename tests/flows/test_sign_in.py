@@ -24,10 +24,12 @@ from gateway.errors import (
     TooManyAttempts,
 )
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.attempts import Attempts
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.outbox import Outbox
 from gateway.flows.sessions import SignedIn
 from gateway.flows.sign_in import Begun, Completed, SignIn
+from gateway.flows.visitor import Visitor
 from gateway.simulator import consent
 from tests.flows.conftest import REDIRECT_URI, Process, World
 
@@ -57,6 +59,7 @@ class Flow:
             always_ask=False,
             known_scopes=frozenset(SCOPES),
         )
+        self.attempts = Attempts(world.store, world.keyring)
         outbox = Outbox(world.store, world.keyring, {}, clock=world.clock)
         self.flow = SignIn(
             world.store,
@@ -80,9 +83,7 @@ class Flow:
         return read_callback(urlsplit(consent(begun.location, person=person, allow=allow)).query.encode())
 
     async def complete(self, callback: Callback, *bindings: Binding, presented: Sequence[SignedIn] = ()) -> Completed:
-        done = await self.flow.complete(
-            callback, bindings=bindings, presented=presented, user_agent="test", client_address="192.0.2.7"
-        )
+        done = await self.flow.complete(callback, Visitor(bindings, presented, "test", "192.0.2.7"))
         assert isinstance(done, Completed)
         return done
 
@@ -244,9 +245,7 @@ async def test_scopes_are_regained_for_who_is_signed_in_and_for_nobody_else(flow
     begun = await flow.begin(binding, Wish(scopes=SCOPES, regains_for=grant.subject))
     callback = read_callback(urlsplit(consent(begun.location, person="emoji")).query.encode())
     sessions = [key async for key in flow.world.store.walk("session:")]
-    unchanged = await flow.flow.complete(
-        callback, bindings=(binding,), presented=(presented,), user_agent="", client_address=""
-    )
+    unchanged = await flow.flow.complete(callback, Visitor((binding,), (presented,), "", ""))
     assert not isinstance(unchanged, Completed)
     assert unchanged.return_to == wanted().url
     assert [key async for key in flow.world.store.walk("session:")] == sessions
@@ -258,13 +257,13 @@ async def test_scopes_are_regained_for_who_is_signed_in_and_for_nobody_else(flow
 async def test_a_reloaded_callback_finds_its_way_in_the_browser_that_finished_it(flow: Flow) -> None:
     binding = new_binding()
     callback = await flow.begin_and_consent(binding)
-    assert await flow.flow.read_finished(callback.state, bindings=(binding,)) is None  # it has not finished yet
+    assert await flow.attempts.read_finished(callback.state, bindings=(binding,)) is None  # it has not finished yet
     await flow.complete(callback, binding)
-    assert await flow.flow.read_finished(callback.state, bindings=(new_binding(), binding)) == wanted().url
-    assert await flow.flow.read_finished(callback.state, bindings=(new_binding(),)) is None
-    assert await flow.flow.read_finished(callback.state, bindings=()) is None
+    assert await flow.attempts.read_finished(callback.state, bindings=(new_binding(), binding)) == wanted().url
+    assert await flow.attempts.read_finished(callback.state, bindings=(new_binding(),)) is None
+    assert await flow.attempts.read_finished(callback.state, bindings=()) is None
     other = msgspec.structs.replace(callback, state=new_state())
-    assert await flow.flow.read_finished(other.state, bindings=(binding,)) is None
+    assert await flow.attempts.read_finished(other.state, bindings=(binding,)) is None
 
 
 async def test_beyond_the_limit_nothing_is_written(world: World, process: Process) -> None:

@@ -26,7 +26,7 @@ from gateway.web.answers.answers import Answers
 from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.own.home import at_home
-from gateway.web.own.reading import read_rd
+from gateway.web.own.reading import read_rd, read_visitor
 from gateway.web.table import Table
 
 
@@ -63,13 +63,7 @@ class QrPages:
         name = _read_name(request)
         if not name:
             return await self._begin(request)
-        opened = await self._qr.open(
-            name,
-            bindings=self._answers.cookies.read_bindings(head),
-            presented=await self._authentication.find_live(head),
-            user_agent=request.headers.get("user-agent", ""),
-            client_address=head.client_address,
-        )
+        opened = await self._qr.open(name, await read_visitor(head, self._answers.cookies, self._authentication))
         match opened:
             case Completed():
                 return self._complete(head, opened)

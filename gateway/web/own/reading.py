@@ -1,4 +1,4 @@
-"""What a page of the gateway's own reads of its request: parameters and forms."""
+"""What a page of the gateway's own reads of its request: parameters, forms, and who comes back from TikTok."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 from starlette.requests import Request
 
+from gateway.core.fields import first
 from gateway.core.request import RequestHead
 from gateway.errors import MalformedRequest
+from gateway.flows.authentication import Authentication
+from gateway.flows.visitor import Visitor
+from gateway.web.answers.browser_cookies import BrowserCookies
 from gateway.web.body_limit import MAX_FORM, read_from
 
 
@@ -39,3 +43,13 @@ async def read_form(request: Request) -> dict[str, str]:
 def rfc3339(moment: datetime) -> str:
     """Write a moment as JSON answers have it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def read_visitor(head: RequestHead, cookies: BrowserCookies, authentication: Authentication) -> Visitor:
+    """Return whom a request comes from that may end a sign-in. Raises `StoreUnavailable`."""
+    return Visitor(
+        bindings=cookies.read_bindings(head),
+        presented=await authentication.find_live(head),
+        user_agent=(first(head.headers, b"user-agent") or b"").decode("latin-1"),
+        client_address=head.client_address,
+    )

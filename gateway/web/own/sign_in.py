@@ -18,7 +18,7 @@ from gateway.web.asgi_head import head_of
 from gateway.web.exchange import request_id_of
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.home import at_home
-from gateway.web.own.reading import read_rd
+from gateway.web.own.reading import read_rd, read_visitor
 from gateway.web.table import Table
 
 
@@ -106,14 +106,8 @@ class SignInPages:
         if is_prefetch(head):
             raise SignInRefused("a prefetch must not use up the authorization code")
         callback = read_callback(head.query)
-        bindings = self._answers.cookies.read_bindings(head)
-        presented = await self._authentication.find_live(head)
         completed = await self._sign_in.complete(
-            callback,
-            bindings=bindings,
-            presented=presented,
-            user_agent=request.headers.get("user-agent", ""),
-            client_address=head.client_address,
+            callback, await read_visitor(head, self._answers.cookies, self._authentication)
         )
         if isinstance(completed, Unchanged):
             return redirect(302, completed.return_to)
