@@ -12,7 +12,9 @@ from gateway.core.decision import build_allow
 from gateway.core.identity import Identity, IdentityHeaders
 from gateway.core.kept_post import FormField, KeptPost
 from gateway.core.sign_in import read_callback
+from gateway.flows.attempts import FoundAttempt
 from gateway.flows.sign_in import Begun, Completed
+from gateway.flows.visitor import Visitor
 from tests.core.test_challenge import head
 
 SECRET = "s3cret" * 7 + "x"
@@ -28,6 +30,8 @@ PREPARED = prepare(PLAN, USUAL, return_to="/", binding=SECRET, now=NOW)
         Binding(SECRET),
         read_callback(f"code={SECRET}&state={SECRET}".encode()),
         Begun(f"https://tiktok.example/?state={SECRET}", Binding(SECRET)),
+        FoundAttempt(SECRET, PREPARED.attempt, b"", Binding(SECRET)),
+        Visitor((Binding(SECRET),), (), "", ""),
         Completed(SECRET, "-ada", f"https://tiktok.example/?state={SECRET}", Binding(SECRET)),
         KeptPost(b"", "/", "multipart/form-data", (FormField("password", SECRET),)),
         head({"cookie": f"gateway={SECRET}", "authorization": f"Bearer {SECRET}"}),

@@ -23,9 +23,11 @@ from tests.harness import Browser
 from tests.ports import free_port
 from tests.programs import need
 from tests.redis_server import run_redis
+from tests.waiting import wait_for
 
 FOLDER = CONFIG / "systemd"
 UNIT = FOLDER / "gateway.service"
+SOCKET = FOLDER / "gateway.socket"
 SETTINGS = FOLDER / "gateway.yaml"
 CREDENTIALS = ["secret_key", "tiktok_client_secret", "redis_password"]
 MOST_EXPOSED = 1.5
@@ -131,3 +133,58 @@ def test_what_the_unit_takes_away_is_gone() -> None:
     confined = [sys.executable, "-m", "tests.deploying.confined", str(UNIT), sys.executable, "-c", lower]
     done = subprocess.run(confined, cwd=CONFIG.parent, capture_output=True, text=True, timeout=60, check=False)
     assert "PermissionError" in done.stderr
+
+
+def test_systemd_takes_the_socket_with_the_service(tmp_path: Path) -> None:
+    service, socket = write_unit(tmp_path, UNIT.read_text()), tmp_path / "gateway.socket"
+    socket.write_text(SOCKET.read_text())
+    done = analyze("verify", str(service), str(socket))
+    assert (done.returncode, done.stderr) == (0, "")
+    socket.write_text(SOCKET.read_text().replace("ListenStream=", "ListenStreams="))
+    assert "ListenStreams" in analyze("verify", str(service), str(socket)).stderr
+
+
+def listen_by_socket(settings: str) -> str:
+    """Return the settings with the change that the socket's first lines tell."""
+    assert "`listen: systemd:web`" in SOCKET.read_text()
+    return replaced(settings, [("listen: 127.0.0.1:8080", "listen: systemd:web")])
+
+
+def test_the_socket_is_where_the_service_would_listen_and_called_as_the_settings_call_it(tmp_path: Path) -> None:
+    unit = read_unit(SOCKET)
+    assert [f"listen: {each}" in SETTINGS.read_text() for each in unit["ListenStream"]] == [True]
+    assert unit["FileDescriptorName"] == ["web"]
+    (tmp_path / "gateway.yaml").write_text(listen_by_socket(SETTINGS.read_text()))
+    _, environ = read_settings(tmp_path)
+    done = invoke("check", "-c", str(tmp_path / "gateway.yaml"), "--json", environ=environ)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["warnings"] == []
+
+
+def test_who_connects_before_the_gateway_serves_is_answered(
+    tmp_path: Path, simulator: RunningSimulator, upstream: str
+) -> None:
+    """By systemd's own program for it, which starts the gateway with the first connection."""
+    (name,) = read_unit(SOCKET)["FileDescriptorName"]
+    port, admin = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    at = [("public_url: https://app.example.com", f"public_url: {url}"), ("http://127.0.0.1:3000", upstream)]
+    with run_redis("--requirepass", "0f" * 32) as redis:
+        at += [("redis://127.0.0.1:6379/0", redis.url)]
+        path = tmp_path / "gateway.yaml"
+        settings = listen_by_socket(replaced(SETTINGS.read_text(), at))
+        path.write_text(f"{settings}admin: {{listen: 127.0.0.1:{admin}}}\n")
+        secrets = write_secrets(tmp_path / "credentials", CREDENTIALS, simulator)
+        environ = tiktok_environ(simulator) | {"CREDENTIALS_DIRECTORY": str(secrets)}
+        passed = [f"-E{each}={value}" for each, value in environ.items()]
+        command = [need("systemd-socket-activate"), "-l", f"127.0.0.1:{port}", f"--fdname={name}", *passed]
+        gateway = [sys.executable, "-m", "gateway", "run", "-c", str(path)]
+        log = tmp_path / "log"
+        with running([*command, *gateway], log, environ=environ, cwd=CONFIG.parent) as process:
+            wait_for(lambda: "Listening on" in log.read_text(), "the socket is there")
+            with Browser(url) as browser:
+                browser.client.timeout = 60
+                assert browser.navigate("/private").status_code == 302
+                assert browser.sign_in("/private").status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0, log.read_text()
