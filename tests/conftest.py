@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import types
 from collections.abc import Generator
 
 import httpx._transports.default
 import hypothesis
 import pytest
+import uvicorn.server
 from playwright.sync_api import Browser, sync_playwright
 
 from gateway.simulator import RunningSimulator, SimulatorSettings
@@ -31,6 +34,15 @@ __all__ = [
 
 # each client of httpx reads all of certifi's certificates, which takes longer than most tests: one context does for all
 httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
+
+async def _sleep_less(seconds: float) -> None:
+    """A server of uvicorn's looks ten times a second whether it is to end, and then waits a tenth for its clients."""
+    await asyncio.sleep(min(seconds, 0.01))
+
+
+# nearly all that most tests wait for are the ends of the two or three servers that they have started
+uvicorn.server.asyncio = types.SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_less})  # type: ignore[attr-defined]
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

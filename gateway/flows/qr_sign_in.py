@@ -66,6 +66,7 @@ class QrSignIn:
     def __init__(
         self,
         store: QrStore,
+        attempts: Attempts,
         sign_in: SignIn,
         provider: QrCodes,
         keyring: Keyring,
@@ -77,7 +78,7 @@ class QrSignIn:
     ) -> None:
         self._report = report or SignInReport()
         self._store = store
-        self._attempts = Attempts(store, keyring)
+        self._attempts = attempts
         self._sign_in = sign_in
         self._provider = provider
         self._keyring = keyring

@@ -18,7 +18,6 @@ import msgspec
 from gateway.core.authorization import USUAL, AuthorizationPlan, Wish, prepare
 from gateway.core.binding import Binding, choose_binding
 from gateway.core.grant import Grant
-from gateway.core.keyring import Keyring
 from gateway.core.session import build_session_key
 from gateway.core.sign_in import Callback, VerifiedCode, read_callback_error
 from gateway.core.tiktok import Profile, TokenSet
@@ -38,7 +37,7 @@ from gateway.flows.attempts import Attempts, FoundAttempt
 from gateway.flows.authentication import build_identity
 from gateway.flows.disconnect import Disconnect
 from gateway.flows.earlier_scopes import EarlierScopes
-from gateway.flows.ports import Provider, Records
+from gateway.flows.ports import Provider
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook, call_hook
@@ -93,10 +92,9 @@ class SignIn:
 
     def __init__(
         self,
-        store: Records,
+        attempts: Attempts,
         sessions: Sessions,
         provider: Provider,
-        keyring: Keyring,
         plan: AuthorizationPlan,
         limit: AttemptLimit,
         disconnect: Disconnect,
@@ -108,7 +106,7 @@ class SignIn:
     ) -> None:
         self._report = report or SignInReport()
         self._on_sign_in = on_sign_in
-        self._attempts = Attempts(store, keyring)
+        self._attempts = attempts
         self._earlier = EarlierScopes(sessions, refresh, plan.known_scopes, self._report)
         self._sessions = sessions
         self._provider = provider

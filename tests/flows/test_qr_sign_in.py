@@ -29,9 +29,16 @@ class QrFlow:
     def __init__(self, world: World, process: Process, *, of_network: int = 0) -> None:
         self.world = world
         limit = AttemptLimit(world.store, of_network=of_network, of_all=0, clock=world.clock)
-        usual = Flow(world, process).flow
+        usual = Flow(world, process)
         self.flow = QrSignIn(
-            world.store, usual, process.provider, world.keyring, limit, scopes=SCOPES, clock=world.clock
+            world.store,
+            usual.attempts,
+            usual.flow,
+            process.provider,
+            world.keyring,
+            limit,
+            scopes=SCOPES,
+            clock=world.clock,
         )
 
     @property

@@ -62,10 +62,9 @@ class Flow:
         self.attempts = Attempts(world.store, world.keyring)
         outbox = Outbox(world.store, world.keyring, {}, clock=world.clock)
         self.flow = SignIn(
-            world.store,
+            self.attempts,
             process.sessions,
             process.provider,
-            world.keyring,
             plan,
             AttemptLimit(world.store, of_network=of_network, of_all=0, clock=world.clock),
             Disconnect(world.store, process.sessions, outbox, clock=world.clock),

@@ -6,6 +6,7 @@ import dataclasses
 from urllib.parse import urlsplit
 
 from gateway.flows.attempt_limit import AttemptLimit
+from gateway.flows.attempts import Attempts
 from gateway.flows.audit import Announce
 from gateway.flows.disconnect import REVOCATION, Disconnect, Revocation
 from gateway.flows.kept_posts import KeptPosts
@@ -67,19 +68,17 @@ def build_flows(
     store.follow(lambda _: outbox.start())  # with the first read: there may be jobs of before a restart
     disconnect = life.closing(Disconnect(store, sessions, outbox, clock=clock, announce=announce))
     limits = settings.limits
-    attempts = AttemptLimit(
-        store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock
-    )
+    limit = AttemptLimit(store, of_network=limits.sign_in_attempts, of_all=limits.sign_in_attempts_of_all, clock=clock)
     noted = WebhookLog(store, keyring, clock=clock)
     plan = build_plan(settings, judging.routes.scopes)
     report = SignInReport(announce, count)
+    attempts = Attempts(store, keyring)
     sign_in = SignIn(
-        store,
+        attempts,
         sessions,
         records.provider,
-        keyring,
         plan,
-        attempts,
+        limit,
         disconnect,
         records.refresh,
         clock=clock,
@@ -87,13 +86,13 @@ def build_flows(
         on_sign_in=on_sign_in,
     )
     qr_sign_in = QrSignIn(
-        store, sign_in, records.provider, keyring, attempts, scopes=plan.scopes, clock=clock, report=report
+        store, attempts, sign_in, records.provider, keyring, limit, scopes=plan.scopes, clock=clock, report=report
     )
     return Flows(
         sign_in=sign_in,
         qr_sign_in=qr_sign_in if settings.qr_sign_in else None,
         sign_out=SignOut(sessions, clock=clock, announce=announce),
-        kept_posts=KeptPosts(store, keyring, attempts.count),
+        kept_posts=KeptPosts(store, keyring, limit.count),
         disconnect=disconnect,
         webhook=_build_webhook(settings, records, outbox, noted, clock) if settings.tiktok.webhook.enabled else None,
         webhook_log=noted,
