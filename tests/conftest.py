@@ -19,6 +19,7 @@ from tests.harness import echo, serve_app
 from tests.programs import need
 from tests.redis_server import RedisServer, run_redis
 from tests.rules import (
+    pytest_collection_modifyitems,
     pytest_runtest_makereport,
     pytest_runtest_setup,
     pytest_timeout_set_timer,
@@ -26,6 +27,7 @@ from tests.rules import (
 )
 
 __all__ = [
+    "pytest_collection_modifyitems",
     "pytest_runtest_makereport",
     "pytest_runtest_setup",
     "pytest_timeout_set_timer",

@@ -1,4 +1,4 @@
-"""The rules of a run: how many tests at once, that a skip may be a failure, and what a second try is given."""
+"""The rules of a run: how many tests at once, which are in a browser, what a skip is, what a second try is given."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ def pytest_xdist_auto_num_workers() -> int | None:
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test in a browser is known by what it uses, so that `-m "not browser"` leaves it out."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
