@@ -42,8 +42,32 @@ class Fleet:
         return told.count(" gateways/a\n"), told.count(" gateways/b\n")
 
 
+MakeFleet = Callable[[], contextlib.AbstractContextManager[Fleet]]
+
+
 @pytest.fixture(scope="module")
-def fleet(
+def make_fleet(
+    tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> MakeFleet:
+    return lambda: run_fleet(tmp_path_factory, simulator, redis_server, upstream)
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: MakeFleet) -> Generator[Fleet]:
+    """Gateways for several tests: none of them is to be stopped."""
+    with make_fleet() as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def mortal(make_fleet: MakeFleet) -> Generator[Fleet]:
+    """Gateways for one test, which may stop them."""
+    with make_fleet() as fleet:
+        yield fleet
+
+
+@contextlib.contextmanager
+def run_fleet(
     tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator, redis_server: RedisServer, upstream: str
 ) -> Generator[Fleet]:
     haproxy, nginx = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -196,18 +220,18 @@ def test_without_redis_none_is_ready_and_all_are_asked(fleet: Fleet) -> None:
         sign_in(browser)
 
 
-def test_of_two_that_nginx_asks_one_may_be_killed(fleet: Fleet) -> None:
-    with Browser(fleet.haproxy) as browser:
+def test_of_two_that_nginx_asks_one_may_be_killed(mortal: Fleet) -> None:
+    with Browser(mortal.haproxy) as browser:
         cookie = sign_in(browser)
-        with Asking(fleet.nginx, cookie) as asking:
+        with Asking(mortal.nginx, cookie) as asking:
             asking.wait_for(20)
-            assert min(count_checks(gateway) for gateway in (fleet.b, fleet.c)) > 10
-            fleet.c.process.kill()
-            fleet.c.process.wait()
+            assert min(count_checks(gateway) for gateway in (mortal.b, mortal.c)) > 10
+            mortal.c.process.kill()
+            mortal.c.process.wait()
             asking.wait_for(50)
         assert asking.wrong == []
-        assert browser.fetch(fleet.nginx + "/oauth2/sign_out", method="POST").status_code == 204
-    with Browser(fleet.nginx) as browser:
+        assert browser.fetch(mortal.nginx + "/oauth2/sign_out", method="POST").status_code == 204
+    with Browser(mortal.nginx) as browser:
         assert browser.fetch("/private/x", headers={"cookie": cookie}).status_code == 401
 
 
@@ -215,18 +239,18 @@ def count_checks(gateway: RunningProcess) -> int:
     return gateway.log.read_text().count('"path":"/private/x","status":202')
 
 
-def test_one_that_is_stopped_loses_no_request(fleet: Fleet) -> None:
-    with Browser(fleet.haproxy) as browser:
+def test_one_that_is_stopped_loses_no_request(mortal: Fleet) -> None:
+    with Browser(mortal.haproxy) as browser:
         cookie = sign_in(browser)
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(open_socket(fleet.haproxy, cookie)) for _ in range(2)]
-        asking = stack.enter_context(Asking(fleet.haproxy, cookie))
-        before = fleet.count_served()
+        sockets = [stack.enter_context(open_socket(mortal.haproxy, cookie)) for _ in range(2)]
+        asking = stack.enter_context(Asking(mortal.haproxy, cookie))
+        before = mortal.count_served()
         asking.wait_for(20)
-        assert all(now > then for now, then in zip(fleet.count_served(), before, strict=True))
-        assert fleet.a.stop() == 0
+        assert all(now > then for now, then in zip(mortal.count_served(), before, strict=True))
+        assert mortal.a.stop() == 0
         asking.wait_for(20)
         ended = [socket for socket in sockets if not echoes(socket)]
         assert [close_code(socket) for socket in ended] == [1001]  # it is told to come again, and finds the other
-        assert echoes(stack.enter_context(open_socket(fleet.haproxy, cookie)))
+        assert echoes(stack.enter_context(open_socket(mortal.haproxy, cookie)))
     assert asking.wrong == []
