@@ -44,7 +44,8 @@ async def _sleep_less(seconds: float) -> None:
 
 
 # nearly all that most tests wait for are the ends of the two or three servers that they have started
-uvicorn.server.asyncio = types.SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_less})  # type: ignore[attr-defined]
+_asyncio = types.SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_less})
+uvicorn.server.asyncio = _asyncio  # type: ignore[assignment,attr-defined]
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
