@@ -170,6 +170,7 @@ class RedisKeywords(TypedDict, total=False):
     tls: RedisTlsKeywords | None
     key_prefix: str
     timeout: str | timedelta
+    upgrade_window: str | timedelta
 
 
 class RedisTlsKeywords(TypedDict, total=False):
