@@ -7,7 +7,9 @@ is of the app at TikTok, so gateways with the same client key share it, and the 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -69,6 +71,8 @@ class Sessions:
         self._store = store
         self._keyring = keyring
         self._limits = limits
+        self._touch_interval = limits.touch_interval
+        self._touching: dict[str, asyncio.Task[None]] = {}
         self._client_key = client_key
         self._index = SessionIndex(store, client_key)
         self._form = RecordForm(store, compact_after)
@@ -92,6 +96,51 @@ class Sessions:
         sealed_grant = await self._seal_anew(session.grant_key, grant, sealed_grant, self._keeping(grant, now))
         return SignedIn(key, session, sealed, grant, sealed_grant)
 
+    def recognise(self, key: str, told: Callable[[SignedIn | StoreUnavailable | None], None]) -> None:
+        """As `read`, but what is found is told, without a task, and whether the session has ended is not looked at.
+
+        None is told where there is nobody, or anything to be done about the records: `read` does, and tells which.
+        """
+        grant_key = self._grant_keys.get(key)
+
+        def read_session(values: list[bytes | None] | StoreUnavailable) -> None:
+            if isinstance(values, StoreUnavailable):
+                told(values)
+                return
+            session = self._open_session(key, values[0])
+            if session is None:
+                told(None)
+            elif session.grant_key == grant_key:
+                told(self._put_together(key, session, values))
+            else:
+                self._remember(key, session.grant_key)
+                self._store.ask((session.grant_key,), functools.partial(read_grant, session, values))
+
+        def read_grant(
+            session: Session, sealed: list[bytes | None], values: list[bytes | None] | StoreUnavailable
+        ) -> None:
+            if isinstance(values, StoreUnavailable):
+                told(values)
+            else:
+                told(self._put_together(key, session, [*sealed, *values]))
+
+        self._store.ask((key,) if grant_key is None else (key, grant_key), read_session)
+
+    def _put_together(self, key: str, session: Session, sealed: Sequence[bytes | None]) -> SignedIn | None:
+        """Return a session with its grant; None if there is none, or if either is to be sealed anew."""
+        sealed_session, sealed_grant = sealed
+        is_newest = self._keyring.sealed_by_newest
+        if (
+            sealed_session is None
+            or sealed_grant is None
+            or not (is_newest(sealed_session) and is_newest(sealed_grant))
+        ):
+            return None
+        grant = read_record(self._keyring, session.grant_key, sealed_grant, Grant)
+        if grant is None or grant.subject != session.subject:
+            return None
+        return SignedIn(key, session, sealed_session, grant, sealed_grant)
+
     def ask_again(self, signed_in: SignedIn, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Have it told whether the records are stored as they were read: what is the same need not be opened again."""
         before = [signed_in.sealed_session, signed_in.sealed_grant]
@@ -103,9 +152,14 @@ class Sessions:
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return when something has to be done: the session ends, is to be touched, or its token is due."""
-        session = signed_in.session
-        touch_at = session.last_seen_at + self._limits.touch_interval
-        return min(session.expires_at(self._limits), touch_at, signed_in.grant.settled_until())
+        return min(self.lasts_until(signed_in), self._touch_at(signed_in.session))
+
+    def lasts_until(self, signed_in: SignedIn) -> datetime:
+        """Return when the session ends, or its token is due."""
+        return min(signed_in.session.expires_at(self._limits), signed_in.grant.settled_until())
+
+    def _touch_at(self, session: Session) -> datetime:
+        return session.last_seen_at + self._touch_interval
 
     async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
         """Write a grant and a new session that leans on it; returns the new session id for the cookie.
@@ -135,7 +189,7 @@ class Sessions:
 
         Replaces exactly what was read, so that a sign-out in between is never undone.
         """
-        if now < signed_in.session.last_seen_at + self._limits.touch_interval:
+        if now < self._touch_at(signed_in.session):
             return
         session, key = signed_in.session.touched(now), signed_in.session_key
         await self._form.settle(now)
@@ -145,6 +199,23 @@ class Sessions:
             new=self._seal(key, session),
             ttl=self._time_to_live(session, now),
         )
+
+    def touch_soon(self, signed_in: SignedIn, now: datetime) -> None:
+        """Begin to do so, for nobody to wait for: if Redis is away then, the next request does it."""
+        key = signed_in.session_key
+        if key in self._touching:
+            return
+        task = self._touching[key] = asyncio.create_task(self._touch_quietly(signed_in, now), name="touch")
+        task.add_done_callback(lambda _: self._touching.pop(key, None))
+
+    async def _touch_quietly(self, signed_in: SignedIn, now: datetime) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.touch(signed_in, now)
+
+    async def close(self) -> None:
+        """Wait for what is being written down; no call to the store takes longer than its timeout."""
+        if self._touching:
+            await asyncio.wait(self._touching.values())
 
     async def end(self, signed_in: SignedIn) -> None:
         """End one session; the grant goes with the last one, unless it is kept."""

@@ -57,13 +57,15 @@ def build_records(
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
-    sessions = Sessions(
-        store,
-        keyring,
-        limits,
-        client_key=settings.tiktok.client_key,
-        keep_grants=settings.tokens.keep_grants,
-        compact_after=settings.redis.upgrade_window if not settings.redis.embedded else timedelta(),
+    sessions = life.closing(
+        Sessions(
+            store,
+            keyring,
+            limits,
+            client_key=settings.tiktok.client_key,
+            keep_grants=settings.tokens.keep_grants,
+            compact_after=settings.redis.upgrade_window if not settings.redis.embedded else timedelta(),
+        )
     )
     name_subject = str if settings.audit.subject == "open_id" else keyring.name
     announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)
