@@ -49,7 +49,15 @@ class CompactTokens(msgspec.Struct, array_like=True, frozen=True):
 
     def restore(self, open_id: str) -> TokenSet:
         """Return them as the tokens of `open_id`."""
-        return TokenSet(open_id, *msgspec.structs.astuple(self))
+        return TokenSet(
+            open_id,
+            self.access_token,
+            self.refresh_token,
+            self.scopes,
+            self.obtained_at,
+            self.access_expires_at,
+            self.refresh_expires_at,
+        )
 
 
 class CompactProfile(msgspec.Struct, array_like=True, frozen=True):
@@ -74,9 +82,18 @@ class CompactProfile(msgspec.Struct, array_like=True, frozen=True):
 
     def restore(self, open_id: str) -> Profile:
         """Return it as the profile of `open_id`."""
-        union_id, username, display_name, avatar, *facts = msgspec.structs.astuple(self)
-        avatar_url = inflate_text(avatar) if avatar is not None else None
-        return Profile(open_id, union_id, username, display_name, avatar_url, *facts)
+        return Profile(
+            open_id,
+            self.union_id,
+            self.username,
+            self.display_name,
+            inflate_text(self.avatar_url) if self.avatar_url is not None else None,
+            self.is_verified,
+            self.follower_count,
+            self.following_count,
+            self.likes_count,
+            self.video_count,
+        )
 
 
 class CompactGrant(CompactForm, frozen=True):
@@ -184,8 +201,8 @@ class Grant(Record, frozen=True):
         return now < self._usable_until()
 
     def settled_until(self) -> datetime:
-        """Return the moment before which the access token serves and is not due for a refresh."""
-        return min(self._due_at(), self._usable_until()) if self.is_renewable else self._usable_until()
+        """Return the moment before which the access token serves and is not due for a refresh, which comes first."""
+        return self._due_at() if self.is_renewable else self._usable_until()
 
     def is_profile_stale(self, now: datetime) -> bool:
         """Whether the profile should be read again at the next occasion."""

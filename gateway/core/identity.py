@@ -158,7 +158,7 @@ def _scopes(scopes: tuple[str, ...]) -> str:
 
 def _moment(moment: datetime) -> str:
     """RFC 3339 §5.6, whole seconds in UTC."""
-    return moment.astimezone(UTC).isoformat()[:19] + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[:19] + "Z"
 
 
 FIELDS: Final[Mapping[str, Field]] = {
