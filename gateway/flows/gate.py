@@ -251,6 +251,7 @@ class Gate:
             extra = (self._assertions.build(who, match.route.upstream, self._clock()),) if self._assertions else ()
             key = known.allow.session_key
             own = known.by_route[match.index] = build_allow(self.headers_for(match), who, extra, session_key=key)
+            self._memory.note_growth(known, own)
         return own
 
     def headers_for(self, match: Match) -> IdentityHeaders:

@@ -238,6 +238,7 @@ class SessionKeywords(TypedDict, total=False):
     idle_timeout: str | timedelta
     absolute_timeout: str | timedelta
     cache_for: str | Literal[0]
+    cache_size: str | int
 
 
 class TikTokKeywords(TypedDict, total=False):
