@@ -32,6 +32,9 @@ class _Pipeline:
         self._socket = socket.create_connection(("127.0.0.1", port), 30)
         self._commands: list[bytes] = []
 
+    async def read(self, key: str) -> bytes | None:
+        """As `flows.ports.Store` promises, for what is not there."""
+
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """As `flows.ports.Store` promises."""
         self._add(b"SET", PREFIX.encode() + key.encode(), value, b"EX", b"%d" % ttl)

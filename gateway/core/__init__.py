@@ -52,6 +52,7 @@ What is kept
     session        one browser that is signed in
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
+    deflated       texts of which most is always the same
     keyring        the sealing
     audit          events for those who ask later who did what
     operator_session  an operator's cookie, sealed

@@ -83,8 +83,8 @@ def build_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     Raises `MalformedRequest` for a field that would begin another line: the second fence against request splitting,
     whatever a value came from.
     """
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    block = b"".join(lines)
+    lines = [b": ".join(field) for field in headers]
+    block = b"\r\n".join((*lines, b""))
     if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
         raise MalformedRequest("a header value holds a line break")
     return block

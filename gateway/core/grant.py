@@ -15,7 +15,8 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from gateway.core.record import Record
+from gateway.core.deflated import deflate_text, inflate_text
+from gateway.core.record import CompactForm, Record
 from gateway.core.tiktok import Profile, TokenSet
 
 REFRESH_FROM: Final = 0.8
@@ -27,10 +28,104 @@ PROFILE_LASTS: Final = timedelta(hours=12)
 """Avatar URLs are signed and may expire within hours."""
 
 
+GRANT_KEY: Final = "grant:"
+"""What every store key of a grant begins with."""
+
+
+class CompactTokens(msgspec.Struct, array_like=True, frozen=True):
+    """TikTok's tokens in few bytes."""
+
+    access_token: str
+    refresh_token: str
+    scopes: tuple[str, ...]
+    obtained_at: datetime
+    access_expires_at: datetime
+    refresh_expires_at: datetime
+
+    @classmethod
+    def of(cls, tokens: TokenSet) -> CompactTokens:
+        """Return the compact form of somebody's tokens."""
+        return cls(*msgspec.structs.astuple(tokens)[1:])
+
+    def restore(self, open_id: str) -> TokenSet:
+        """Return them as the tokens of `open_id`."""
+        return TokenSet(
+            open_id,
+            self.access_token,
+            self.refresh_token,
+            self.scopes,
+            self.obtained_at,
+            self.access_expires_at,
+            self.refresh_expires_at,
+        )
+
+
+class CompactProfile(msgspec.Struct, array_like=True, frozen=True):
+    """A profile in few bytes."""
+
+    union_id: str | None
+    username: str | None
+    display_name: str | None
+    avatar_url: bytes | None
+    is_verified: bool | None
+    follower_count: int | None
+    following_count: int | None
+    likes_count: int | None
+    video_count: int | None
+
+    @classmethod
+    def of(cls, profile: Profile) -> CompactProfile:
+        """Return the compact form of somebody's profile."""
+        _, union_id, username, display_name, avatar_url, *facts = msgspec.structs.astuple(profile)
+        avatar = deflate_text(avatar_url) if avatar_url is not None else None
+        return cls(union_id, username, display_name, avatar, *facts)
+
+    def restore(self, open_id: str) -> Profile:
+        """Return it as the profile of `open_id`."""
+        return Profile(
+            open_id,
+            self.union_id,
+            self.username,
+            self.display_name,
+            inflate_text(self.avatar_url) if self.avatar_url is not None else None,
+            self.is_verified,
+            self.follower_count,
+            self.following_count,
+            self.likes_count,
+            self.video_count,
+        )
+
+
+class CompactGrant(CompactForm, frozen=True):
+    """A grant in few bytes: whose it is stands there once, and what was wanted only where the tokens have not all."""
+
+    open_id: str
+    tokens: CompactTokens
+    profile: CompactProfile
+    profile_read_at: datetime
+    granted_at: datetime | None
+    refresh_lost: bool
+    wanted: tuple[str, ...] | None
+    spare: CompactTokens | None
+
+    def restore(self) -> Grant:
+        """See `CompactForm`."""
+        return Grant(
+            tokens=self.tokens.restore(self.open_id),
+            profile=self.profile.restore(self.open_id),
+            profile_read_at=self.profile_read_at,
+            granted_at=self.granted_at,
+            refresh_lost=self.refresh_lost,
+            wanted=self.wanted if self.wanted is not None else self.tokens.scopes,
+            spare=self.spare.restore(self.open_id) if self.spare is not None else None,
+        )
+
+
 class Grant(Record, frozen=True):
     """A grant, as kept in the store."""
 
     purpose: ClassVar[str] = "grant"
+    compact_form: ClassVar[type[CompactForm]] = CompactGrant
     of_instance: ClassVar[bool] = False  # of the app at TikTok, whose client key is in the store key
 
     tokens: TokenSet
@@ -40,6 +135,21 @@ class Grant(Record, frozen=True):
     refresh_lost: bool = False  # the refresh token was rotated, and TikTok's answer never came
     wanted: tuple[str, ...] = ()  # scopes given at some sign-in and not taken back since; the tokens may have fewer
     spare: TokenSet | None = None  # of a later sign-in with fewer scopes: they take over if the tokens are dead
+
+    def compact(self) -> CompactGrant | None:
+        """See `Record`. A grant with a profile or a spare of somebody else is none that could be made, and has none."""
+        if any(each.open_id != self.subject for each in (self.profile, self.spare) if each is not None):
+            return None
+        return CompactGrant(
+            self.subject,
+            CompactTokens.of(self.tokens),
+            CompactProfile.of(self.profile),
+            self.profile_read_at,
+            self.granted_at,
+            self.refresh_lost,
+            self.wanted if self.wanted != self.tokens.scopes else None,
+            CompactTokens.of(self.spare) if self.spare is not None else None,
+        )
 
     @property
     def subject(self) -> str:
@@ -91,8 +201,8 @@ class Grant(Record, frozen=True):
         return now < self._usable_until()
 
     def settled_until(self) -> datetime:
-        """Return the moment before which the access token serves and is not due for a refresh."""
-        return min(self._due_at(), self._usable_until()) if self.is_renewable else self._usable_until()
+        """Return the moment before which the access token serves and is not due for a refresh, which comes first."""
+        return self._due_at() if self.is_renewable else self._usable_until()
 
     def is_profile_stale(self, now: datetime) -> bool:
         """Whether the profile should be read again at the next occasion."""
@@ -122,7 +232,7 @@ class Grant(Record, frozen=True):
 
 def build_grant_key(client_key: str, open_id: str) -> str:
     """Return the store key of a person's grant to this app; neither id can be read from it."""
-    return "grant:" + _digest(client_key, open_id)
+    return GRANT_KEY + _digest(client_key, open_id)
 
 
 def build_index_key(client_key: str, open_id: str) -> str:

@@ -156,10 +156,9 @@ def _scopes(scopes: tuple[str, ...]) -> str:
     return joined if _is_plain(joined) else _encode(joined, ",")
 
 
-@lru_cache(maxsize=1024)
 def _moment(moment: datetime) -> str:
     """RFC 3339 §5.6, whole seconds in UTC."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[:19] + "Z"
 
 
 FIELDS: Final[Mapping[str, Field]] = {

@@ -18,7 +18,12 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from gateway.core.record import Record
+from gateway.core.deflated import deflate_text, inflate_text
+from gateway.core.grant import GRANT_KEY
+from gateway.core.record import CompactForm, Record
+
+SESSION_KEY: Final = "session:"
+"""What every store key of a session begins with."""
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
@@ -35,16 +40,49 @@ class SessionLimits(msgspec.Struct, frozen=True):
         return min(self.idle / 20, timedelta(minutes=1))
 
 
+class CompactSession(CompactForm, frozen=True):
+    """A session in few bytes: the digest of the grant's key is kept as such."""
+
+    instance: bytes
+    subject: str
+    grant: bytes
+    signed_in_at: datetime
+    last_seen_at: datetime
+    user_agent: bytes
+
+    def restore(self) -> Session:
+        """See `CompactForm`."""
+        return Session(
+            instance=self.instance,
+            subject=self.subject,
+            grant_key=GRANT_KEY + self.grant.hex(),
+            signed_in_at=self.signed_in_at,
+            last_seen_at=self.last_seen_at,
+            user_agent=inflate_text(self.user_agent),
+        )
+
+
 class Session(Record, frozen=True):
     """A signed-in browser, as kept in the store."""
 
     purpose: ClassVar[str] = "session"
+    compact_form: ClassVar[type[CompactForm]] = CompactSession
 
     subject: str
     grant_key: str
     signed_in_at: datetime
     last_seen_at: datetime
     user_agent: str
+
+    def compact(self) -> CompactSession | None:
+        """See `Record`."""
+        grant = self.grant_key.removeprefix(GRANT_KEY)
+        if len(grant) != 64:  # of a form that no version has made
+            return None
+        agent = deflate_text(self.user_agent)
+        return CompactSession(
+            self.instance, self.subject, bytes.fromhex(grant), self.signed_in_at, self.last_seen_at, agent
+        )
 
     def expires_at(self, limits: SessionLimits) -> datetime:
         """When this session ends if it is not used again."""
@@ -64,7 +102,7 @@ def build_session_key(cookie_value: bytes) -> str | None:
     """Return the store key of the session that a cookie names; None when it cannot be one of ours."""
     if not _ID.fullmatch(cookie_value):
         return None
-    return "session:" + hashlib.sha256(cookie_value).hexdigest()
+    return SESSION_KEY + hashlib.sha256(cookie_value).hexdigest()
 
 
 def public_id(session_key: str) -> str:

@@ -12,6 +12,8 @@ attempt_limit     how many may begin
 kept_posts        the form that somebody had sent before they were asked to sign in
 
 sessions          who is signed in, as kept in the store
+session_index     which of them a person has
+record_form       how they are written while an earlier version runs beside this one
 refresh           access tokens are renewed ahead of need, by one process
 refresh_attempts  what processes tell each other of that
 authentication    from a request's cookie to session, grant and token

@@ -148,6 +148,49 @@ class Gate:
         known = self._recall(match, session_key)
         return known if isinstance(known, Unknown) else self.admit(match, known)
 
+    def recognise(
+        self, match: Match | None, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+    ) -> None:
+        """Have the store say who calls, and have it `told` whether they may pass: without a task.
+
+        None where there is more to it, for `check` to find out.
+        """
+        known = self._memory.find(session_key, self._clock())
+        if known is None:
+            self._recognise_anew(match, session_key, told)
+            return
+
+        def compared(same: bool | StoreUnavailable) -> None:
+            if isinstance(same, StoreUnavailable):
+                told(same)
+            elif same:
+                told(self.admit(match, known))
+            else:
+                self._recognise_anew(match, session_key, told)
+
+        self.confirm(known, compared)
+
+    def _recognise_anew(
+        self, match: Match | None, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+    ) -> None:
+        mark = self._memory.begin_read()
+
+        def found(signed_in: SignedIn | StoreUnavailable | None) -> None:
+            if not isinstance(signed_in, SignedIn):
+                told(signed_in)
+                return
+            now = self._clock()
+            known = self._know(signed_in, mark, now)
+            if now < known.settled_until:
+                told(self.admit(match, known))
+            elif now < self._sessions.lasts_until(signed_in):
+                self._sessions.touch_soon(signed_in, now)
+                told(self.admit(match, known))
+            else:
+                told(None)
+
+        self._sessions.recognise(session_key, found)
+
     def seconds_left(self, known: KnownCaller) -> float:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
         return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
@@ -208,6 +251,7 @@ class Gate:
             extra = (self._assertions.build(who, match.route.upstream, self._clock()),) if self._assertions else ()
             key = known.allow.session_key
             own = known.by_route[match.index] = build_allow(self.headers_for(match), who, extra, session_key=key)
+            self._memory.note_growth(known, own)
         return own
 
     def headers_for(self, match: Match) -> IdentityHeaders:
@@ -251,12 +295,14 @@ class Gate:
         """
         mark = self._memory.begin_read()
         signed_in = await self._authentication.read_session(session_key)
-        if signed_in is None:
-            return None
-        now = self._clock()
+        return self._know(signed_in, mark, self._clock()) if signed_in is not None else None
+
+    def _know(self, signed_in: SignedIn, mark: int, now: datetime) -> KnownCaller:
+        """Remember who was read since `mark`."""
+        identity = build_identity(signed_in)
         known = KnownCaller(
             signed_in=signed_in,
-            allow=build_allow(self.identity_headers, build_identity(signed_in), session_key=session_key),
+            allow=build_allow(self.identity_headers, identity, session_key=signed_in.session_key),
             settled_until=self._settled_until(signed_in, now),
             until=now,
             era=self._era,

@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.session import SessionLimits
+from gateway.core.grant import GRANT_KEY
+from gateway.core.session import SESSION_KEY, SessionLimits
 from gateway.errors import MalformedRequest
 from gateway.flows.oversight import GrantView, SessionView, is_called, view_grant, view_session
 from gateway.flows.ports import Walk
@@ -90,7 +91,7 @@ class Listing:
         """Return a page of live sessions, of all or of a person. Raises `MalformedRequest`, `StoreUnavailable`."""
         now = self._clock()
         if subject is None:
-            keys, then = await self._find("session:", cursor, most)
+            keys, then = await self._find(SESSION_KEY, cursor, most)
         else:
             keys, then = _cut(await self._sessions.keys_of(subject, now), cursor, most)
         found = await self._sessions.read_sessions(keys, now, unreadable)
@@ -105,7 +106,7 @@ class Listing:
 
         Raises `MalformedRequest`, `StoreUnavailable`.
         """
-        keys, then = await self._find("grant:", cursor, most)
+        keys, then = await self._find(GRANT_KEY, cursor, most)
         found = await self._sessions.read_grants(keys, unreadable)
         views = tuple(view_grant(grant) for grant in found.values() if not username or is_called(grant, username))
         return GrantPage(views, then)

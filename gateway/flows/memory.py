@@ -8,11 +8,13 @@ Rules
    whether it is still `remembered`; that is taken away at once.
 3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
 4. What is too old to be answered from is kept all the same: if the store still has the same bytes, it is true again.
+5. No more than so many bytes are kept, whoever comes: who came first is forgotten first.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,8 +24,8 @@ from gateway.core.decision import Allow
 from gateway.flows.ports import Changes
 from gateway.flows.sessions import SignedIn
 
-SIZE: Final = 20_000
-"""Most callers remembered; more are forgotten all at once, which costs one read each."""
+BESIDES: Final = 3_000
+"""Bytes that a caller takes besides the records and lines of headers: Python's objects, as measured."""
 RECENT: Final = 10_000
 """Most changes of which it is known what they changed; before them, anything may have changed."""
 
@@ -38,15 +40,22 @@ class KnownCaller(msgspec.Struct):
     era: int = 0  # of the gate's decisions
     by_route: dict[int, Allow] = msgspec.field(default_factory=dict)  # of routes with headers of their own
     remembered: bool = False  # whether it may be answered from till then: set and taken away by `Memory` only
+    weight: int = 0  # in bytes; 0 while it is not kept
 
 
 class Memory:
     """Callers by session key."""
 
-    def __init__(self, store: Changes, lasts: timedelta) -> None:
+    def __init__(
+        self, store: Changes, lasts: timedelta, most: int = 64 << 20, resized: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`most` is in bytes; `resized` is told how many there are."""
         self._store = store
         self.lasts = lasts
-        self._known: dict[str, KnownCaller] = {}
+        self._most = most
+        self._resized = resized
+        self._weight = 0
+        self._known: OrderedDict[str, KnownCaller] = OrderedDict()  # who came first, first
         self._leaning: defaultdict[str, set[str]] = defaultdict(set)  # session keys by grant key
         self._count = 0  # of changes so far
         self._recent: dict[str, int] = {}  # key to the number of its last change
@@ -75,15 +84,26 @@ class Memory:
         if now >= known.settled_until:
             return
         if self._known.get(session_key) is not known:
-            if len(self._known) >= SIZE:
-                self._forget_all()
             self._drop(session_key)  # what was known of it before may be in somebody's hands
             self._known[session_key] = known
             self._leaning[grant_key].add(session_key)
-        if not self.lasts:
+            self._weigh(known, _weigh(known))
+        if not self.lasts or not known.weight:  # it is larger than all there is room for
             return
         known.until = min(now + self.lasts, known.settled_until)
         known.remembered = self._store.following and not self._has_changed(session_key, grant_key, mark)
+
+    def note_growth(self, known: KnownCaller, allow: Allow) -> None:
+        """Note what was made for a caller besides."""
+        if known.weight:
+            self._weigh(known, _weigh_lines(allow))
+
+    def _weigh(self, known: KnownCaller, more: int) -> None:
+        known.weight += more
+        self._weight += more
+        while self._weight > self._most:
+            self._drop(next(iter(self._known)))
+        self._resized(self._weight)
 
     def _has_changed(self, session_key: str, grant_key: str, mark: int) -> bool:
         """Whether either may have changed since `mark`."""
@@ -102,12 +122,15 @@ class Memory:
         for session_key in self._leaning.pop(key, ()):
             self._drop(session_key)
         self._drop(key)
+        self._resized(self._weight)
 
     def _drop(self, session_key: str) -> None:
         known = self._known.pop(session_key, None)
         if known is None:
             return
         known.remembered = False
+        self._weight -= known.weight
+        known.weight = 0
         grant_key = known.signed_in.session.grant_key
         leaning = self._leaning.get(grant_key)
         if leaning is not None:
@@ -117,6 +140,20 @@ class Memory:
 
     def _forget_all(self) -> None:
         for known in self._known.values():
-            known.remembered = False
+            known.remembered, known.weight = False, 0
         self._known.clear()
         self._leaning.clear()
+        self._weight = 0
+        self._resized(0)
+
+
+def _weigh(known: KnownCaller) -> int:
+    """Return about how many bytes of memory a caller takes."""
+    signed_in = known.signed_in
+    records = len(signed_in.sealed_session) + len(signed_in.sealed_grant) * 2  # as they are stored, and opened
+    return BESIDES + records + sum(map(_weigh_lines, (known.allow, *known.by_route.values())))
+
+
+def _weigh_lines(allow: Allow) -> int:
+    """Return about how many bytes the headers for an app take, as fields and as lines."""
+    return 2 * len(allow.set_lines) + 100 * len(allow.set_headers)

@@ -83,7 +83,7 @@ class Index(Protocol):
     async def members(self, index: str, *, now: int) -> list[str]:
         """Return the members that have not expired."""
 
-    async def remove_member(self, index: str, member: str) -> int:
+    async def remove_member(self, index: str, *members: str) -> int:
         """Remove; returns how many members are left."""
 
 

@@ -7,24 +7,28 @@ is of the app at TikTok, so gateways with the same client key share it, and the 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
 
-from gateway.core.grant import Grant, build_grant_key, build_index_key
+from gateway.core.grant import Grant, build_grant_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, open_record, read_record, seal_record
-from gateway.core.session import Session, SessionLimits, build_session_key, new_session_id, public_id
+from gateway.core.session import SESSION_KEY, Session, SessionLimits, build_session_key, new_session_id, public_id
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
-from gateway.flows.ports import Asking, CompareAndSwap, Index, Records, Walk
+from gateway.flows.ports import Asking, CompareAndSwap, Records, Walk
+from gateway.flows.record_form import RecordForm
+from gateway.flows.session_index import SessionIndex, SessionIndexStore
 
 MEMO_SIZE: Final = 20_000
 
 
-class SessionStore(Records, CompareAndSwap, Asking, Walk, Index, Protocol):
+class SessionStore(SessionIndexStore, Records, CompareAndSwap, Asking, Walk, Protocol):
     """What sessions, grants and their index are kept in."""
 
 
@@ -57,13 +61,21 @@ class Sessions:
         *,
         client_key: str,
         keep_grants: bool = False,
+        compact_after: timedelta = timedelta(),
     ) -> None:
-        """`keep_grants`: a grant outlives its last session, as long as it can be renewed."""
+        """`keep_grants`: a grant outlives its last session, as long as it can be renewed.
+
+        `compact_after`: how long versions before 0.2 may run on the store beside this one.
+        """
         self._keep_grants = keep_grants
         self._store = store
         self._keyring = keyring
         self._limits = limits
+        self._touch_interval = limits.touch_interval
+        self._touching: dict[str, asyncio.Task[None]] = {}
         self._client_key = client_key
+        self._index = SessionIndex(store, client_key)
+        self._form = RecordForm(store, compact_after)
         # which grant a session leans on never changes: knowing it, both are read at once
         self._grant_keys: dict[str, str] = {}
 
@@ -84,6 +96,51 @@ class Sessions:
         sealed_grant = await self._seal_anew(session.grant_key, grant, sealed_grant, self._keeping(grant, now))
         return SignedIn(key, session, sealed, grant, sealed_grant)
 
+    def recognise(self, key: str, told: Callable[[SignedIn | StoreUnavailable | None], None]) -> None:
+        """As `read`, but what is found is told, without a task, and whether the session has ended is not looked at.
+
+        None is told where there is nobody, or anything to be done about the records: `read` does, and tells which.
+        """
+        grant_key = self._grant_keys.get(key)
+
+        def read_session(values: list[bytes | None] | StoreUnavailable) -> None:
+            if isinstance(values, StoreUnavailable):
+                told(values)
+                return
+            session = self._open_session(key, values[0])
+            if session is None:
+                told(None)
+            elif session.grant_key == grant_key:
+                told(self._put_together(key, session, values))
+            else:
+                self._remember(key, session.grant_key)
+                self._store.ask((session.grant_key,), functools.partial(read_grant, session, values))
+
+        def read_grant(
+            session: Session, sealed: list[bytes | None], values: list[bytes | None] | StoreUnavailable
+        ) -> None:
+            if isinstance(values, StoreUnavailable):
+                told(values)
+            else:
+                told(self._put_together(key, session, [*sealed, *values]))
+
+        self._store.ask((key,) if grant_key is None else (key, grant_key), read_session)
+
+    def _put_together(self, key: str, session: Session, sealed: Sequence[bytes | None]) -> SignedIn | None:
+        """Return a session with its grant; None if there is none, or if either is to be sealed anew."""
+        sealed_session, sealed_grant = sealed
+        is_newest = self._keyring.sealed_by_newest
+        if (
+            sealed_session is None
+            or sealed_grant is None
+            or not (is_newest(sealed_session) and is_newest(sealed_grant))
+        ):
+            return None
+        grant = read_record(self._keyring, session.grant_key, sealed_grant, Grant)
+        if grant is None or grant.subject != session.subject:
+            return None
+        return SignedIn(key, session, sealed_session, grant, sealed_grant)
+
     def ask_again(self, signed_in: SignedIn, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Have it told whether the records are stored as they were read: what is the same need not be opened again."""
         before = [signed_in.sealed_session, signed_in.sealed_grant]
@@ -95,9 +152,14 @@ class Sessions:
 
     def settled_until(self, signed_in: SignedIn) -> datetime:
         """Return when something has to be done: the session ends, is to be touched, or its token is due."""
-        session = signed_in.session
-        touch_at = session.last_seen_at + self._limits.touch_interval
-        return min(session.expires_at(self._limits), touch_at, signed_in.grant.settled_until())
+        return min(self.lasts_until(signed_in), self._touch_at(signed_in.session))
+
+    def lasts_until(self, signed_in: SignedIn) -> datetime:
+        """Return when the session ends, or its token is due."""
+        return min(signed_in.session.expires_at(self._limits), signed_in.grant.settled_until())
+
+    def _touch_at(self, session: Session) -> datetime:
+        return session.last_seen_at + self._touch_interval
 
     async def begin(self, grant: Grant, *, user_agent: str, now: datetime) -> str:
         """Write a grant and a new session that leans on it; returns the new session id for the cookie.
@@ -116,11 +178,10 @@ class Sessions:
             last_seen_at=now,
             user_agent=user_agent[:256],
         )
-        index = build_index_key(self._client_key, grant.subject)
-        ends_at = now + self._limits.absolute
-        await self._store.add_member(index, key, expires_at=int(ends_at.timestamp()) + 1, now=int(now.timestamp()))
-        await self._store.write(grant_key, seal_record(self._keyring, grant_key, grant), self._keeping(grant, now))
-        await self._store.write(key, seal_record(self._keyring, key, session), self._time_to_live(session, now))
+        compact, ends_at = await self._form.settle(now), now + self._limits.absolute
+        await self._index.add(grant.subject, key, ends_at=ends_at, now=now, compact=compact)
+        await self._store.write(grant_key, self._seal(grant_key, grant), self._keeping(grant, now))
+        await self._store.write(key, self._seal(key, session), self._time_to_live(session, now))
         return session_id
 
     async def touch(self, signed_in: SignedIn, now: datetime) -> None:
@@ -128,15 +189,33 @@ class Sessions:
 
         Replaces exactly what was read, so that a sign-out in between is never undone.
         """
-        if now < signed_in.session.last_seen_at + self._limits.touch_interval:
+        if now < self._touch_at(signed_in.session):
             return
         session, key = signed_in.session.touched(now), signed_in.session_key
+        await self._form.settle(now)
         await self._store.replace(
             key,
             old=signed_in.sealed_session,
-            new=seal_record(self._keyring, key, session),
+            new=self._seal(key, session),
             ttl=self._time_to_live(session, now),
         )
+
+    def touch_soon(self, signed_in: SignedIn, now: datetime) -> None:
+        """Begin to do so, for nobody to wait for: if Redis is away then, the next request does it."""
+        key = signed_in.session_key
+        if key in self._touching:
+            return
+        task = self._touching[key] = asyncio.create_task(self._touch_quietly(signed_in, now), name="touch")
+        task.add_done_callback(lambda _: self._touching.pop(key, None))
+
+    async def _touch_quietly(self, signed_in: SignedIn, now: datetime) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.touch(signed_in, now)
+
+    async def close(self) -> None:
+        """Wait for what is being written down; no call to the store takes longer than its timeout."""
+        if self._touching:
+            await asyncio.wait(self._touching.values())
 
     async def end(self, signed_in: SignedIn) -> None:
         """End one session; the grant goes with the last one, unless it is kept."""
@@ -146,8 +225,7 @@ class Sessions:
         """End the session under a store key; otherwise as `end`."""
         await self._store.delete(key)
         sealed_grant = await self._store.read(session.grant_key)
-        index = build_index_key(self._client_key, session.subject)
-        if await self._store.remove_member(index, key) or self._keep_grants or sealed_grant is None:
+        if await self._index.remove(session.subject, key) or self._keep_grants or sealed_grant is None:
             return
         # exactly that one: a sign-in that has come in between wrote another
         await self._store.remove(session.grant_key, old=sealed_grant)
@@ -157,15 +235,14 @@ class Sessions:
 
         Sessions of another gateway go on, and so does the grant that they lean on.
         """
-        index = build_index_key(self._client_key, subject)
-        keys = await self._store.members(index, now=int(now.timestamp()))
+        keys = await self._index.keys(subject, now)
         others = await self._find_others(keys)
         if not others:
             return await self.end_all(subject, now, drop_grant=not self._keep_grants)
         own = tuple(key for key in keys if key not in others)
         for key in own:
             await self._store.delete(key)
-            await self._store.remove_member(index, key)
+            await self._index.remove(subject, key)
         return own
 
     async def _find_others(self, keys: Sequence[str]) -> set[str]:
@@ -183,14 +260,13 @@ class Sessions:
 
     async def end_all(self, subject: str, now: datetime, *, drop_grant: bool = True) -> tuple[str, ...]:
         """End every session of a person and drop the grant, for whatever gateway; returns the keys of the sessions."""
-        index = build_index_key(self._client_key, subject)
         # the grant first: without it no session of the person counts any more
         if drop_grant:
             await self._store.delete(build_grant_key(self._client_key, subject))
-        keys = await self._store.members(index, now=int(now.timestamp()))
+        keys = await self._index.keys(subject, now)
         for key in keys:
             await self._store.delete(key)
-        await self._store.delete(index)
+        await self._index.drop(subject)
         return tuple(keys)
 
     async def of_subject(
@@ -205,7 +281,7 @@ class Sessions:
 
     async def keys_of(self, subject: str, now: datetime) -> list[str]:
         """Return the keys of a person's sessions, whether they live or not."""
-        return await self._store.members(build_index_key(self._client_key, subject), now=int(now.timestamp()))
+        return await self._index.keys(subject, now)
 
     async def read_sessions(
         self, keys: Sequence[str], now: datetime, unreadable: set[str] | None = None
@@ -241,16 +317,19 @@ class Sessions:
 
     async def replace_grant(self, stored: StoredGrant, grant: Grant) -> bool:
         """Write `grant` in place of exactly what was read; False when somebody else wrote in between."""
-        sealed = seal_record(self._keyring, stored.key, grant)
+        sealed = self._seal(stored.key, grant)
         ttl = self._keeping(grant, grant.tokens.obtained_at)
         return await self._store.replace(stored.key, old=stored.sealed, new=sealed, ttl=ttl)
 
     async def find_key(self, session_id: str) -> str | None:
         """Return the store key of the session that has a public id; all there are are looked at, and none is opened."""
-        async for key in self._store.walk("session:"):
+        async for key in self._store.walk(SESSION_KEY):
             if public_id(key) == session_id:
                 return key
         return None
+
+    def _seal(self, key: str, record: Record) -> bytes:
+        return seal_record(self._keyring, key, record, compact=self._form.compact)
 
     def _open(self, key: str, sealed: bytes | None, kind: type[R], unreadable: set[str] | None) -> R | None:
         """Return a record of ours; see `read_record`."""
@@ -273,7 +352,7 @@ class Sessions:
         """Seal what an older key has sealed under the newest; returns what is stored now, as far as we know."""
         if self._keyring.sealed_by_newest(sealed):
             return sealed
-        new = seal_record(self._keyring, key, record)
+        new = self._seal(key, record)
         with contextlib.suppress(StoreUnavailable):  # the next one who reads it will
             if await self._store.replace(key, old=sealed, new=new, ttl=ttl):
                 return new

@@ -58,7 +58,7 @@ def build(
     behind = build_apps(settings, cookies, records, life, app=app, workers=workers)
     _measure_changes(records.store, metrics, life)
     live = before.judging.live if before is not None else None
-    judging = build_gate(settings, records, life, clock=clock, in_process=behind.in_process, live=live)
+    judging = build_gate(settings, records, life, metrics, clock=clock, in_process=behind.in_process, live=live)
     flows = build_flows(
         settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in, on_sign_in=on_sign_in
     )

@@ -170,6 +170,7 @@ class RedisKeywords(TypedDict, total=False):
     tls: RedisTlsKeywords | None
     key_prefix: str
     timeout: str | timedelta
+    upgrade_window: str | timedelta
 
 
 class RedisTlsKeywords(TypedDict, total=False):
@@ -237,6 +238,7 @@ class SessionKeywords(TypedDict, total=False):
     idle_timeout: str | timedelta
     absolute_timeout: str | timedelta
     cache_for: str | Literal[0]
+    cache_size: str | int
 
 
 class TikTokKeywords(TypedDict, total=False):

@@ -106,6 +106,8 @@ class RedisSettings(Section):
     """Prefix of every key, so that a Redis can be shared."""
     timeout: Duration = timedelta(seconds=2)
     """Longest time one call to Redis may take."""
+    upgrade_window: Duration = timedelta(hours=24)
+    """How long gateways before 0.2 may run beside the first of this version; then records take half the memory."""
 
     @property
     def address(self) -> str:

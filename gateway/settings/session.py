@@ -9,7 +9,7 @@ from pydantic import field_validator, model_validator
 
 from gateway.settings.headers import TOKEN
 from gateway.settings.problem import KeyFault, quote
-from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Span, write_duration
+from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Size, Span, write_duration
 from gateway.settings.section import OneOrMore, Section, Strings
 
 
@@ -32,6 +32,8 @@ class SessionSettings(Section):
     """A session ends this long after the sign-in, whatever happens."""
     cache_for: Span = timedelta(seconds=5)
     """Longest time a process may answer from memory; 0s asks Redis for each request."""
+    cache_size: Size = 64 * 1024**2
+    """Most memory that each worker keeps people in."""
 
     @field_validator("cookie_name")
     @classmethod

@@ -230,9 +230,9 @@ class RedisStore:
         return [member.decode("ascii") for member in found if member.isascii()]  # as in `walk`
 
     @_bounded
-    async def remove_member(self, index: str, member: str) -> int:
+    async def remove_member(self, index: str, *members: str) -> int:
         """Remove; returns how many members are left."""
-        return int(await self._scripts.remove_member(keys=[self._prefix + index], args=[member]))
+        return int(await self._scripts.remove_member(keys=[self._prefix + index], args=list(members)))
 
     @_bounded
     async def increment(self, key: str, *, ttl: int, by: int = 1) -> int:

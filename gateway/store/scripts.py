@@ -20,7 +20,7 @@ redis.call('EXPIREAT', KEYS[1], latest[2])
 return 1"""
 
 _REMOVE_MEMBER: Final = """
-redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[1], unpack(ARGV))
 return redis.call('ZCARD', KEYS[1])"""
 
 _INCREMENT: Final = """

@@ -129,6 +129,12 @@ class Pipeline:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
         return self._gate.admit_at_once(match, session_key)
 
+    def recognise(
+        self, match: Match, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+    ) -> None:
+        """As `admit_at_once`, once the store has been asked; None for any other decision."""
+        self._gate.recognise(match, session_key, told)
+
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf

@@ -120,7 +120,7 @@ class ModelStore:
         await self._travel()
         return []
 
-    async def remove_member(self, index: str, member: str) -> int:
+    async def remove_member(self, index: str, *members: str) -> int:
         await self._travel()
         return 1
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from gateway.core.binding import new_binding
@@ -125,13 +126,14 @@ async def test_records_of_an_older_version_are_read_until_they_are_written_anew(
 
 async def test_what_an_older_version_reads_it_understands(world: World) -> None:
     """A replica that has not been replaced yet opens what a newer one writes: the field is more than it looks at."""
-    import msgspec
+    day = timedelta(days=1)
+    newer = Sessions(world.store, keyring(), world.limits, client_key=APP, compact_after=day)
 
     class OldSession(msgspec.Struct):
         subject: str
         grant_key: str
 
-    key = await begin(world, sessions_of(world))
+    key = await begin(world, newer)
     sealed = await world.store.read(key)
     assert sealed is not None
     old = msgspec.msgpack.decode(Keyring([KEY]).open("session", sealed, context=key.encode()), type=OldSession)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from gateway.core.request import RequestHead
 from gateway.core.route import Route
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
-from gateway.flows.memory import Memory
+from gateway.flows.memory import BESIDES, Memory
 from gateway.flows.sessions import SignedIn
 from tests.flows.conftest import Process, World
 
@@ -191,13 +193,50 @@ async def test_so_many_changes_that_they_are_lost_sight_of(
     assert len(gate._memory._recent) <= 5
 
 
-async def test_memory_is_bounded(world: World, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.flows.memory.SIZE", 3)
+async def test_memory_is_bounded_in_bytes_and_who_came_first_goes_first(world: World, process: Process) -> None:
+    sizes: list[int] = []
     gate = build_gate(world, process)
+    memory = gate._memory = Memory(world.store, timedelta(minutes=10), 3 * BESIDES + BESIDES // 2, sizes.append)
+    heads = []
     for _ in range(7):
         _, _, session_id = await world.signed_in(process)
-        await gate.check(request_with(session_id))
-    assert len(gate._memory._known) <= 3
+        heads.append(request_with(session_id))
+        await gate.check(heads[-1])
+        assert sizes[-1] == sum(each.weight for each in memory._known.values()) <= memory._most
+    assert 1 <= len(memory._known) <= 3
+    assert recall(gate, heads[-1]) is not None
+    assert recall(gate, heads[0]) is None
+    memory.forget(None)
+    assert sizes[-1] == 0
+
+
+async def test_whoever_there_is_no_room_for_is_not_remembered(world: World, process: Process) -> None:
+    """And in nobody's hands either: nobody would hear of their end."""
+    _, _, session_id = await world.signed_in(process)
+    gate, head = build_gate(world, process), request_with(session_id)
+    gate._memory = Memory(world.store, timedelta(minutes=10), BESIDES)
+    for _ in range(2):
+        verdict = await gate.check(head)
+        assert isinstance(verdict, Passage)
+        assert verdict.caller is not None
+        assert not verdict.caller.remembered
+
+
+async def test_the_estimate_of_its_size_is_fair(world: World, process: Process) -> None:
+    """Within a half and twice of what Python says that it takes."""
+    ids = [(await world.signed_in(process))[2] for _ in range(50)]
+    gate = build_gate(world, process)
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for session_id in ids:
+            await gate.check(request_with(session_id))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken / 2 < gate._memory._weight < taken * 2
 
 
 class DeafStore:

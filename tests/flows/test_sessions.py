@@ -83,8 +83,8 @@ async def test_a_sign_in_that_comes_between_keeps_its_grant(world: World, proces
     assert signed_in is not None
     remove_member, begun = world.store.remove_member, list[str]()
 
-    async def remove_and_sign_in(index: str, member: str) -> int:
-        left = await remove_member(index, member)
+    async def remove_and_sign_in(index: str, *members: str) -> int:
+        left = await remove_member(index, *members)
         begun.append((await world.signed_in(process))[2])
         return left
 

@@ -65,7 +65,11 @@ def build_examples() -> dict[str, tuple[str, Record]]:
         "session": (
             "session:1",
             Session(
-                subject="-000ada", grant_key="grant:1", signed_in_at=NOW, last_seen_at=NOW, user_agent="Mozilla/5.0"
+                subject="-000ada",
+                grant_key=build_grant_key("client", "-000ada"),
+                signed_in_at=NOW,
+                last_seen_at=NOW,
+                user_agent="Mozilla/5.0",
             ),
         ),
         "grant": ("grant:1", grant),

@@ -18,9 +18,12 @@ def write(folder: Path, version: str) -> Path:
     """Write a version's file. Raises `FileExistsError`: what a version has written stays as it was."""
     kept = {}
     for name, (key, record) in build_examples().items():
-        sealed = seal_record(KEYRING, key, record)
-        fields = msgspec.to_builtins(open_record(KEYRING, key, sealed, type(record)))
-        kept[name] = {"key": key, "sealed": sealed.hex(), "fields": fields}
+        for form, compact in (("", False), (", compact", True)):
+            if compact and record.compact() is None:
+                continue
+            sealed = seal_record(KEYRING, key, record, compact=compact)
+            fields = msgspec.to_builtins(open_record(KEYRING, key, sealed, type(record)))
+            kept[name + form] = {"key": key, "sealed": sealed.hex(), "fields": fields}
     jobs = {name: data.hex() for name, data in build_jobs().items()}
     path = folder / f"{version}.json"
     with path.open("x") as opened:

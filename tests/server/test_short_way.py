@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -61,22 +63,22 @@ async def test_a_session_that_ends_is_not_answered_from_what_was_known(dry: Dry)
 async def test_what_has_grown_old_is_asked_for_again(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:
     client, towards_client = dry.connect()
     upstream, towards_upstream = dry.connect_upstream()
-    asked = 0
+    asked: list[int] = []  # keys
     ask = dry.generation.records.store.ask
 
-    def count(*words: object) -> None:
-        nonlocal asked
-        asked += 1
-        ask(*words)  # type: ignore[arg-type]
+    def count(keys: Sequence[str], told: Any) -> None:
+        asked.append(len(keys))
+        ask(keys, told)
 
     monkeypatch.setattr(dry.generation.records.store, "ask", count)
-    for moment in (0.0, 1.0, 1e9, 1e9 + 1):
+    for moment, since in ((0.0, [1, 1]), (1.0, []), (1e9, [2]), (1e9 + 1, [])):  # of a stranger, one after the other
         monkeypatch.setattr("gateway.server.short.permit.monotonic", lambda moment=moment: moment)
         client.data_received(signed_in(dry))
         assert b"x-tiktok-open-id: -000me\r\n" in await until_written(towards_upstream)
         upstream.data_received(OK)
         assert b"200 OK" in towards_client.take()
-    assert asked == 1
+        assert asked == since
+        asked.clear()
 
 
 async def test_a_store_that_is_away_is_a_503_and_signs_nobody_out(dry: Dry, monkeypatch: pytest.MonkeyPatch) -> None:

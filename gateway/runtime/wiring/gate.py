@@ -14,6 +14,7 @@ from gateway.runtime.routes import CompiledRoutes, compile_routes
 from gateway.runtime.values import build_assertions, build_reader
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
+from gateway.telemetry.metrics import Metrics
 from gateway.web.asgi_head import HeadReader
 
 
@@ -34,6 +35,7 @@ def build_gate(
     settings: Settings,
     records: RecordKeeping,
     life: Life,
+    metrics: Metrics,
     *,
     clock: Clock,
     in_process: bool,
@@ -52,7 +54,7 @@ def build_gate(
         routes.headers,
         records.authentication,
         records.sessions,
-        Memory(store, settings.session.cache_for),
+        Memory(store, settings.session.cache_for, settings.session.cache_size, metrics.set_cache),
         clock=clock,
         headers_of_routes=routes.headers_of_routes,
         assertions=assertions,

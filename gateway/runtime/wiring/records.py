@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
@@ -57,8 +57,15 @@ def build_records(
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
-    sessions = Sessions(
-        store, keyring, limits, client_key=settings.tiktok.client_key, keep_grants=settings.tokens.keep_grants
+    sessions = life.closing(
+        Sessions(
+            store,
+            keyring,
+            limits,
+            client_key=settings.tiktok.client_key,
+            keep_grants=settings.tokens.keep_grants,
+            compact_after=settings.redis.upgrade_window if not settings.redis.embedded else timedelta(),
+        )
     )
     name_subject = str if settings.audit.subject == "open_id" else keyring.name
     announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)

@@ -1,11 +1,12 @@
 """Lets requests in, as the gate says. What that took is kept as a permit, for those that come after.
 
 In this order, each only where the one before does not do: from the permit that the sender has for the route; from the
-gate's memory; when the store has confirmed, in one read, that nothing has changed; when the gate has asked the store.
+gate's memory; when the store has said who asks, or that nothing has changed; when the gate has judged the whole head.
 """
 
 from __future__ import annotations
 
+from gateway.core.route import Match
 from gateway.errors import GatewayError, NoSuchPage, NothingHere, StoreUnavailable
 from gateway.flows.gate import Passage
 from gateway.server.short.exchange import ShortExchange
@@ -41,7 +42,7 @@ class Admission:
         if not isinstance(passage, Passage):
             if match.route.needs_body_to_answer:
                 return False  # which the app can read, and nobody here
-            self._ask(exchange)
+            self._recognise(exchange, match)
             return True
         try:
             self._enter(exchange, passage)
@@ -65,9 +66,32 @@ class Admission:
                     permit.renew(self._pipeline.seconds_left(permit.passage))
                 exchange.go(permit)
             else:
-                self._ask(exchange)
+                self._recognise(exchange, permit.passage.match)
 
         self._pipeline.confirm(caller, told)
+
+    def _recognise(self, exchange: ShortExchange, match: Match) -> None:
+        """Have the store say who asks: the gate is asked only if there is more to it."""
+        session_key = exchange.block.sender.session_key
+        if session_key is None:
+            raise GatewayError("a passage that depends on nobody is always known")
+
+        def told(passage: Passage | StoreUnavailable | None) -> None:
+            if exchange.done:
+                return
+            if isinstance(passage, StoreUnavailable):
+                exchange.fail(passage)
+            elif passage is None:
+                self._ask(exchange)
+            else:
+                try:
+                    self._enter(exchange, passage)
+                except GatewayError as error:
+                    exchange.fail(error)
+                else:
+                    exchange.flush()
+
+        self._pipeline.recognise(match, session_key, told)
 
     def _ask(self, exchange: ShortExchange) -> None:
         """Have the gate ask the store."""
