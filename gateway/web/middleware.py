@@ -53,9 +53,15 @@ class GatewayMiddleware:
 
         Raises `Abandoned` when an answer broke off, so that the server cuts the connection; and whatever an app in this
         process raises, as it is, for those who stand around us: its framework, an error reporter, the server.
+
+        The log's line is written when the answer is complete. What the app does after that is its own affair.
         """
         exchange = Exchange()
-        send = exchange.watch(send, answer_ids=self._answer_ids)
+
+        def tell() -> None:
+            exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
+
+        send = exchange.watch(send, answer_ids=self._answer_ids, at_end=tell)
         head: RequestHead | None = None
         raised: AppRaised | None = None
         try:
@@ -71,13 +77,15 @@ class GatewayMiddleware:
                 error, head, exchange, scope["headers"] if scope["type"] == "http" else ()
             )
             if exchange.whole:
+                exchange.tell_afterwards(self._metrics)
                 return
             if exchange.status:
                 raise Abandoned from (None if isinstance(error, GatewayError) else error)
             with contextlib.suppress(OSError):
                 await _send(answer, send, scope)
         finally:
-            exchange.tell(scope.get("method", "GET"), scope["path"], self._metrics)
+            if not exchange.whole:
+                tell()
         if raised is not None:
             raise raised.error
 
@@ -138,17 +146,26 @@ class GatewayMiddleware:
 
 
 class _OpenRequest:
-    """A request under way; the current task serves it."""
+    """A request under way, until its answer is complete; the current task serves it."""
 
     def __init__(self, passage: Passage, exchange: Exchange, asking: Callable[[], Asked]) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- an ASGI app runs in one
-        self.passage: Passage | None = passage
         self.code: int | None = None  # once it was ended
         self.over = False
         self.task = task
+        self._passage: Passage | None = passage
         self._exchange = exchange
         self._asking = asking
+
+    @property
+    def passage(self) -> Passage | None:
+        """What let it in; None when the answer is complete: what the app does then is its own affair."""
+        return None if self._exchange.whole else self._passage
+
+    @passage.setter
+    def passage(self, passage: Passage | None) -> None:
+        self._passage = passage
 
     @property
     def asked(self) -> Asked:
@@ -161,7 +178,7 @@ class _OpenRequest:
         asyncio.get_running_loop().call_later(left, self._cut, code)
 
     def _cut(self, code: int) -> None:
-        if self.code is None and not self.over:
+        if self.code is None and not self.over and not self._exchange.whole:
             self.code = code
             self.task.cancel()
 

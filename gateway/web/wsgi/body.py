@@ -43,7 +43,42 @@ class LimitedInput:
         return data
 
 
-class LiveBody:
+class ToldBody:
+    """The body of an answer, with a word when it is complete.
+
+    What the app does when it is closed after that (PEP 3333, "close()") is its own affair, and takes its own time.
+    """
+
+    def __init__(self, body: Iterable[bytes], at_end: Callable[[], None]) -> None:
+        """`at_end` is called once: after the last chunk, or when the server gives up."""
+        self._body = body
+        self._chunks = iter(body)
+        self._at_end: Callable[[], None] | None = at_end
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self._finish()
+            raise
+
+    def close(self) -> None:
+        """Close the app's body; servers always call this."""
+        self._finish()
+        close: Callable[[], None] | None = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+    def _finish(self) -> None:
+        at_end, self._at_end = self._at_end, None
+        if at_end is not None:
+            at_end()
+
+
+class LiveBody(ToldBody):
     """The body of an answer, given out as long as its session lives; then it breaks off, and the server with it.
 
     A thread that waits for the app's next chunk cannot be interrupted: the chunk is made, and not given out.
@@ -51,10 +86,9 @@ class LiveBody:
 
     asked = None
 
-    def __init__(self, body: Iterable[bytes], passage: Passage, live: Live) -> None:
+    def __init__(self, body: Iterable[bytes], at_end: Callable[[], None], passage: Passage, live: Live) -> None:
+        super().__init__(body, at_end)
         self.passage: Passage | None = passage
-        self._body = body
-        self._chunks = iter(body)
         self._live = live
         self._begun_at = time.monotonic()
         self._code: int | None = None
@@ -64,18 +98,12 @@ class LiveBody:
         """Give out nothing more, once the grace is over."""
         self._code = code
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
     def __next__(self) -> bytes:
-        chunk = next(self._chunks)
+        chunk = super().__next__()
         if self._code is not None and not seconds_of_grace(self._begun_at, time.monotonic()):
             raise why(self._code)
         return chunk
 
-    def close(self) -> None:
-        """Close the app's body; servers always call this."""
+    def _finish(self) -> None:
         self._live.opened.discard(self)
-        close: Callable[[], None] | None = getattr(self._body, "close", None)
-        if close is not None:
-            close()
+        super()._finish()

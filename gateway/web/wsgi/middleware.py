@@ -28,7 +28,7 @@ from gateway.web.behind.visit import VISIT_KEY, Visit
 from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.wsgi.body import LimitedInput, LiveBody
+from gateway.web.wsgi.body import LimitedInput, LiveBody, ToldBody
 from gateway.web.wsgi.environ import Environ, EnvironReader
 from gateway.web.wsgi.loop import Here, LoopThread
 from gateway.web.wsgi.user import USER_KEY, User
@@ -165,18 +165,30 @@ class WsgiGateway:
             )
             return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
+        def tell() -> None:
+            exchange.status = exchange.status or 500  # as the server will answer what the app has raised
+            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
+
         try:
             body: Iterable[bytes] = self.app(self._edit_environ(head, passage, exchange, environ), start)
-            return body if passage.caller is None else LiveBody(body, passage, self._live)
         except GatewayError as error:
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.status:
+                tell()
                 raise
             exchange.status = answer.status
+            tell()
             start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
-        finally:
-            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
+        except BaseException:
+            tell()
+            raise
+        if passage.caller is not None:
+            return LiveBody(body, tell, passage, self._live)
+        if _is_made(body, environ):
+            tell()
+            return body
+        return ToldBody(body, tell)
 
     def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
         told = [*headers, exchange.id_field()] if self._answer_ids else headers
@@ -217,6 +229,12 @@ class WsgiGateway:
             return await self._ask_for_token(session_key, scopes)
 
         return self.loop.run(ask)
+
+
+def _is_made(body: Iterable[bytes], environ: Environ) -> bool:
+    """Whether a body has all its chunks already, or is a file: servers have quick ways for those, as they are."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, list | tuple) or (isinstance(wrapper, type) and isinstance(body, wrapper))
 
 
 def _receive_from(environ: Environ, here: Here) -> Receive:
