@@ -14,9 +14,9 @@ from gateway.errors import SettingsError
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook
 from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
-from gateway.runtime.values import build_site
 from gateway.settings import Settings, SettingsKeywords
 from gateway.web.admin.scraping import MetricsPage
+from gateway.web.behind.errors import reply_to as answer_error
 from gateway.web.behind.links import account_url, sign_in_url, sign_out_url
 from gateway.web.wsgi.current import current_user, find_user
 from gateway.web.wsgi.environ import EnvironReader
@@ -28,6 +28,7 @@ __all__ = [
     "SignInHook",
     "User",
     "account_url",
+    "answer_error",
     "current_user",
     "find_user",
     "metrics_app",
@@ -63,12 +64,15 @@ def protect(
         raise told_plainly(error) from None
 
 
-def metrics_app(protected: Any, *, key: str | None) -> Any:
-    """Return a WSGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+def metrics_app(protected: Any = None, *, key: str | None) -> Any:
+    """Return a WSGI app with the metrics of the gateway, to mount where a scraper comes.
 
-    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    Within the app that the gateway is around, it finds the gateway by itself; elsewhere say which: `protected` is what
+    `protect` has returned. `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They
+    are this process's alone.
     """
-    return MetricsPage(protected.metrics, key).answer_wsgi
+    metrics = protected.metrics if protected is not None else None
+    return MetricsPage(metrics, key).answer_wsgi
 
 
 def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_in: SignInHook | None) -> WsgiGateway:
@@ -97,7 +101,6 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_i
         own_cookies=own_cookies,
         live=judging.live,
         metrics=generation.metrics,
-        site=build_site(settings),
         ask_for_token=generation.records.person_tokens.issue,
         start=judging.allow_files.start,
         close=generation.close,

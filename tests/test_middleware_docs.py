@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 from gateway.core.keyring import new_secret_key
+from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator
 from gateway.testing import environment, signed_in
 from tests.harness import Browser, listener, serve_app, settings_environ, url_of
@@ -148,11 +149,31 @@ def test_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "ada 5\n"
 
 
-def test_tokens_lead_to_consent(folder: Path) -> None:
-    (folder / "gateway.yaml").write_text(SETTINGS.replace(", scopes: [video.list]", ""))
+def test_who_has_not_granted_it_is_asked_and_not_sent_round(folder: Path) -> None:
+    elsewhere = "  - {path: /other/**, scopes: [video.list]}\n  - {path: /**}"
+    (folder / "gateway.yaml").write_text(
+        SETTINGS.replace("/videos/**, scopes: [video.list]", "/y").replace("  - {path: /**}", elsewhere)
+    )
+    client = ask(load("tokens").app)
     with signed_in("ada"):
-        asked = ask(load("tokens").app).get("/videos")
-    assert asked.headers["location"] == "/oauth2/start?scopes=video.list&rd=/videos"
+        asked = client.get("/videos", headers={"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"})
+    assert (asked.status_code, "location" in asked.headers) == (403, False)
+    assert "One more permission" in asked.text
+
+
+def raise_gone() -> str:
+    raise StoreUnavailable("gone")
+
+
+def test_errors_are_answered_around_an_app_too() -> None:
+    starlette, flask = load("starlette_errors"), load("flask_errors")
+    starlette.site.get("/x")(raise_gone)
+    flask.app.get("/x")(raise_gone)
+    with signed_in("ada"):
+        assert ask(starlette.app).get("/x").json()["code"] == "store_unavailable"
+        told = flask.app.test_client().get("/x", base_url=SITE)
+    assert (told.status_code, told.json["code"]) == (503, "store_unavailable")
+    flask.app.wsgi_app.close()
 
 
 def test_hook(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -206,15 +227,24 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sql
 """
 DJANGO_URLS = """
 from django.http import JsonResponse
-from django.urls import re_path
+from django.contrib.auth.decorators import login_required
+from django.urls import path, re_path
 from gateway import asgi, wsgi
+from gateway.errors import StoreUnavailable
 
 def who(request):
     door = asgi if hasattr(request, "scope") else wsgi
     names = [request.user.get_username(), door.current_user(request).open_id, type(request).__name__]
     return JsonResponse(names, safe=False)
 
-urlpatterns = [re_path("", who)]
+@login_required
+def members(request):
+    return JsonResponse("in", safe=False)
+
+def gone(request):
+    raise StoreUnavailable("gone")
+
+urlpatterns = [path("videos/gone", gone), path("", members), re_path("", who)]
 """
 DJANGO_ASKED = f"""
 import json, os, sys
@@ -226,26 +256,27 @@ from gateway.testing import django_environ, signed_in
 if sys.argv[1] == "wsgi":
     from werkzeug.test import Client
     from mysite.wsgi import application
-    get = lambda path: Client(application).get(path, base_url="{SITE}")
+    get, unfollowed = lambda path: Client(application).get(path, base_url="{SITE}"), {{}}
 elif sys.argv[1] == "asgi":
     from starlette.testclient import TestClient
     from mysite.asgi import application
-    get = TestClient(application, base_url="{SITE}").get
+    get, unfollowed = TestClient(application, base_url="{SITE}").get, {{"follow_redirects": False}}
 else:
     from django.test import Client
     print(json.dumps([0, Client(**django_environ("ada")).get("/x").json()]))
     sys.exit()
-refused = get("/x").status_code
-with signed_in("ada"):
-    print(json.dumps([refused, json.loads(get("/x").text)]))
+refused = get("/x").status_code, get("/", **unfollowed).headers["location"]
+with signed_in("ada", scopes=["video.list"]):
+    seen = json.loads(get("/x").text), json.loads(get("/").text), get("/videos/gone").status_code
+    print(json.dumps([*refused, *seen]))
 """
 
 
 @pytest.mark.parametrize(
     ("door", "told"),
     [
-        ("wsgi", [401, ["ada", "ada", "WSGIRequest"]]),
-        ("asgi", [401, ["ada", "ada", "ASGIRequest"]]),
+        ("wsgi", [401, "/oauth2/start?next=/", ["ada", "ada", "WSGIRequest"], "in", 503]),
+        ("asgi", [401, "/oauth2/start?next=/", ["ada", "ada", "ASGIRequest"], "in", 503]),
         ("its own client", [0, ["ada", "ada", "WSGIRequest"]]),
     ],
 )
@@ -254,10 +285,11 @@ def test_django(folder: Path, door: str, told: list[Any]) -> None:
     site = folder / "mysite"
     site.mkdir()
     files: Mapping[str, str] = {
-        "settings": DJANGO_SETTINGS + BLOCKS["django_settings"],
+        "settings": DJANGO_SETTINGS + BLOCKS["django_settings"] + 'MIDDLEWARE += ["mysite.errors.GatewayErrors"]',
         "wsgi": BLOCKS["django_wsgi"],
         "asgi": BLOCKS["django_asgi"],
         "urls": DJANGO_URLS,
+        "errors": BLOCKS["django_errors"],
     }
     for name, text in files.items():
         (site / f"{name}.py").write_text(text)

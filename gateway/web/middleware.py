@@ -16,6 +16,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Receive, Scope, Send
 from gateway.web.behind.apps import AppRaised, Apps
+from gateway.web.behind.visit import VISIT_KEY
 from gateway.web.body_limit import read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
@@ -38,9 +39,11 @@ class GatewayMiddleware:
         live: Live,
         metrics: Metrics,
         answer_ids: bool = False,
+        in_process: bool = False,
     ) -> None:
-        """`answer_ids`: every answer carries the id of its request."""
+        """`answer_ids`: every answer carries the id of its request. `in_process`: an app is in this process."""
         self._answer_ids = answer_ids
+        self._in_process = in_process
         self._apps = apps
         self._pipeline = pipeline
         self._reader = reader
@@ -89,8 +92,15 @@ class GatewayMiddleware:
         if raised is not None:
             raise raised.error
 
+    def _visiting(self, head: RequestHead, exchange: Exchange, scope: Scope) -> Scope:
+        """Return the scope with what an app in this process may ask about the request."""
+        return {**scope, VISIT_KEY: self._pipeline.visit(head, exchange, self._metrics)}
+
     async def _answer(self, head: RequestHead, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        match await self._pipeline.judge(head, exchange, read_from(receive)):
+        outcome = await self._pipeline.judge(head, exchange, read_from(receive))
+        if self._in_process and isinstance(outcome, Passage):
+            scope = self._visiting(head, exchange, scope)
+        match outcome:
             case OwnPage():
                 # the prefix is a public path: routers take off `root_path`
                 where = {"root_path": "", "path": head.path.text, "raw_path": head.path.raw}

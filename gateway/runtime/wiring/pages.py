@@ -45,7 +45,7 @@ def build_pages(
     clock: Clock,
 ) -> OwnPages:
     """Make the pages."""
-    answers = _build_answers(settings, cookies, flows)
+    answers = _build_answers(settings, cookies, flows, judging.routes.scopes)
     authentication, limits = records.authentication, records.limits
     pipeline = Pipeline(judging.gate, answers)
     forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
@@ -105,7 +105,7 @@ def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows) -> t
     )
 
 
-def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
+def _build_answers(settings: Settings, cookies: Cookies, flows: Flows, scopes: frozenset[str]) -> Answers:
     site = build_site(settings)
     return Answers(
         site=site,
@@ -116,6 +116,7 @@ def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answer
         pages=open_pages(settings),
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
+        scopes=scopes,
     )
 
 

@@ -21,10 +21,9 @@ from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
-from gateway.web.answers.site import Site
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
 from gateway.web.behind.user import AskForToken
-from gateway.web.behind.visit import VISIT_KEY, Visit
+from gateway.web.behind.visit import VISIT_KEY
 from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
@@ -49,7 +48,6 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
-        site: Site,
         ask_for_token: AskForToken,
         start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
@@ -61,7 +59,6 @@ class WsgiGateway:
         """
         self._answer_ids = answer_ids
         self.app = app
-        self._site = site
         self._ask_for_token = ask_for_token
         self._start = start
         self._close = close
@@ -221,7 +218,7 @@ class WsgiGateway:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
             inner[USER_KEY] = User(allow.identity, allow.session_key, self._fetch_token)
-        inner[VISIT_KEY] = Visit(head, self._site)
+        inner[VISIT_KEY] = self._pipeline.visit(head, exchange, self.metrics)
         return inner
 
     def _fetch_token(self, session_key: str, scopes: Sequence[str]) -> str:
