@@ -17,7 +17,8 @@ from gateway.errors import SettingsError
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook
 from gateway.runtime.build import build
 from gateway.runtime.lifespan import Lifespan
-from gateway.runtime.plain_end import told_plainly
+from gateway.runtime.plain_end import NeverStarts, is_made_by_framework, told_plainly
+from gateway.runtime.protecting import build_protecting, refuse_idle
 from gateway.settings import Settings, SettingsKeywords, find, load
 from gateway.web.admin.scraping import MetricsPage
 from gateway.web.behind.current import current_user, find_user
@@ -54,12 +55,15 @@ def protect(
     `on_sign_in` is called after every sign-in, with a `NewSignIn`.
 
     The app gets the same headers as behind the proxy, and besides `scope["user"]` and `scope["auth"]`.
-    Raises `SettingsError`, with every problem in its message.
+    Raises `SettingsError`, with every problem in its message; as Starlette's and FastAPI's middleware, at the start.
     """
     try:
+        refuse_idle(keywords)
         chosen = read_settings(settings, needs_upstream=False, keywords=keywords)
-        return Lifespan(build(chosen, app=app, on_sign_in=on_sign_in), app)
+        return Lifespan(build_protecting(chosen, app, on_sign_in), app)
     except SettingsError as error:
+        if is_made_by_framework():
+            return NeverStarts(error, app)
         raise told_plainly(error) from None
 
 

@@ -28,6 +28,7 @@ from gateway.core.tiktok import Profile, TokenSet
 from gateway.flows.authentication import Authentication
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.settings import Settings, load
+from gateway.store.company import welcome_company
 from gateway.store.embedded import EmbeddedStore
 from gateway.wsgi import User, protect
 
@@ -42,6 +43,7 @@ def environment(public_url: str = "http://testserver") -> dict[str, str]:
 
     Starlette's and Django's clients ask `http://testserver`, Flask's `http://localhost`.
     """
+    welcome_company()  # tests run in several processes at once, each with sessions of its own
     return {
         "GATEWAY__PUBLIC_URL": public_url,
         "GATEWAY__REDIS": "memory://",
@@ -67,6 +69,7 @@ def signed_in(
     `display_name`: followers, for instance. Raises `RuntimeError` at a request whose gateway has another store than
     `memory://`.
     """
+    welcome_company()
     told = profile or Profile(open_id=open_id, username=username, display_name=display_name)
     told = msgspec.structs.replace(told, open_id=open_id)
     person = _Person(_build_grant(open_id, dict.fromkeys(("user.info.basic", *scopes)), told, access_token))

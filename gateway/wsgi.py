@@ -12,8 +12,8 @@ from typing import Any, Unpack
 from gateway.asgi import read_settings
 from gateway.errors import SettingsError
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook
-from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
+from gateway.runtime.protecting import build_protecting, refuse_idle
 from gateway.settings import Settings, SettingsKeywords
 from gateway.web.admin.scraping import MetricsPage
 from gateway.web.behind.errors import reply_to as answer_error
@@ -58,6 +58,7 @@ def protect(
     `environ["gateway.user"]`. Raises `SettingsError`, with every problem in its message.
     """
     try:
+        refuse_idle(keywords)
         chosen = read_settings(settings, needs_upstream=False, keywords=keywords)
         return _build(app, chosen, underscores_dropped=underscores_dropped, on_sign_in=on_sign_in)
     except SettingsError as error:
@@ -91,7 +92,7 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_i
         raise SettingsError(
             "tracing: WSGI middleware makes no spans: take it away, or put opentelemetry-instrumentation-wsgi around"
         )
-    generation = build(settings, app=app, on_sign_in=on_sign_in)
+    generation = build_protecting(settings, app, on_sign_in)
     judging, own_cookies = generation.judging, generation.doors.own_cookies
     return WsgiGateway(
         app,
