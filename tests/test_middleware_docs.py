@@ -198,7 +198,7 @@ def test_links() -> None:
 
 def test_testing(folder: Path) -> None:
     (folder / "main.py").write_text(BLOCKS["fastapi_app"])
-    assert "2 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider", "testing.py")
+    assert "3 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider", "testing.py")
 
 
 def test_logs() -> None:
@@ -244,7 +244,10 @@ def members(request):
 def gone(request):
     raise StoreUnavailable("gone")
 
-urlpatterns = [path("videos/gone", gone), path("", members), re_path("", who)]
+def nobody(request):
+    return JsonResponse("somebody" if wsgi.find_user(request) else "nobody", safe=False)
+
+urlpatterns = [path("nobody", nobody), path("videos/gone", gone), path("", members), re_path("", who)]
 """
 DJANGO_ASKED = f"""
 import json, os, sys
@@ -252,7 +255,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-from gateway.testing import django_environ, signed_in
+from gateway.testing import signed_in, wsgi_environ
 if sys.argv[1] == "wsgi":
     from werkzeug.test import Client
     from mysite.wsgi import application
@@ -263,7 +266,8 @@ elif sys.argv[1] == "asgi":
     get, unfollowed = TestClient(application, base_url="{SITE}").get, {{"follow_redirects": False}}
 else:
     from django.test import Client
-    print(json.dumps([0, Client(**django_environ("ada")).get("/x").json()]))
+    nobody = Client(**wsgi_environ(None)).get("/nobody").json()
+    print(json.dumps([nobody, Client(**wsgi_environ("ada")).get("/x").json()]))
     sys.exit()
 refused = get("/x").status_code, get("/", **unfollowed).headers["location"]
 with signed_in("ada", scopes=["video.list"]):
@@ -277,7 +281,7 @@ with signed_in("ada", scopes=["video.list"]):
     [
         ("wsgi", [401, "/oauth2/start?next=/", ["ada", "ada", "WSGIRequest"], "in", 503]),
         ("asgi", [401, "/oauth2/start?next=/", ["ada", "ada", "ASGIRequest"], "in", 503]),
-        ("its own client", [0, ["ada", "ada", "WSGIRequest"]]),
+        ("its own client", ["nobody", ["ada", "ada", "WSGIRequest"]]),
     ],
 )
 def test_django(folder: Path, door: str, told: list[Any]) -> None:
