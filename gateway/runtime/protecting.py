@@ -11,12 +11,17 @@ from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.settings import Settings
 from gateway.settings.caution import IDLE_IN_MIDDLEWARE
+from gateway.telemetry.access_logs import hide_callbacks
 from gateway.telemetry.logs import log
 
 
 def build_protecting(settings: Settings, app: Any, on_sign_in: SignInHook | None) -> Generation:
-    """Wire a gateway before `app`, and say where its settings are from. Raises `SettingsError`."""
+    """Wire a gateway before `app`, and say where its settings are from. Raises `SettingsError`.
+
+    What the server logs of callbacks is without their query from then on.
+    """
     generation = build(settings, app=app, on_sign_in=on_sign_in)
+    hide_callbacks(settings.prefix)
     log.info("protecting", public_url=settings.public_url, settings=settings.read_from)
     return generation
 
