@@ -300,10 +300,26 @@ def test_django(folder: Path, door: str, told: list[Any]) -> None:
     assert json.loads(run("-W", "ignore", "-c", DJANGO_ASKED, door)) == told
 
 
+AS_DJANGO = """
+from typing import Any
+from gateway import asgi, wsgi
+
+class HttpRequest:  # as django-stubs has it, which knows neither scope nor environ
+    META: dict[str, Any]
+
+def view(request: HttpRequest) -> str:
+    user = wsgi.find_user(request)
+    wsgi.answer_error(request, ValueError())
+    return asgi.current_user(request).open_id if user is None else wsgi.sign_in_url(request)
+"""
+
+
 def test_a_strict_type_checker_has_nothing_to_say(folder: Path) -> None:
     pytest.importorskip("mypy", reason="needs mypy: pip install '.[dev]'")
     (folder / "main.py").write_text(BLOCKS["fastapi_app"])
     files = [f"{name}.py" for name in BLOCKS if not name.startswith("django")]  # it has no types of its own
+    (folder / "as_django.py").write_text(AS_DJANGO)
+    files.append("as_django.py")
     cache = str(ROOT / ".mypy_cache" / "guide")
     allowed = "--disable-error-code=method-assign"  # of which the guide speaks
     assert "Success" in run("-m", "mypy", "--strict", allowed, "--config-file=", "--cache-dir", cache, *files)

@@ -31,6 +31,14 @@ def test_what_only_reads_settings_asks_for_no_upstream(tmp_path: Path, words: st
     assert told.stdout or "there is no" in told.stderr
 
 
+def test_check_says_how_whatever_else_is_wrong(tmp_path: Path) -> None:
+    variables = environment() | {"GATEWAY__SIGN_IN": "never"}
+    told = invoke("check", environ=variables, cwd=tmp_path)
+    assert (told.returncode, "gateway check --middleware" in told.stderr) == (1, True)
+    done = invoke("check", "--middleware", environ=variables, cwd=tmp_path)
+    assert (done.returncode, "--middleware" in done.stderr) == (1, False)
+
+
 def test_doctor_says_what_it_takes_the_settings_for(tmp_path: Path) -> None:
     said = invoke("doctor", environ=environment(), cwd=tmp_path).stdout
     assert "app: in the same process" in said

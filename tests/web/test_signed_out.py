@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from gateway.asgi import protect
 from tests.web.test_testing import read
 
-HOME = '<a class="button" href="/">Back to the start page</a>'
+HOME = '<a class="button wide" href="/">Back to the start page</a>'
 
 
 @pytest.mark.parametrize(
