@@ -14,7 +14,7 @@ from gateway.flows.gate import Passage
 from gateway.flows.live import Asked, Live, OpenSocket, seconds_of_grace, why
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer, refuse_websocket, send_answer
-from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Receive, Scope, Send
+from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, HeadReader, Message, Receive, Scope, Send
 from gateway.web.behind.apps import AppRaised, Apps
 from gateway.web.behind.visit import VISIT_KEY
 from gateway.web.body_limit import read_from
@@ -138,8 +138,10 @@ class GatewayMiddleware:
         self, head: RequestHead, passage: Passage, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a WebSocket in a task of its own, so that a sign-out or a shutdown can end it."""
-        task = asyncio.ensure_future(self._apps.answer(head, passage, exchange.request_id, scope, receive, send))
         socket = OpenSocket(passage, lambda _: _cancel(task), self._asking(head)())
+        if self._in_process:
+            receive, send = _until_closed(receive, send, lambda: self._let_go(socket))
+        task = asyncio.ensure_future(self._apps.answer(head, passage, exchange.request_id, scope, receive, send))
         self._live.opened.add(socket)
         self._metrics.add_websockets(1)
         try:
@@ -153,6 +155,28 @@ class GatewayMiddleware:
         finally:
             self._metrics.add_websockets(-1)
             self._live.opened.discard(socket)
+
+    def _let_go(self, socket: OpenSocket) -> None:
+        """Leave a socket alone that is closed: what the app does then is its own affair."""
+        self._live.opened.discard(socket)
+        socket.let_go()
+
+
+def _until_closed(receive: Receive, send: Send, closed: Callable[[], None]) -> tuple[Receive, Send]:
+    """Return both, and have `closed` called when either side has closed the WebSocket."""
+
+    async def receive_noted() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            closed()
+        return message
+
+    async def send_noted(message: Message) -> None:
+        await send(message)
+        if message["type"] == "websocket.close":
+            closed()
+
+    return receive_noted, send_noted
 
 
 class _OpenRequest:

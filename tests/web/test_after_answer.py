@@ -49,6 +49,22 @@ async def call(app: Any, path: str, method: str = "GET") -> list[Message]:
     return sent
 
 
+async def talk(protected: Any) -> list[Message]:
+    """Open a WebSocket, hang up, and return what the other side has sent."""
+    sent: list[Message] = []
+    coming = iter(["websocket.connect", "websocket.disconnect"])
+
+    async def receive() -> Message:
+        return {"type": next(coming)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await protected({"type": "websocket", "path": "/x", "headers": [(b"host", b"testserver")]}, receive, send)
+    await protected.generation.close()
+    return sent
+
+
 async def end_session(protected: Any) -> None:
     """Sign out, and let everything that was let in be judged, and cut."""
     answer = await call(protected, SIGN_OUT, "POST")
@@ -121,6 +137,41 @@ def test_what_fails_afterwards_has_a_line_of_its_own(caplog: pytest.LogCaptureFi
         assert run(app)[0]["status"] == 200
     assert "error" not in lines(caplog, "/x")[0]
     assert any("event=failed_after_answer" in each.getMessage() for each in caplog.records)
+
+
+@pytest.mark.parametrize("who", ["the client", "the app"])
+def test_work_after_a_websocket_is_closed_goes_on(who: str) -> None:
+    done: list[bool] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        if who == "the client":
+            assert (await receive())["type"] == "websocket.disconnect"
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+        await end_session(protected)
+        protected.generation.drain()
+        await asyncio.sleep(0)
+        done.append(True)
+
+    protected = asgi.protect(inner, read())
+    with signed_in("ada"):
+        asyncio.run(talk(protected))
+    assert done
+
+
+def test_a_websocket_that_is_open_is_closed() -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await end_session(protected)
+        pytest.fail("it went on")
+
+    protected = asgi.protect(inner, read())
+    with signed_in("ada"):
+        sent = asyncio.run(talk(protected))
+    assert sent[-1] == {"type": "websocket.close", "code": 4401, "reason": ""}
 
 
 class Body:
