@@ -1,4 +1,4 @@
-"""Bodies under WSGI (PEP 3333): of a request, counted; of an answer, ended when its session ends."""
+"""Bodies under WSGI (PEP 3333): of a request, read or counted; of an answer, ended when its session ends."""
 
 from __future__ import annotations
 
@@ -6,9 +6,43 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from gateway.errors import ContentTooLarge
+from gateway.errors import ContentTooLarge, MalformedRequest
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live, seconds_of_grace, why
+from gateway.web.asgi_head import Message, Receive
+from gateway.web.body_limit import MAX_OWN_BODY
+from gateway.web.wsgi.environ import Environ
+from gateway.web.wsgi.loop import Here
+
+
+def receive_from(environ: Environ, here: Here) -> Receive:
+    """Return what reads the body as one ASGI message, when it is asked for and not before.
+
+    Of a body that is larger than any that is wanted, so much comes that this is seen.
+    """
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": await here(lambda: _read_body(environ)), "more_body": False}
+
+    return receive
+
+
+def _read_body(environ: Environ) -> bytes:
+    """Read a request's body, in the server's own thread. Raises `MalformedRequest` when it breaks off."""
+    announced = environ.get("CONTENT_LENGTH")
+    ends = bool(environ.get("wsgi.input_terminated"))  # so that even a body without a length may be read to its end
+    if not announced and not ends:
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            raise MalformedRequest("the server does not tell where a chunked body ends")
+        return b""
+    wanted = min(int(announced), MAX_OWN_BODY + 1) if announced else MAX_OWN_BODY + 1
+    try:
+        body: bytes = environ["wsgi.input"].read(wanted)
+    except Exception as error:  # noqa: BLE001 -- every server has exceptions of its own for this
+        raise MalformedRequest(f"the body could not be read ({type(error).__name__})") from None
+    if announced and len(body) < wanted:
+        raise MalformedRequest("the client hung up within the body")
+    return body
 
 
 class LimitedInput:

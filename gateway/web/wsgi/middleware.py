@@ -16,7 +16,7 @@ import msgspec
 from gateway.core.headers import in_process_headers
 from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
-from gateway.errors import GatewayError, MalformedRequest
+from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
@@ -24,10 +24,10 @@ from gateway.web.answers.answer import Answer
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
 from gateway.web.behind.user import AskForToken
 from gateway.web.behind.visit import VISIT_KEY
-from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
+from gateway.web.body_limit import check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.wsgi.body import LimitedInput, LiveBody, ToldBody
+from gateway.web.wsgi.body import LimitedInput, LiveBody, ToldBody, receive_from
 from gateway.web.wsgi.environ import Environ, EnvironReader
 from gateway.web.wsgi.loop import Here, LoopThread
 from gateway.web.wsgi.user import USER_KEY, User
@@ -110,7 +110,7 @@ class WsgiGateway:
     def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
         async def judge(here: Here) -> Passage | Answer:
             self._start()
-            receive = _receive_from(environ, here)
+            receive = receive_from(environ, here)
             outcome = await self._pipeline.judge(head, exchange, read_from(receive))
             if isinstance(outcome, OwnPage):
                 return await self._own_page(head, exchange, environ, receive)
@@ -232,36 +232,6 @@ def _is_made(body: Iterable[bytes], environ: Environ) -> bool:
     """Whether a body has all its chunks already, or is a file: servers have quick ways for those, as they are."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(body, list | tuple) or (isinstance(wrapper, type) and isinstance(body, wrapper))
-
-
-def _receive_from(environ: Environ, here: Here) -> Receive:
-    """Return what reads the body as one ASGI message, when it is asked for and not before.
-
-    Of a body that is larger than any that is wanted, so much comes that this is seen.
-    """
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": await here(lambda: _read_body(environ)), "more_body": False}
-
-    return receive
-
-
-def _read_body(environ: Environ) -> bytes:
-    """Read a request's body, in the server's own thread. Raises `MalformedRequest` when it breaks off."""
-    announced = environ.get("CONTENT_LENGTH")
-    ends = bool(environ.get("wsgi.input_terminated"))  # so that even a body without a length may be read to its end
-    if not announced and not ends:
-        if "HTTP_TRANSFER_ENCODING" in environ:
-            raise MalformedRequest("the server does not tell where a chunked body ends")
-        return b""
-    wanted = min(int(announced), MAX_OWN_BODY + 1) if announced else MAX_OWN_BODY + 1
-    try:
-        body: bytes = environ["wsgi.input"].read(wanted)
-    except Exception as error:  # noqa: BLE001 -- every server has exceptions of its own for this
-        raise MalformedRequest(f"the body could not be read ({type(error).__name__})") from None
-    if announced and len(body) < wanted:
-        raise MalformedRequest("the client hung up within the body")
-    return body
 
 
 def _status_line(status: int) -> str:
