@@ -17,7 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway import asgi, wsgi
 from gateway.errors import GatewayError, SessionEnded, StoreUnavailable
-from gateway.testing import signed_in
+from gateway.testing import signed_in, wsgi_environ
+from gateway.web.behind.visit import VISIT_KEY
 from tests.web.test_testing import read
 
 ROUTES = """[
@@ -174,6 +175,7 @@ def test_what_is_no_request_is_told_so() -> None:
 )
 @pytest.mark.parametrize("kind", ["itself", "as Django has it"])
 def test_who_asks_by_the_wrong_door_is_told_the_right_one(door: Any, state: Any, other: str, kind: str) -> None:
+    state = state | {VISIT_KEY: wsgi_environ(None)[VISIT_KEY]}
     asked = state if kind == "itself" else type("Request", (), {"scope" if "type" in state else "environ": state})()
     for ask in (door.find_user, door.current_user):
         with pytest.raises(TypeError, match=f"import from {other}"):

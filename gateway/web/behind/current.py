@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
 
 from gateway.web.answers.answer import CHALLENGE
-from gateway.web.behind.asked import Asked, read_scope
+from gateway.web.behind.asked import Asked, read_scope, read_state
 from gateway.web.behind.user import User
 from gateway.web.behind.visit import find_visit
 
@@ -47,7 +47,6 @@ def find_user(connection: HTTPConnection) -> User | None: ...
 def find_user(connection: Asked) -> User | None: ...
 def find_user(connection: HTTPConnection) -> User | None:  # type: ignore[misc]  # as above
     """Return who is signed in; None for a visitor who is not. Also a dependency for FastAPI."""
-    scope = read_scope(connection)
-    find_visit(scope)
-    user = scope["user"]
+    find_visit(read_state(connection))
+    user = read_scope(connection)["user"]
     return user if isinstance(user, User) else None

@@ -6,7 +6,7 @@ Each takes the request of Flask, Bottle or Django, or the WSGI environ itself.
 from __future__ import annotations
 
 from gateway.errors import NotSignedIn
-from gateway.web.behind.asked import Asked, read_environ
+from gateway.web.behind.asked import Asked, read_environ, read_state
 from gateway.web.behind.visit import find_visit
 from gateway.web.wsgi.user import USER_KEY, User
 
@@ -25,7 +25,6 @@ def current_user(request: Asked) -> User:
 
 def find_user(request: Asked) -> User | None:
     """Return who is signed in; None for a visitor who is not."""
-    environ = read_environ(request)
-    find_visit(environ)
-    user = environ.get(USER_KEY)
+    find_visit(read_state(request))
+    user = read_environ(request).get(USER_KEY)
     return user if isinstance(user, User) else None
