@@ -17,10 +17,12 @@ from gateway.errors import SettingsError
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook
 from gateway.runtime.build import build
 from gateway.runtime.lifespan import Lifespan
-from gateway.runtime.plain_end import told_plainly
+from gateway.runtime.plain_end import NeverStarts, is_made_by_framework, told_plainly
+from gateway.runtime.protecting import build_protecting, refuse_idle
 from gateway.settings import Settings, SettingsKeywords, find, load
 from gateway.web.admin.scraping import MetricsPage
 from gateway.web.behind.current import current_user, find_user
+from gateway.web.behind.errors import respond_to as answer_error
 from gateway.web.behind.links import account_url, sign_in_url, sign_out_url
 from gateway.web.behind.user import User
 
@@ -29,6 +31,7 @@ __all__ = [
     "SignInHook",
     "User",
     "account_url",
+    "answer_error",
     "create_app",
     "current_user",
     "find_user",
@@ -52,12 +55,15 @@ def protect(
     `on_sign_in` is called after every sign-in, with a `NewSignIn`.
 
     The app gets the same headers as behind the proxy, and besides `scope["user"]` and `scope["auth"]`.
-    Raises `SettingsError`, with every problem in its message.
+    Raises `SettingsError`, with every problem in its message; as Starlette's and FastAPI's middleware, at the start.
     """
     try:
+        refuse_idle(keywords)
         chosen = read_settings(settings, needs_upstream=False, keywords=keywords)
-        return Lifespan(build(chosen, app=app, on_sign_in=on_sign_in), app)
+        return Lifespan(build_protecting(chosen, app, on_sign_in), app)
     except SettingsError as error:
+        if is_made_by_framework():
+            return NeverStarts(error, app)
         raise told_plainly(error) from None
 
 
@@ -69,12 +75,15 @@ def create_app(settings: Settings | Path | str | None = None, **keywords: Unpack
         raise told_plainly(error) from None
 
 
-def metrics_app(protected: Any, *, key: str | None) -> Any:
-    """Return an ASGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+def metrics_app(protected: Any = None, *, key: str | None) -> Any:
+    """Return an ASGI app with the metrics of the gateway, to mount where a scraper comes.
 
-    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    Within the app that the gateway is around, it finds the gateway by itself; elsewhere say which: `protected` is what
+    `protect` has returned. `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They
+    are this process's alone.
     """
-    return MetricsPage(protected.generation.metrics, key)
+    metrics = protected.generation.metrics if protected is not None else None
+    return MetricsPage(metrics, key)
 
 
 def read_settings(

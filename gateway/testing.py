@@ -28,10 +28,22 @@ from gateway.core.tiktok import Profile, TokenSet
 from gateway.flows.authentication import Authentication
 from gateway.flows.sessions import Sessions, SignedIn
 from gateway.settings import Settings, load
+from gateway.store.company import welcome_company
 from gateway.store.embedded import EmbeddedStore
+from gateway.web.behind.user import build_auth, build_user
+from gateway.web.behind.visit import VISIT_KEY
+from gateway.web.wsgi.user import USER_KEY
 from gateway.wsgi import User, protect
 
-__all__ = ["Profile", "django_environ", "environment", "signed_in"]
+__all__ = [
+    "Profile",
+    "asgi_scope",
+    "django_environ",
+    "environment",
+    "sign_out",
+    "signed_in",
+    "wsgi_environ",
+]
 
 BASIC: Final = ("user.info.basic", "user.info.profile")
 _LASTS: Final = timedelta(days=1)  # TikTok's access tokens do
@@ -42,6 +54,7 @@ def environment(public_url: str = "http://testserver") -> dict[str, str]:
 
     Starlette's and Django's clients ask `http://testserver`, Flask's `http://localhost`.
     """
+    welcome_company()  # tests run in several processes at once, each with sessions of its own
     return {
         "GATEWAY__PUBLIC_URL": public_url,
         "GATEWAY__REDIS": "memory://",
@@ -67,6 +80,7 @@ def signed_in(
     `display_name`: followers, for instance. Raises `RuntimeError` at a request whose gateway has another store than
     `memory://`.
     """
+    welcome_company()
     told = profile or Profile(open_id=open_id, username=username, display_name=display_name)
     told = msgspec.structs.replace(told, open_id=open_id)
     person = _Person(_build_grant(open_id, dict.fromkeys(("user.info.basic", *scopes)), told, access_token))
@@ -77,11 +91,12 @@ def signed_in(
         yield
 
 
-def django_environ(open_id: str = "-000test", **person: Any) -> dict[str, Any]:
-    """Return what Django sees of somebody who is signed in: `django.test.Client(**django_environ("ada"))`.
+def wsgi_environ(open_id: str | None = "-000test", **person: Any) -> dict[str, Any]:
+    """Return what an app sees in its environ of somebody who is signed in; None for a visitor who is not.
 
-    Django's client calls views past any middleware that is not Django's own, so past the gateway, and its routes decide
-    nothing there. `person` is as in `signed_in`.
+    It is for tests that call an app, or a view of it, past the gateway, whose routes decide nothing there:
+    `app.test_request_context(environ_overrides=wsgi_environ("ada"))` of Flask, or Django's client, which knows no
+    middleware but Django's: `django.test.Client(**wsgi_environ("ada"))`. `person` is as in `signed_in`.
     """
     seen: dict[str, Any] = {}
 
@@ -93,12 +108,52 @@ def django_environ(open_id: str = "-000test", **person: Any) -> dict[str, Any]:
     token = person.get("access_token", "act.test")
     protected = protect(app, _settings())
     asked = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "testserver", "wsgi.url_scheme": "http"}
-    with signed_in(open_id, **person):
+    with signed_in(open_id, **person) if open_id is not None else contextlib.nullcontext():
         list(protected(asked, lambda *_: None))
     protected.close()
-    seen["gateway.user"] = User(seen["gateway.identity"], "", lambda *_: token)
+    if open_id is not None:
+        seen[USER_KEY] = User(seen["gateway.identity"], "", lambda *_: token)
     kept = ("HTTP_X_TIKTOK_", "REMOTE_USER", "gateway.")
     return {name: value for name, value in seen.items() if name.startswith(kept)}
+
+
+django_environ = wsgi_environ
+"""The same, by the name of whose client needs it most."""
+
+
+def asgi_scope(open_id: str | None = "-000test", **person: Any) -> dict[str, Any]:
+    """Return a scope of somebody who is signed in; None for a visitor who is not.
+
+    As `wsgi_environ`, for what calls an endpoint of Starlette or FastAPI past the gateway: `await
+    endpoint(Request(asgi_scope("ada")))`.
+    """
+    told = wsgi_environ(open_id, **person)
+    token: str = person.get("access_token", "act.test")
+
+    async def ask(*_: object) -> str:
+        return token
+
+    identity = told.get("gateway.identity")
+    named = {name.removeprefix("HTTP_"): value for name, value in told.items() if not name.startswith("gateway.")}
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in named.items()],
+        "user": build_user(identity, "", ask),
+        "auth": build_auth(identity),
+        VISIT_KEY: told[VISIT_KEY],
+    }
+
+
+def sign_out(client: Any, path: str = "/oauth2/sign_out") -> Any:
+    """Sign out as the button on a page of the app does, and return the answer.
+
+    `client` is Starlette's, Flask's, Werkzeug's or httpx's, of which an `AsyncClient` is to be awaited. A plain POST is
+    refused there, as another site's page could have sent it.
+    """
+    return client.post(path, headers={"sec-fetch-site": "same-origin"})
 
 
 class _Person:
@@ -145,4 +200,5 @@ def _build_grant(open_id: str, scopes: Iterable[str], profile: Profile, access_t
 
 
 def _settings() -> Settings:
-    return load(None, environment(), needs_upstream=False)
+    variables = environment() | {"GATEWAY__ROUTES": "[{path: /**, access: optional}]"}
+    return load(None, variables, needs_upstream=False)

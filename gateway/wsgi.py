@@ -12,11 +12,11 @@ from typing import Any, Unpack
 from gateway.asgi import read_settings
 from gateway.errors import SettingsError
 from gateway.flows.sign_in_hook import NewSignIn, SignInHook
-from gateway.runtime.build import build
 from gateway.runtime.plain_end import told_plainly
-from gateway.runtime.values import build_site
+from gateway.runtime.protecting import build_protecting, refuse_idle
 from gateway.settings import Settings, SettingsKeywords
 from gateway.web.admin.scraping import MetricsPage
+from gateway.web.behind.errors import reply_to as answer_error
 from gateway.web.behind.links import account_url, sign_in_url, sign_out_url
 from gateway.web.wsgi.current import current_user, find_user
 from gateway.web.wsgi.environ import EnvironReader
@@ -28,6 +28,7 @@ __all__ = [
     "SignInHook",
     "User",
     "account_url",
+    "answer_error",
     "current_user",
     "find_user",
     "metrics_app",
@@ -57,18 +58,22 @@ def protect(
     `environ["gateway.user"]`. Raises `SettingsError`, with every problem in its message.
     """
     try:
+        refuse_idle(keywords)
         chosen = read_settings(settings, needs_upstream=False, keywords=keywords)
         return _build(app, chosen, underscores_dropped=underscores_dropped, on_sign_in=on_sign_in)
     except SettingsError as error:
         raise told_plainly(error) from None
 
 
-def metrics_app(protected: Any, *, key: str | None) -> Any:
-    """Return a WSGI app with the metrics of what `protect` returned, to mount where a scraper comes.
+def metrics_app(protected: Any = None, *, key: str | None) -> Any:
+    """Return a WSGI app with the metrics of the gateway, to mount where a scraper comes.
 
-    `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They are this process's alone.
+    Within the app that the gateway is around, it finds the gateway by itself; elsewhere say which: `protected` is what
+    `protect` has returned. `key` is asked for as `Authorization: Bearer KEY`; None shows them to whoever comes. They
+    are this process's alone.
     """
-    return MetricsPage(protected.metrics, key).answer_wsgi
+    metrics = protected.metrics if protected is not None else None
+    return MetricsPage(metrics, key).answer_wsgi
 
 
 def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_in: SignInHook | None) -> WsgiGateway:
@@ -87,7 +92,7 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_i
         raise SettingsError(
             "tracing: WSGI middleware makes no spans: take it away, or put opentelemetry-instrumentation-wsgi around"
         )
-    generation = build(settings, app=app, on_sign_in=on_sign_in)
+    generation = build_protecting(settings, app, on_sign_in)
     judging, own_cookies = generation.judging, generation.doors.own_cookies
     return WsgiGateway(
         app,
@@ -97,7 +102,6 @@ def _build(app: Any, settings: Settings, *, underscores_dropped: bool, on_sign_i
         own_cookies=own_cookies,
         live=judging.live,
         metrics=generation.metrics,
-        site=build_site(settings),
         ask_for_token=generation.records.person_tokens.issue,
         start=judging.allow_files.start,
         close=generation.close,

@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verify": set(),
     "asgi": {"runtime", "web", "flows", "settings", "errors"},
     "wsgi": {"runtime", "web", "flows", "asgi", "settings", "errors"},
-    "testing": {"wsgi", "store", "flows", "core", "settings"},
+    "testing": {"wsgi", "web", "store", "flows", "core", "settings"},
     "cli": {"runtime", "simulator", "migrate", "core", "settings", "errors", "printable"},
     "simulator": set(),
     "__main__": {"cli"},

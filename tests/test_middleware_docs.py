@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from werkzeug.test import Client
 
 from gateway.core.keyring import new_secret_key
+from gateway.errors import StoreUnavailable
 from gateway.simulator import RunningSimulator
 from gateway.testing import environment, signed_in
 from tests.harness import Browser, listener, serve_app, settings_environ, url_of
@@ -148,11 +149,31 @@ def test_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "ada 5\n"
 
 
-def test_tokens_lead_to_consent(folder: Path) -> None:
-    (folder / "gateway.yaml").write_text(SETTINGS.replace(", scopes: [video.list]", ""))
+def test_who_has_not_granted_it_is_asked_and_not_sent_round(folder: Path) -> None:
+    elsewhere = "  - {path: /other/**, scopes: [video.list]}\n  - {path: /**}"
+    (folder / "gateway.yaml").write_text(
+        SETTINGS.replace("/videos/**, scopes: [video.list]", "/y").replace("  - {path: /**}", elsewhere)
+    )
+    client = ask(load("tokens").app)
     with signed_in("ada"):
-        asked = ask(load("tokens").app).get("/videos")
-    assert asked.headers["location"] == "/oauth2/start?scopes=video.list&rd=/videos"
+        asked = client.get("/videos", headers={"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"})
+    assert (asked.status_code, "location" in asked.headers) == (403, False)
+    assert "One more permission" in asked.text
+
+
+def raise_gone() -> str:
+    raise StoreUnavailable("gone")
+
+
+def test_errors_are_answered_around_an_app_too() -> None:
+    starlette, flask = load("starlette_errors"), load("flask_errors")
+    starlette.site.get("/x")(raise_gone)
+    flask.app.get("/x")(raise_gone)
+    with signed_in("ada"):
+        assert ask(starlette.app).get("/x").json()["code"] == "store_unavailable"
+        told = flask.app.test_client().get("/x", base_url=SITE)
+    assert (told.status_code, told.json["code"]) == (503, "store_unavailable")
+    flask.app.wsgi_app.close()
 
 
 def test_hook(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -177,7 +198,7 @@ def test_links() -> None:
 
 def test_testing(folder: Path) -> None:
     (folder / "main.py").write_text(BLOCKS["fastapi_app"])
-    assert "2 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider", "testing.py")
+    assert "3 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider", "testing.py")
 
 
 def test_logs() -> None:
@@ -206,15 +227,27 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sql
 """
 DJANGO_URLS = """
 from django.http import JsonResponse
-from django.urls import re_path
+from django.contrib.auth.decorators import login_required
+from django.urls import path, re_path
 from gateway import asgi, wsgi
+from gateway.errors import StoreUnavailable
 
 def who(request):
     door = asgi if hasattr(request, "scope") else wsgi
     names = [request.user.get_username(), door.current_user(request).open_id, type(request).__name__]
     return JsonResponse(names, safe=False)
 
-urlpatterns = [re_path("", who)]
+@login_required
+def members(request):
+    return JsonResponse("in", safe=False)
+
+def gone(request):
+    raise StoreUnavailable("gone")
+
+def nobody(request):
+    return JsonResponse("somebody" if wsgi.find_user(request) else "nobody", safe=False)
+
+urlpatterns = [path("nobody", nobody), path("videos/gone", gone), path("", members), re_path("", who)]
 """
 DJANGO_ASKED = f"""
 import json, os, sys
@@ -222,31 +255,33 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-from gateway.testing import django_environ, signed_in
+from gateway.testing import signed_in, wsgi_environ
 if sys.argv[1] == "wsgi":
     from werkzeug.test import Client
     from mysite.wsgi import application
-    get = lambda path: Client(application).get(path, base_url="{SITE}")
+    get, unfollowed = lambda path: Client(application).get(path, base_url="{SITE}"), {{}}
 elif sys.argv[1] == "asgi":
     from starlette.testclient import TestClient
     from mysite.asgi import application
-    get = TestClient(application, base_url="{SITE}").get
+    get, unfollowed = TestClient(application, base_url="{SITE}").get, {{"follow_redirects": False}}
 else:
     from django.test import Client
-    print(json.dumps([0, Client(**django_environ("ada")).get("/x").json()]))
+    nobody = Client(**wsgi_environ(None)).get("/nobody").json()
+    print(json.dumps([nobody, Client(**wsgi_environ("ada")).get("/x").json()]))
     sys.exit()
-refused = get("/x").status_code
-with signed_in("ada"):
-    print(json.dumps([refused, json.loads(get("/x").text)]))
+refused = get("/x").status_code, get("/", **unfollowed).headers["location"]
+with signed_in("ada", scopes=["video.list"]):
+    seen = json.loads(get("/x").text), json.loads(get("/").text), get("/videos/gone").status_code
+    print(json.dumps([*refused, *seen]))
 """
 
 
 @pytest.mark.parametrize(
     ("door", "told"),
     [
-        ("wsgi", [401, ["ada", "ada", "WSGIRequest"]]),
-        ("asgi", [401, ["ada", "ada", "ASGIRequest"]]),
-        ("its own client", [0, ["ada", "ada", "WSGIRequest"]]),
+        ("wsgi", [401, "/oauth2/start?next=/", ["ada", "ada", "WSGIRequest"], "in", 503]),
+        ("asgi", [401, "/oauth2/start?next=/", ["ada", "ada", "ASGIRequest"], "in", 503]),
+        ("its own client", ["nobody", ["ada", "ada", "WSGIRequest"]]),
     ],
 )
 def test_django(folder: Path, door: str, told: list[Any]) -> None:
@@ -254,20 +289,37 @@ def test_django(folder: Path, door: str, told: list[Any]) -> None:
     site = folder / "mysite"
     site.mkdir()
     files: Mapping[str, str] = {
-        "settings": DJANGO_SETTINGS + BLOCKS["django_settings"],
+        "settings": DJANGO_SETTINGS + BLOCKS["django_settings"] + 'MIDDLEWARE += ["mysite.errors.GatewayErrors"]',
         "wsgi": BLOCKS["django_wsgi"],
         "asgi": BLOCKS["django_asgi"],
         "urls": DJANGO_URLS,
+        "errors": BLOCKS["django_errors"],
     }
     for name, text in files.items():
         (site / f"{name}.py").write_text(text)
     assert json.loads(run("-W", "ignore", "-c", DJANGO_ASKED, door)) == told
 
 
+AS_DJANGO = """
+from typing import Any
+from gateway import asgi, wsgi
+
+class HttpRequest:  # as django-stubs has it, which knows neither scope nor environ
+    META: dict[str, Any]
+
+def view(request: HttpRequest) -> str:
+    user = wsgi.find_user(request)
+    wsgi.answer_error(request, ValueError())
+    return asgi.current_user(request).open_id if user is None else wsgi.sign_in_url(request)
+"""
+
+
 def test_a_strict_type_checker_has_nothing_to_say(folder: Path) -> None:
     pytest.importorskip("mypy", reason="needs mypy: pip install '.[dev]'")
     (folder / "main.py").write_text(BLOCKS["fastapi_app"])
     files = [f"{name}.py" for name in BLOCKS if not name.startswith("django")]  # it has no types of its own
+    (folder / "as_django.py").write_text(AS_DJANGO)
+    files.append("as_django.py")
     cache = str(ROOT / ".mypy_cache" / "guide")
     allowed = "--disable-error-code=method-assign"  # of which the guide speaks
     assert "Success" in run("-m", "mypy", "--strict", allowed, "--config-file=", "--cache-dir", cache, *files)

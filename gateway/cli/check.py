@@ -36,7 +36,7 @@ def check(config: Path | None, environ: Mapping[str, str], *, as_json: bool, nee
         print(problem, file=sys.stderr)
     for caution in cautions:
         print(f"warning: {caution}", file=sys.stderr)
-    if [problem.key for problem in problems] == ["upstream"]:
+    if any(problem.key == "upstream" and problem.message.startswith("is missing") for problem in problems):
         print("with `protect(app)`, no upstream is needed: gateway check --middleware", file=sys.stderr)
     if problems:
         return 1

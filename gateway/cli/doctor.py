@@ -17,11 +17,11 @@ from gateway.settings import Problem, Settings, find, load, warnings
 
 def doctor(config: Path | None, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Print what is found; returns the exit code, 1 when something must be mended."""
-    settings = load(find(environ, config), environ)
+    settings = load(find(environ, config), environ, needs_upstream=False)
     findings = asyncio.run(_examine(settings, as_json=as_json))
     registration = {name: value for name, value in describe_registration(settings).items() if value}
     unusable, more = inspect_certificate(settings)
-    cautions = (*warnings(settings), *lint(settings), *more)
+    cautions = (*warnings(settings, in_process=settings.is_for_middleware), *lint(settings), *more)
     items = review(settings)
     problems = [*unusable, *(_describe(finding) for finding in findings if finding.must_be_mended)]
     if as_json:
@@ -49,6 +49,8 @@ def _describe(finding: Finding) -> Problem:
 
 async def _examine(settings: Settings, *, as_json: bool) -> list[Finding]:
     findings = []
+    if settings.is_for_middleware and not as_json:
+        print("ok       app: in the same process, as `protect(app)` has it; `gateway run` would need an `upstream`")
     async for finding in examine(settings):
         findings.append(finding)
         if not as_json:  # each as it comes: some take their time

@@ -51,7 +51,7 @@ def explain(
     as_json: bool,
 ) -> int:
     """Print the explanation; returns the exit code, 1 when the request would be refused as malformed."""
-    settings = load(find(environ, config), environ)
+    settings = load(find(environ, config), environ, needs_upstream=False)
     granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
     somebody = msgspec.structs.replace(
         _somebody(granted, told_name=bool(username) or _NAMING in granted),
@@ -96,7 +96,7 @@ def _explain(settings: Settings, head: RequestHead, person: Identity | None) -> 
         return told | {"decision": "own", "why": "a page of the gateway itself; no route applies"}
     if head.path.text in settings.tiktok.ownership_paths:
         return told | {"decision": "own", "why": "a file of tiktok.ownership_files, for everybody; no route applies"}
-    routes = compile_routes(settings)
+    routes = compile_routes(settings, in_process=settings.is_for_middleware)
     policy, headers = routes.policy, routes.headers
     match = policy.match(head.method, head.host, head.path)
     if match is not None:

@@ -91,7 +91,7 @@ def erase(config: Path | None, environ: Environ, user: str, *, even_unreadable: 
 
 
 def _do(config: Path | None, environ: Environ, act: Callable[[Overseen], Coroutine[Any, Any, T]]) -> T:
-    settings = load(find(environ, config), environ)
+    settings = load(find(environ, config), environ, needs_upstream=False)
 
     async def within() -> T:
         async with oversee(settings) as overseen:

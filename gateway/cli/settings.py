@@ -12,7 +12,8 @@ from gateway.settings.provenance import DEFAULT
 
 def settings(config: Path | None, environ: Mapping[str, str], *, only_set: bool, as_json: bool) -> int:
     """Print every value, no secret among them; returns the exit code."""
-    lines = [line for line in describe(load(find(environ, config), environ)) if not only_set or line.source != DEFAULT]
+    told = describe(load(find(environ, config), environ, needs_upstream=False))
+    lines = [line for line in told if not only_set or line.source != DEFAULT]
     if as_json:
         return print_document({"settings": [line._asdict() for line in lines]})
     rows = [

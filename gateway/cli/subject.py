@@ -12,7 +12,7 @@ from gateway.settings import find, load
 
 def show_subject(config: Path | None, environ: Mapping[str, str], open_id: str, *, as_json: bool) -> int:
     """Print the hash of an open_id under each of `secret_keys`, newest first; returns the exit code."""
-    settings = load(find(environ, config), environ)
+    settings = load(find(environ, config), environ, needs_upstream=False)
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     names = keyring.names(open_id)

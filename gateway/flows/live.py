@@ -110,17 +110,22 @@ class Live:
 class OpenSocket:
     """A WebSocket; `close` closes it with a code."""
 
-    __slots__ = ("_close", "asked", "close_code", "passage")
+    __slots__ = ("_close", "_open", "asked", "close_code", "passage")
 
     def __init__(self, passage: Passage, close: Callable[[int], None], asked: Asked | None = None) -> None:
         self.passage: Passage | None = passage
         self.asked = asked
         self.close_code: int | None = None  # once we have decided to end it
         self._close = close
+        self._open = True
+
+    def let_go(self) -> None:
+        """Close it no more: it is closed."""
+        self._open = False
 
     def end(self, code: int) -> None:
         """Close it from our side."""
-        if self.close_code is None:
+        if self.close_code is None and self._open:
             self.close_code = code
             self._close(code)
 

@@ -33,6 +33,7 @@ pulse        whether all processes serve and live
 workers      several such processes
 boards       the numbers that they share
 
+protecting   a gateway around an app in this process
 lifespan     start and end inside somebody else's server
 plain_end    settings that cannot be used, told plainly there
 

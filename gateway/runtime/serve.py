@@ -118,7 +118,8 @@ async def serve(
         if parent is not None:
             stop_with_parent(parent, stop)
         await _until_all_serve([server for server, _ in servers], tasks)
-        log.info("started", public_url=current.settings.public_url, **listeners.by_door())
+        settings = current.settings
+        log.info("started", public_url=settings.public_url, settings=settings.read_from, **listeners.by_door())
         pulse.begin(worker, listeners.describe())
         await tasks[0]
         for server, _ in servers[1:]:

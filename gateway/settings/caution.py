@@ -22,6 +22,17 @@ _METHODS: Final = (
 """IANA's HTTP Method Registry, as far as apps use it."""
 
 
+IDLE_IN_MIDDLEWARE: Final = {
+    "listen": "the server that runs your app listens",
+    "tls": "the server that runs your app speaks TLS, or what stands in front of it",
+    "admin": "there is no admin listener; for metrics there is gateway.asgi.metrics_app",
+    "tokens": "there is no admin listener, where jobs ask for tokens",
+    "drain": "the server that runs your app ends it",
+    "upstream": "the app that is protected is in the same process",
+}
+"""What only a gateway that serves by itself acts on, and why."""
+
+
 def warnings(settings: Settings, *, in_process: bool = False) -> tuple[Problem, ...]:
     """Return what an operator should think about twice; `in_process`: the settings are those of middleware."""
     found = [*_find(settings), *(_find_idle(settings) if in_process else _find_lost_posts(settings))]
@@ -34,13 +45,7 @@ def place(settings: Settings, key: str, message: str) -> Problem:
 
 
 def _find_idle(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Find what only a gateway that serves by itself acts on."""
-    for key, instead in (
-        ("listen", "the server that runs your app listens"),
-        ("admin", "there is no admin listener; for metrics there is gateway.asgi.metrics_app"),
-        ("drain", "the server that runs your app ends it"),
-        ("upstream", "the app that is protected is in the same process"),
-    ):
+    for key, instead in IDLE_IN_MIDDLEWARE.items():
         if key in settings.model_fields_set:
             yield key, f"does nothing in middleware: {instead}"
 

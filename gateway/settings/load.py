@@ -28,10 +28,6 @@ from gateway.settings.yaml_file import KeyPath, Places, load_yaml, parse_flow
 
 PREFIX: Final = "GATEWAY__"
 PLACES: Final = ("./gateway.yaml", "/etc/gateway/gateway.yaml")
-_NO_FILE: Final = (
-    f"there is no settings file: {' and '.join(PLACES)} were looked for (name another with -c or $GATEWAY_CONFIG); and "
-    f"the environment ({PREFIX}PUBLIC_URL …) has not all that is needed"
-)
 
 
 def find(environ: Mapping[str, str], explicit: Path | None) -> Path | None:
@@ -43,8 +39,26 @@ def find(environ: Mapping[str, str], explicit: Path | None) -> Path | None:
     if named is None:
         return next((path for path in map(Path, PLACES) if _is_there(path)), None)
     if not _is_there(named):
-        raise SettingsError(f"{named} does not exist: correct -c or $GATEWAY_CONFIG")
+        where = "" if named.is_absolute() else f", looked for from {_here()}"
+        raise SettingsError(
+            f"{named} does not exist{where}: correct {'what names it' if explicit else '$GATEWAY_CONFIG'}"
+        )
     return named
+
+
+def _here() -> str:
+    """Return the folder where relative paths begin, as far as it is known."""
+    try:
+        return str(Path.cwd())
+    except OSError:  # it has been deleted
+        return "a folder that is gone"
+
+
+def _tell_no_file() -> str:
+    return (
+        f"there is no settings file: {' and '.join(PLACES)} were looked for, from {_here()} (name another with -c or "
+        f"$GATEWAY_CONFIG); and the environment ({PREFIX}PUBLIC_URL …) has not all that is needed"
+    )
 
 
 def _is_there(path: Path) -> bool:
@@ -231,7 +245,8 @@ class _Reader:
                 continue  # told already
             if not (each["type"] == "missing" and path == ("upstream",)):
                 self.add(path, message)
-            if each["type"] == "missing" and self.origin.path is None and not self._said_by_keywords:
+            meant_for_file = not self._said_by_keywords or path == ("public_url",)
+            if each["type"] == "missing" and self.origin.path is None and meant_for_file:
                 self.no_file = True
 
     def _read_place(self, loc: KeyPath, kind: str, context: Mapping[str, Any]) -> KeyPath:
@@ -243,7 +258,7 @@ class _Reader:
     def sorted_problems(self) -> list[Problem]:
         """Return the problems in the order of the file."""
         if self.no_file:
-            self.problems.append(((-1, -1), Problem("", "", _NO_FILE)))
+            self.problems.append(((-1, -1), Problem("", "", _tell_no_file())))
         return [problem for _, problem in sorted(self.problems, key=lambda pair: pair[0])]
 
 

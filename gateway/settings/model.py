@@ -127,6 +127,17 @@ class Settings(Section):
         return self.upstreams if self.upstream is None else {"default": self.upstream, **self.upstreams}
 
     @property
+    def read_from(self) -> str:
+        """Where they were read: the whole path of the file, or what there was instead."""
+        path = self._origin.path
+        return str(path.absolute()) if path is not None else self._origin.nowhere
+
+    @property
+    def is_for_middleware(self) -> bool:
+        """Whether nothing says where the app is, so that it can only be in the same process; `upstream: none` does."""
+        return "upstream" not in self.model_fields_set and "default" not in self.upstreams
+
+    @property
     def secure(self) -> bool:
         """Whether browsers reach the gateway over https."""
         return self.public_url.startswith("https:")

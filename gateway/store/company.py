@@ -17,6 +17,13 @@ from typing import Final
 from gateway.telemetry.logs import log
 
 _taken: Final[dict[bytes, int]] = {}  # by name, the process that has it: a fork inherits what is not its own
+_welcome = False
+
+
+def welcome_company() -> None:
+    """Have this process, and those that are forked from it, look for nobody: each is to have sessions of its own."""
+    global _welcome
+    _welcome = True
 
 
 class Company:
@@ -34,7 +41,7 @@ class Company:
         if self._looked_in == process:
             return
         self._looked_in = process
-        if sys.platform != "linux" or _taken.get(self._name) == process:
+        if sys.platform != "linux" or _welcome or _taken.get(self._name) == process:
             return
         taking = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:

@@ -4,5 +4,6 @@ logs     events, one line each (structlog)
 audit    who did what, in the log or a file of its own
 metrics  counters and durations (Prometheus)
 traces   spans (OpenTelemetry), imported only where they are asked for
+access_logs  those of servers around us: no code and no state of a callback
 board    the numbers behind them, in memory that the worker processes share
 """

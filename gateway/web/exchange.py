@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
@@ -42,6 +43,8 @@ def new_request_id() -> str:
 _START: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 _BEGIN: Final = _START | {"websocket.accept"}
 """Messages that begin an answer, and have its fields (ASGI specification)."""
+_END: Final = frozenset({"http.response.body", "http.response.pathsend"})
+"""Messages that may be an answer's last (ASGI specification; its extension "Path Send")."""
 
 
 class Exchange:
@@ -88,10 +91,11 @@ class Exchange:
         """Return the field that tells the id of the request."""
         return b"x-request-id", self.request_id.encode()
 
-    def watch(self, send: Send, *, answer_ids: bool = False) -> Send:
+    def watch(self, send: Send, *, answer_ids: bool = False, at_end: Callable[[], None] | None = None) -> Send:
         """Return a `send` that notes the status of what passes, and whether anybody is left to take it.
 
-        With `answer_ids`, the answer tells the id.
+        With `answer_ids`, the answer tells the id. `at_end` is called when the answer is complete, which is not when
+        the app is done: it may have work of its own to do afterwards.
         """
 
         async def watched(message: Message) -> None:
@@ -107,8 +111,10 @@ class Exchange:
             except OSError:  # what servers raise when the client has hung up (ASGI 2.4)
                 self.client_left = True
                 raise
-            if kind == "http.response.body" and not message.get("more_body", False):
+            if kind in _END and not message.get("more_body", False):
                 self.whole = True
+                if at_end is not None:
+                    at_end()
 
         return watched
 
@@ -134,6 +140,13 @@ class Exchange:
             return
         metrics.count_error(error)
         getattr(log, _LEVEL_OF_BLAME[error.blame])("request", **line.fields(), error=error.code, reason=str(error))
+
+    def tell_afterwards(self, metrics: Metrics) -> None:
+        """Write what went wrong when the answer was complete already, and its line written: in the app's own work."""
+        error = self.error
+        if error is not None:
+            metrics.count_error(error)
+            log.warning("failed_after_answer", request_id=self.request_id, error=error.code, reason=str(error))
 
 
 def exchange_of(request: Request) -> Exchange:

@@ -23,8 +23,10 @@ from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import KnownCaller
 from gateway.telemetry.logs import log
+from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
 from gateway.web.answers.answers import Answers
+from gateway.web.behind.visit import Visit
 from gateway.web.exchange import Exchange
 
 
@@ -142,6 +144,10 @@ class Pipeline:
     def confirm(self, caller: KnownCaller, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before; see `Gate.confirm`."""
         self._gate.confirm(caller, told)
+
+    def visit(self, head: RequestHead, exchange: Exchange, metrics: Metrics) -> Visit:
+        """Return what an app in this process may ask about a request that may pass."""
+        return Visit(head, self._answers.site, metrics, lambda error: self.answer_error(error, head, exchange))
 
     def answer_error(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from typing import Any
 
@@ -12,9 +13,18 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from gateway import wsgi
-from gateway.asgi import User, current_user, protect
+from gateway.asgi import User, current_user, find_user, protect
+from gateway.errors import NotSignedIn
 from gateway.settings import Settings, load
-from gateway.testing import Profile, django_environ, environment, signed_in
+from gateway.testing import (
+    Profile,
+    asgi_scope,
+    django_environ,
+    environment,
+    sign_out,
+    signed_in,
+    wsgi_environ,
+)
 
 ROUTES = """[
   {path: /videos, scopes: [video.list]}, {path: /staff, allow: {open_ids: [ada]}},
@@ -90,6 +100,50 @@ def test_djangos_client_is_told_what_django_would_see() -> None:
     assert wsgi.current_user(told).access_token() == "act.2"
     assert wsgi.sign_out_url(told) == "/oauth2/sign_out"
     assert not any(name in told for name in ("PATH_INFO", "HTTP_HOST", "wsgi.url_scheme"))
+
+
+def test_a_visitor_is_told_as_nobody() -> None:
+    told = wsgi_environ(None)
+    assert wsgi.find_user(told) is None
+    assert wsgi.sign_in_url(told) == "/oauth2/start?rd=/"
+    assert "REMOTE_USER" not in told
+    with pytest.raises(NotSignedIn):
+        wsgi.current_user(told)
+    app = Flask(__name__)
+    for person, seen in ((None, None), ("ada", "ada")):
+        with app.test_request_context(environ_overrides=wsgi_environ(person)):
+            user = wsgi.find_user(request)
+            assert (user.open_id if user is not None else None) == seen
+
+
+def test_an_endpoint_is_called_by_itself() -> None:
+    async def greet(request: Request) -> str:
+        user = find_user(request)
+        return await user.access_token() + request.headers["x-tiktok-open-id"] if user is not None else "nobody"
+
+    assert asyncio.run(greet(Request(asgi_scope("ada", access_token="act.3")))) == "act.3ada"
+    assert asyncio.run(greet(Request(asgi_scope(None)))) == "nobody"
+    assert Request(asgi_scope("ada", scopes=["video.list"])).auth.scopes[0] == "authenticated"
+    assert not Request(asgi_scope(None)).user.is_authenticated
+
+
+def test_signing_out_is_one_word(client: TestClient) -> None:
+    with signed_in("ada"):
+        assert client.get("/").status_code == 200
+        assert client.post("/oauth2/sign_out").status_code == 403
+        assert sign_out(client).status_code in {200, 204}
+        assert client.get("/").status_code == 401
+
+
+def test_signing_out_of_flask(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Flask(__name__)
+    guarded = wsgi.protect(app.wsgi_app, read("http://localhost"))
+    monkeypatch.setattr(app, "wsgi_app", guarded)
+    with signed_in():
+        assert app.test_client().get("/").status_code == 404
+        sign_out(app.test_client())
+        assert app.test_client().get("/").status_code == 401
+    guarded.close()
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere.sock"])

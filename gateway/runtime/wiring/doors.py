@@ -84,6 +84,7 @@ def build_doors(
             live=judging.live,
             metrics=metrics,
             answer_ids=settings.log.answer_request_id,
+            in_process=behind.in_process,
         ),
         short_way=_build_short_way(settings, cookies, behind, judging, pages, metrics),
         checks=CheckListener(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.path import canonicalise
+from gateway.core.route import Access
 from gateway.errors import SettingsError
 from gateway.runtime.brand import open_pages
 from gateway.runtime.readiness import Readiness
@@ -13,6 +15,7 @@ from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.records import Clock, RecordKeeping
 from gateway.settings import Settings
 from gateway.web.answers.answers import Answers
+from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
 from gateway.web.own.endpoints import Endpoints
@@ -45,7 +48,7 @@ def build_pages(
     clock: Clock,
 ) -> OwnPages:
     """Make the pages."""
-    answers = _build_answers(settings, cookies, flows)
+    answers = _build_answers(settings, cookies, flows, judging)
     authentication, limits = records.authentication, records.limits
     pipeline = Pipeline(judging.gate, answers)
     forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
@@ -105,18 +108,25 @@ def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows) -> t
     )
 
 
-def _build_answers(settings: Settings, cookies: Cookies, flows: Flows) -> Answers:
-    site = build_site(settings)
+def _build_answers(settings: Settings, cookies: Cookies, flows: Flows, judging: Judging) -> Answers:
+    site, pages = build_site(settings), open_pages(settings)
     return Answers(
         site=site,
         session_cookie=cookies.session,
         binding_cookie=cookies.binding,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
-        pages=open_pages(settings),
+        pages=pages.leading_home() if _is_home_open(site, judging) else pages,
         ask_first=settings.sign_in == "page",
         cors_origins=frozenset(settings.cors.allowed_origins),
+        scopes=judging.routes.scopes,
     )
+
+
+def _is_home_open(site: Site, judging: Judging) -> bool:
+    """Whether the app's start page has something to show to whoever is not signed in."""
+    match = judging.gate.match("GET", site.host, canonicalise(b"/"))
+    return match is not None and match.route.access in {Access.PUBLIC, Access.OPTIONAL}
 
 
 def _build_forward_auth(

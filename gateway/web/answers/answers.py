@@ -25,11 +25,13 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     InsufficientScope,
+    NotSignedIn,
     SessionsDiffer,
     SignInRefused,
 )
 from gateway.flows.kept_posts import KeptPosts, ReadBody
 from gateway.flows.sign_in import SignIn
+from gateway.telemetry.logs import log
 from gateway.web.answers.address_bar import forget_query
 from gateway.web.answers.answer import NO_STORE, Answer, page, problem, redirect
 from gateway.web.answers.browser_cookies import BrowserCookies
@@ -53,7 +55,9 @@ class Answers:
         pages: Pages,
         ask_first: bool,
         cors_origins: frozenset[str],
+        scopes: frozenset[str],
     ) -> None:
+        """`scopes` are all that the settings name: no sign-in asks for another."""
         self.site = site
         self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=site.host)
         self.pages = pages
@@ -62,6 +66,7 @@ class Answers:
         self._kept_posts = kept_posts
         self._ask_first = ask_first
         self._cors_origins = cors_origins
+        self._scopes = scopes
 
     def pages_for(self, head: RequestHead) -> Pages:
         """Return the pages in the language of whoever asks."""
@@ -152,16 +157,16 @@ class Answers:
             sign_in_url=self.site.start_url(return_to),
         )
 
-    def ask_to_sign_in(self, head: RequestHead, request_id: str) -> Answer:
-        """Answer somebody who is not signed in, at a page of ours that begins no sign-in for them."""
+    def ask_to_sign_in(self, head: RequestHead, request_id: str, return_to: str = "/") -> Answer:
+        """Answer somebody who is not signed in, where no sign-in is begun for them."""
         match find_viewer(head.headers, websocket=head.websocket):
             case Viewer.PROGRAM:
-                return self.unauthenticated(head, request_id)
+                return self.unauthenticated(head, request_id, return_to)
             case Viewer.FRAME:
-                return self.sign_in_page(401, head, "/", "frame")
+                return self.sign_in_page(401, head, return_to, "frame")
             case Viewer.WINDOW:
                 sent = head.method not in {"GET", "HEAD"}  # the button of a page that was left open
-                return self.sign_in_page(401, head, "/", "session_ended" if sent else None)
+                return self.sign_in_page(401, head, return_to, "session_ended" if sent else None)
             case _ as never:
                 assert_never(never)
 
@@ -191,7 +196,7 @@ class Answers:
 
         It is never a redirect: who has refused would be sent round and round.
         """
-        here = head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
+        here = self._find_here(head)
         more = f"&scopes={','.join(consent.missing)}"
         start_url = self.site.start_url(here) + more
         viewer = find_viewer(head.headers, websocket=head.websocket)
@@ -229,9 +234,29 @@ class Answers:
         """Answer an error with a page or a problem.
 
         Of a request that could not be read there is no head, but perhaps `headers`, which are then only asked who sees
-        the answer.
+        the answer. What a person can put right at once is answered as a route that asks for it does.
         """
-        return self._answer_error(error, head, request_id, headers)
+        match error:
+            case InsufficientScope(missing=missing) if head is not None and missing and self._may_ask_for(missing):
+                return self.ask_for_scopes(Consent(missing, ""), head, request_id)
+            case NotSignedIn() if head is not None:
+                return self.ask_to_sign_in(head, request_id, self._find_here(head))
+            case _:
+                return self._answer_error(error, head, request_id, headers)
+
+    def _may_ask_for(self, missing: tuple[str, ...]) -> bool:
+        """Whether a sign-in would ask for these scopes; if not, the operator is told why nobody can grant them."""
+        unknown = sorted(set(missing) - self._scopes)
+        if unknown:
+            log.error(
+                "scope_not_in_settings",
+                scopes=" ".join(unknown),
+                advice="no sign-in asks for it: name it in the `scopes` of a route, or in `tiktok.scopes`",
+            )
+        return not unknown
+
+    def _find_here(self, head: RequestHead) -> str:
+        return head.raw_target.decode("ascii", "replace") if head.method in {"GET", "HEAD"} else "/"
 
     def _answer_error(
         self,

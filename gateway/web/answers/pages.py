@@ -55,6 +55,7 @@ class Pages:
         self._host = site
         self._brand = brand
         self._offers_qr = False
+        self._open_home = ""
         self._languages = _choose_languages(brand)
         self.texts = next(iter(self._languages.values()))
         self._add_files(brand)
@@ -85,6 +86,12 @@ class Pages:
         """Return the same pages, where the button has the way to a code to scan beside it."""
         pages = copy.copy(self)
         pages._offers_qr = True
+        return pages
+
+    def leading_home(self) -> Pages:
+        """Return the same pages, where whoever has signed out may go to the app's start page: it is open to them."""
+        pages = copy.copy(self)
+        pages._open_home = "/"
         return pages
 
     @property
@@ -146,7 +153,7 @@ class Pages:
 
     def signed_out(self, sign_in_url: str) -> Rendered:
         """Nobody is signed in here."""
-        return self._render("signed_out.html", sign_in_url=sign_in_url)
+        return self._render("signed_out.html", sign_in_url=sign_in_url, home=self._open_home)
 
     def disconnect_question(self, person: PersonName) -> Rendered:
         """Ask before the grant at TikTok is revoked."""
@@ -154,7 +161,7 @@ class Pages:
 
     def disconnected(self, sign_in_url: str) -> Rendered:
         """The grant at TikTok is revoked."""
-        return self._render("disconnected.html", sign_in_url=sign_in_url)
+        return self._render("disconnected.html", sign_in_url=sign_in_url, home=self._open_home)
 
     def account(self, view: AccountView) -> Rendered:
         """Who am I, what did I grant, where am I signed in."""

@@ -96,7 +96,8 @@ class InProcessApp:
             own_cookies=self._own_cookies,
             request_id=request_id,
         )
-        inner[VISIT_KEY] = Visit(head, self._site)
+        if VISIT_KEY not in inner:  # an event
+            inner[VISIT_KEY] = Visit(head, self._site)
         inner["root_path"], inner["path"], inner["raw_path"] = head.mount, head.path.decoded, head.path.raw
         inner["user"], inner["auth"] = self._build_user(allow), build_auth(allow.identity)
 

@@ -5,21 +5,25 @@ Each takes Starlette's or FastAPI's request or WebSocket, Django's under ASGI, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import overload
 
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection
 
 from gateway.web.answers.answer import CHALLENGE
+from gateway.web.behind.asked import Asked, read_scope, read_state
 from gateway.web.behind.user import User
-from gateway.web.behind.visit import HasScope, find_visit
+from gateway.web.behind.visit import find_visit
 
 SIGNED_OUT: int = 4401
 """Close code of a WebSocket whose visitor is not signed in, or no longer."""
 
 
-def current_user(connection: HTTPConnection) -> User:
+@overload
+def current_user(connection: HTTPConnection) -> User: ...
+@overload
+def current_user(connection: Asked) -> User: ...
+def current_user(connection: HTTPConnection) -> User:  # type: ignore[misc]  # FastAPI reads this, Django's types those
     """Return who is signed in; a dependency for FastAPI: `user: Annotated[User, Depends(current_user)]`.
 
     For where a route lets in people who are not (`access: optional`): for those it ends in a 401, which FastAPI writes
@@ -28,22 +32,21 @@ def current_user(connection: HTTPConnection) -> User:
     user = find_user(connection)
     if user is not None:
         return user
-    if connection.scope["type"] == "websocket":
+    if read_scope(connection)["type"] == "websocket":
         raise WebSocketException(SIGNED_OUT, "sign in first")
     name, value = (each.decode() for each in CHALLENGE)
     headers = {name: value, "cache-control": "no-store"}
-    if hasattr(connection.scope.get("app"), "dependency_overrides"):  # FastAPI's answer is `{"detail": …}`
+    if hasattr(read_scope(connection).get("app"), "dependency_overrides"):  # FastAPI's answer is `{"detail": …}`
         headers["content-type"] = "application/problem+json"
     raise HTTPException(401, "Sign in first.", headers=headers)
 
 
-def find_user(connection: HTTPConnection) -> User | None:
+@overload
+def find_user(connection: HTTPConnection) -> User | None: ...
+@overload
+def find_user(connection: Asked) -> User | None: ...
+def find_user(connection: HTTPConnection) -> User | None:  # type: ignore[misc]  # as above
     """Return who is signed in; None for a visitor who is not. Also a dependency for FastAPI."""
-    scope = _scope_of(connection)
-    find_visit(scope)
-    user = scope["user"]
+    find_visit(read_state(connection))
+    user = read_scope(connection)["user"]
     return user if isinstance(user, User) else None
-
-
-def _scope_of(connection: HasScope | Mapping[str, Any]) -> Mapping[str, Any]:
-    return connection if isinstance(connection, Mapping) else connection.scope

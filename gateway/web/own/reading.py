@@ -19,13 +19,15 @@ from gateway.web.body_limit import MAX_FORM, read_from
 def read_rd(head: RequestHead) -> str | None:
     """Return the address to come back to, None where there is none; one that is given twice is ambiguous: "".
 
-    A `+` is one: an address has no spaces, and many fronts put theirs here as it came.
+    A `+` is one: an address has no spaces, and many fronts put theirs here as it came. It is called `rd`, or else
+    `next`, as frameworks do for their own pages to sign in (Django's `LOGIN_URL`, Flask-Login's `login_view`).
     """
-    pairs = (pair.partition(b"=") for pair in head.query.split(b"&"))
-    values = [value for name, _, value in pairs if unquote_to_bytes(name) == b"rd"]
-    if len(values) != 1:
-        return "" if values else None
-    return unquote_to_bytes(values[0]).decode("utf-8", "surrogateescape")
+    pairs = [pair.partition(b"=") for pair in head.query.split(b"&")]
+    for called in (b"rd", b"next"):
+        values = [value for name, _, value in pairs if unquote_to_bytes(name) == called]
+        if values:
+            return unquote_to_bytes(values[0]).decode("utf-8", "surrogateescape") if len(values) == 1 else ""
+    return None
 
 
 async def read_form(request: Request) -> dict[str, str]:

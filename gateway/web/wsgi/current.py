@@ -5,18 +5,17 @@ Each takes the request of Flask, Bottle or Django, or the WSGI environ itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.errors import NotSignedIn
-from gateway.web.behind.visit import HasEnviron, find_visit
+from gateway.web.behind.asked import Asked, read_environ, read_state
+from gateway.web.behind.visit import find_visit
 from gateway.web.wsgi.user import USER_KEY, User
 
 
-def current_user(request: HasEnviron | Mapping[str, Any]) -> User:
+def current_user(request: Asked) -> User:
     """Return who is signed in, which is somebody on every route that asks for it.
 
-    Raises `NotSignedIn` where a route lets in people who are not; there, ask `find_user`.
+    Raises `NotSignedIn` where a route lets in people who are not; there, ask `find_user`, or have an error handler
+    `answer_error`. Raises `TypeError` for a request under ASGI.
     """
     user = find_user(request)
     if user is None:
@@ -24,13 +23,8 @@ def current_user(request: HasEnviron | Mapping[str, Any]) -> User:
     return user
 
 
-def find_user(request: HasEnviron | Mapping[str, Any]) -> User | None:
+def find_user(request: Asked) -> User | None:
     """Return who is signed in; None for a visitor who is not."""
-    environ = _environ_of(request)
-    find_visit(environ)
-    user = environ.get(USER_KEY)
+    find_visit(read_state(request))
+    user = read_environ(request).get(USER_KEY)
     return user if isinstance(user, User) else None
-
-
-def _environ_of(request: HasEnviron | Mapping[str, Any]) -> Mapping[str, Any]:
-    return request if isinstance(request, Mapping) else request.environ

@@ -16,19 +16,18 @@ import msgspec
 from gateway.core.headers import in_process_headers
 from gateway.core.request import RequestHead
 from gateway.core.response import client_headers
-from gateway.errors import GatewayError, MalformedRequest
+from gateway.errors import GatewayError
 from gateway.flows.gate import Passage
 from gateway.flows.live import Live
 from gateway.telemetry.metrics import Metrics
 from gateway.web.answers.answer import Answer
-from gateway.web.answers.site import Site
 from gateway.web.asgi_head import EXCHANGE_KEY, HEAD_KEY, Message, Receive
 from gateway.web.behind.user import AskForToken
-from gateway.web.behind.visit import VISIT_KEY, Visit
-from gateway.web.body_limit import MAX_OWN_BODY, check_length, read_from
+from gateway.web.behind.visit import VISIT_KEY
+from gateway.web.body_limit import check_length, read_from
 from gateway.web.exchange import Exchange
 from gateway.web.pipeline import OwnPage, Pipeline
-from gateway.web.wsgi.body import LimitedInput, LiveBody
+from gateway.web.wsgi.body import LimitedInput, LiveBody, ToldBody, receive_from
 from gateway.web.wsgi.environ import Environ, EnvironReader
 from gateway.web.wsgi.loop import Here, LoopThread
 from gateway.web.wsgi.user import USER_KEY, User
@@ -49,7 +48,6 @@ class WsgiGateway:
         own_cookies: frozenset[bytes],
         live: Live,
         metrics: Metrics,
-        site: Site,
         ask_for_token: AskForToken,
         start: Callable[[], None],
         close: Callable[[], Coroutine[Any, Any, None]],
@@ -61,7 +59,6 @@ class WsgiGateway:
         """
         self._answer_ids = answer_ids
         self.app = app
-        self._site = site
         self._ask_for_token = ask_for_token
         self._start = start
         self._close = close
@@ -113,7 +110,7 @@ class WsgiGateway:
     def _judge(self, head: RequestHead, exchange: Exchange, environ: Environ) -> Passage | Answer:
         async def judge(here: Here) -> Passage | Answer:
             self._start()
-            receive = _receive_from(environ, here)
+            receive = receive_from(environ, here)
             outcome = await self._pipeline.judge(head, exchange, read_from(receive))
             if isinstance(outcome, OwnPage):
                 return await self._own_page(head, exchange, environ, receive)
@@ -165,18 +162,30 @@ class WsgiGateway:
             )
             return start_response(status, self._to_wsgi(edited, exchange), *rest)
 
+        def tell() -> None:
+            exchange.status = exchange.status or 500  # as the server will answer what the app has raised
+            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
+
         try:
             body: Iterable[bytes] = self.app(self._edit_environ(head, passage, exchange, environ), start)
-            return body if passage.caller is None else LiveBody(body, passage, self._live)
         except GatewayError as error:
             answer = self._pipeline.answer_error(error, head, exchange)
             if exchange.status:
+                tell()
                 raise
             exchange.status = answer.status
+            tell()
             start_response(_status_line(answer.status), self._to_wsgi(answer.headers, exchange))
             return [answer.body]
-        finally:
-            exchange.tell(head.method, environ.get("PATH_INFO", ""), self.metrics)
+        except BaseException:
+            tell()
+            raise
+        if passage.caller is not None:
+            return LiveBody(body, tell, passage, self._live)
+        if _is_made(body, environ):
+            tell()
+            return body
+        return ToldBody(body, tell)
 
     def _to_wsgi(self, headers: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[str, str]]:
         told = [*headers, exchange.id_field()] if self._answer_ids else headers
@@ -209,7 +218,7 @@ class WsgiGateway:
             inner["REMOTE_USER"] = allow.identity.open_id
             inner["gateway.identity"] = allow.identity
             inner[USER_KEY] = User(allow.identity, allow.session_key, self._fetch_token)
-        inner[VISIT_KEY] = Visit(head, self._site)
+        inner[VISIT_KEY] = self._pipeline.visit(head, exchange, self.metrics)
         return inner
 
     def _fetch_token(self, session_key: str, scopes: Sequence[str]) -> str:
@@ -219,34 +228,10 @@ class WsgiGateway:
         return self.loop.run(ask)
 
 
-def _receive_from(environ: Environ, here: Here) -> Receive:
-    """Return what reads the body as one ASGI message, when it is asked for and not before.
-
-    Of a body that is larger than any that is wanted, so much comes that this is seen.
-    """
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": await here(lambda: _read_body(environ)), "more_body": False}
-
-    return receive
-
-
-def _read_body(environ: Environ) -> bytes:
-    """Read a request's body, in the server's own thread. Raises `MalformedRequest` when it breaks off."""
-    announced = environ.get("CONTENT_LENGTH")
-    ends = bool(environ.get("wsgi.input_terminated"))  # so that even a body without a length may be read to its end
-    if not announced and not ends:
-        if "HTTP_TRANSFER_ENCODING" in environ:
-            raise MalformedRequest("the server does not tell where a chunked body ends")
-        return b""
-    wanted = min(int(announced), MAX_OWN_BODY + 1) if announced else MAX_OWN_BODY + 1
-    try:
-        body: bytes = environ["wsgi.input"].read(wanted)
-    except Exception as error:  # noqa: BLE001 -- every server has exceptions of its own for this
-        raise MalformedRequest(f"the body could not be read ({type(error).__name__})") from None
-    if announced and len(body) < wanted:
-        raise MalformedRequest("the client hung up within the body")
-    return body
+def _is_made(body: Iterable[bytes], environ: Environ) -> bool:
+    """Whether a body has all its chunks already, or is a file: servers have quick ways for those, as they are."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, list | tuple) or (isinstance(wrapper, type) and isinstance(body, wrapper))
 
 
 def _status_line(status: int) -> str:
