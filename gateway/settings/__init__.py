@@ -26,6 +26,8 @@ keys          which keys there are, and which are secrets
 
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
+yaml_words    why it is no YAML, in words for an operator
+excerpt       a line of it, without secrets
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 keywords      the same as keyword arguments of a program, for type checkers; written from the model
 program       what a program says itself, as plain values

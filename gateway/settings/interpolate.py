@@ -22,10 +22,12 @@ _EDGES: Final = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
 """White space and byte order marks at both ends of a file: editors and `echo` leave them there."""
 
 
-def interpolate(text: str, environ: Mapping[str, str], named: set[Path] | None = None) -> str:
+def interpolate(
+    text: str, environ: Mapping[str, str], named: set[Path] | None = None, *, may_default: bool = True
+) -> str:
     """Return `text` with its references resolved; `named` is given the files among them.
 
-    Raises `ValueError` that says what is missing.
+    Raises `ValueError` that says what is missing; without `may_default` it proposes none: a secret has no default.
     """
     named = set() if named is None else named
     pieces: list[str] = []
@@ -37,7 +39,7 @@ def interpolate(text: str, environ: Mapping[str, str], named: set[Path] | None =
             pieces.append("${")
         else:
             end = _find_end(text, at)
-            pieces.append(_resolve(text[at:end], environ, named))
+            pieces.append(_resolve(text[at:end], environ, named, may_default=may_default))
             at = end + 1
     return "".join(pieces) + text[at:]
 
@@ -73,10 +75,10 @@ def _find_end(text: str, at: int) -> int:
     raise ValueError("has `${` without `}`; write `$${` for a literal `${`")
 
 
-def _resolve(reference: str, environ: Mapping[str, str], named: set[Path]) -> str:
+def _resolve(reference: str, environ: Mapping[str, str], named: set[Path], *, may_default: bool) -> str:
     if reference.startswith("file:"):
         written = reference.removeprefix("file:")
-        path = interpolate(written, environ, named)
+        path = interpolate(written, environ, named, may_default=may_default)
         named.add(Path(path))
         return _read_file(path, written)
     name = _NAME.fullmatch(reference)
@@ -86,10 +88,9 @@ def _resolve(reference: str, environ: Mapping[str, str], named: set[Path]) -> st
     if value is not None:
         return value
     if name[2] is None:
-        raise ValueError(
-            f"needs the environment variable {name[1]}, which is not set: set it, or write ${{{name[1]}:-default}}"
-        )
-    return interpolate(name[2], environ, named)
+        otherwise = f"write ${{{name[1]}:-default}}" if may_default else "take it from a file, as ${file:/path}"
+        raise ValueError(f"needs the environment variable {name[1]}, which is not set: set it, or {otherwise}")
+    return interpolate(name[2], environ, named, may_default=may_default)
 
 
 def _read_file(path: str, written: str) -> str:

@@ -15,11 +15,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway.errors import SettingsError
+from gateway.settings.excerpt import excerpt
 from gateway.settings.interpolate import has_reference, interpolate
 from gateway.settings.keys import SHORT, is_beside_secret, secret_in
 from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
-from gateway.settings.operator import AdminSettings
+from gateway.settings.operator import FORMS, AdminSettings
 from gateway.settings.origin import Origin, read_values
 from gateway.settings.problem import KeyFault, Problem, SettingsProblems
 from gateway.settings.program import find_leaves
@@ -74,7 +75,7 @@ def load(
     named = set() if named is None else named
     if path is not None:
         named.add(path)
-    tree, places = load_yaml(path) if path is not None else ({}, {})
+    tree, places = load_yaml(path, excerpt) if path is not None else ({}, {})
     reader = _Reader(path, places, environ, named)
     reader.add_environment(tree)
     reader.add_keywords(tree, keywords or {})
@@ -114,7 +115,7 @@ def load_admin(path: Path | None, environ: Mapping[str, str]) -> AdminSettings:
 
 
 def _load_admin(path: Path | None, environ: Mapping[str, str], keys: Sequence[str]) -> AdminSettings:
-    tree, places = load_yaml(path) if path is not None else ({}, {})
+    tree, places = load_yaml(path, excerpt) if path is not None else ({}, {})
     reader = _Reader(path, places, environ)
     reader.add_environment(tree)
     admin = tree.get("admin")
@@ -164,6 +165,8 @@ class _Reader:
 
     def _put(self, tree: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
         self._from_environ[keys] = source
+        for stale in [place for place in self.origin.places if place[: len(keys)] == keys]:
+            del self.origin.places[stale]  # what stood there in the file is not in force
         node = tree
         for key in keys[:-1]:
             below = node.get(key)
@@ -193,7 +196,8 @@ class _Reader:
         if not isinstance(node, str):
             return node
         try:
-            value = interpolate(node, self._environ, self._named)
+            may_default = secret_in(path) is None
+            value = interpolate(node, self._environ, self._named, may_default=may_default)
             _check_characters(value)
         except ValueError as error:
             self.add(path, str(error))
@@ -236,6 +240,7 @@ class _Reader:
 
     def _read_place(self, loc: KeyPath, kind: str, context: Mapping[str, Any]) -> KeyPath:
         """Return the key that a fault is about, as an operator writes it."""
+        loc = tuple(part for part in loc if part not in FORMS)
         path = tuple(part for part in loc if part != SHORT or kind == "missing" or self.origin.has(loc))
         fault = context.get("error")
         return (*path, *fault.path) if isinstance(fault, KeyFault) else path
