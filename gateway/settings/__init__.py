@@ -49,6 +49,7 @@ from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.provenance import describe
+from gateway.settings.refusal import show_path
 from gateway.settings.route import RouteSettings
 from gateway.settings.schema import json_schema
 from gateway.settings.tls import TlsSettings
@@ -72,5 +73,6 @@ __all__ = [
     "load_admin_listen",
     "load_lists",
     "place",
+    "show_path",
     "warnings",
 ]

@@ -22,12 +22,18 @@ _EDGES: Final = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
 """White space and byte order marks at both ends of a file: editors and `echo` leave them there."""
 
 
-def interpolate(
-    text: str, environ: Mapping[str, str], named: set[Path] | None = None, *, may_default: bool = True
-) -> str:
+class VariableMissing(ValueError):
+    """A variable of the environment is needed, and not set."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"needs the environment variable {name}, which is not set")
+        self.name = name
+
+
+def interpolate(text: str, environ: Mapping[str, str], named: set[Path] | None = None) -> str:
     """Return `text` with its references resolved; `named` is given the files among them.
 
-    Raises `ValueError` that says what is missing; without `may_default` it proposes none: a secret has no default.
+    Raises `ValueError` that says what is missing.
     """
     named = set() if named is None else named
     pieces: list[str] = []
@@ -39,7 +45,7 @@ def interpolate(
             pieces.append("${")
         else:
             end = _find_end(text, at)
-            pieces.append(_resolve(text[at:end], environ, named, may_default=may_default))
+            pieces.append(_resolve(text[at:end], environ, named))
             at = end + 1
     return "".join(pieces) + text[at:]
 
@@ -75,10 +81,10 @@ def _find_end(text: str, at: int) -> int:
     raise ValueError("has `${` without `}`; write `$${` for a literal `${`")
 
 
-def _resolve(reference: str, environ: Mapping[str, str], named: set[Path], *, may_default: bool) -> str:
+def _resolve(reference: str, environ: Mapping[str, str], named: set[Path]) -> str:
     if reference.startswith("file:"):
         written = reference.removeprefix("file:")
-        path = interpolate(written, environ, named, may_default=may_default)
+        path = interpolate(written, environ, named)
         named.add(Path(path))
         return _read_file(path, written)
     name = _NAME.fullmatch(reference)
@@ -88,9 +94,8 @@ def _resolve(reference: str, environ: Mapping[str, str], named: set[Path], *, ma
     if value is not None:
         return value
     if name[2] is None:
-        otherwise = f"write ${{{name[1]}:-default}}" if may_default else "take it from a file, as ${file:/path}"
-        raise ValueError(f"needs the environment variable {name[1]}, which is not set: set it, or {otherwise}")
-    return interpolate(name[2], environ, named, may_default=may_default)
+        raise VariableMissing(name[1])
+    return interpolate(name[2], environ, named)
 
 
 def _read_file(path: str, written: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.errors import SettingsError
 from gateway.settings.excerpt import excerpt
-from gateway.settings.interpolate import has_reference, interpolate
+from gateway.settings.interpolate import VariableMissing, has_reference, interpolate
 from gateway.settings.keys import SHORT, is_beside_secret, secret_in
 from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
@@ -66,8 +66,11 @@ def load(
     needs_upstream: bool = True,
     named: set[Path] | None = None,
     keywords: Mapping[str, Any] | None = None,
+    is_running: bool = False,
 ) -> Settings:
     """Return the settings; `keywords` are what a program says itself, and win over all.
+
+    `is_running`: a process that serves already reads them anew, with the variables of its start.
 
     `named` is given every file that they come from or name, whatever becomes of them: `${file:…}`, certificates, lists.
     Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
@@ -76,7 +79,7 @@ def load(
     if path is not None:
         named.add(path)
     tree, places = load_yaml(path, excerpt) if path is not None else ({}, {})
-    reader = _Reader(path, places, environ, named)
+    reader = _Reader(path, places, environ, named, is_running=is_running)
     reader.add_environment(tree)
     reader.add_keywords(tree, keywords or {})
     resolved = reader.resolve(tree, ())
@@ -131,8 +134,15 @@ class _Reader:
     """Collects problems, with the place of each."""
 
     def __init__(
-        self, path: Path | None, places: Places, environ: Mapping[str, str], named: set[Path] | None = None
+        self,
+        path: Path | None,
+        places: Places,
+        environ: Mapping[str, str],
+        named: set[Path] | None = None,
+        *,
+        is_running: bool = False,
     ) -> None:
+        self._is_running = is_running
         self._named = named if named is not None else set()
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
@@ -196,15 +206,21 @@ class _Reader:
         if not isinstance(node, str):
             return node
         try:
-            may_default = secret_in(path) is None
-            value = interpolate(node, self._environ, self._named, may_default=may_default)
+            value = interpolate(node, self._environ, self._named)
             _check_characters(value)
         except ValueError as error:
-            self.add(path, str(error))
+            advice = f": {self._advise(error, path)}" if isinstance(error, VariableMissing) else ""
+            self.add(path, f"{error}{advice}")
             self._unresolved.add(path)
             return node
         self._note_plain_secret(node, path)
         return value
+
+    def _advise(self, error: VariableMissing, path: KeyPath) -> str:
+        """Say what to do about a variable that is missing. A secret has no default."""
+        if self._is_running:
+            return "a process that runs has the variables of its start; restart it, or write ${file:/path} and reload"
+        return f"set it, or write {f'${{{error.name}:-default}}' if secret_in(path) is None else '${file:/path}'}"
 
     def _note_plain_secret(self, text: str, path: KeyPath) -> None:
         told = (

@@ -113,6 +113,19 @@ def test_nothing_that_the_log_tells_of_a_reload_is_a_value(gateway: Reloadable) 
     assert secret not in gateway.notes()
 
 
+def test_variables_are_those_of_the_start_and_who_reloads_is_told_so(gateway: Reloadable) -> None:
+    keys = gateway.settings["secret_keys"]
+    told = gateway.change(secret_keys=["${SET_LATER}", *keys])
+    assert not told["applied"]
+    assert "SET_LATER, which is not set: a process that runs has the variables of its start; restart" in told["reason"]
+    gateway.write(secret_keys=keys, brand={"name": "Ada of ${NOBODY:-Bremen}"})
+    gateway.ask()  # in force by now, whoever found that it has changed
+    told = gateway.ask()
+    assert (told["applied"], told["from_environment"]) == (True, ["brand.name"])
+    assert gateway.events("reloaded")[-1]["from_environment"] == "brand.name"
+    assert "as at its start, from variables of the environment: brand.name" in gateway.reload().stdout
+
+
 def test_what_needs_a_restart_is_named_and_all_else_is_in_force(gateway: Reloadable) -> None:
     where = {"listen": "127.0.0.1:2"}
     told = gateway.change(listen="127.0.0.1:1", forward_auth=where, routes=CLOSED, redis="memory://")

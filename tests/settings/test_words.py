@@ -100,7 +100,7 @@ def test_who_trusts_the_front_is_not_warned(tmp_path: Path) -> None:
 def test_a_variable_that_is_not_set_is_told_once(tmp_path: Path) -> None:
     assert told(tmp_path, BASE.replace('["${KEY}"]', '["${GATEWAY_SECRET_KEY}"]')) == [
         "gateway.yaml:4:15: secret_keys: needs the environment variable GATEWAY_SECRET_KEY, which is not set: set it, "
-        "or take it from a file, as ${file:/path}"
+        "or write ${file:/path}"
     ]
 
 
@@ -114,8 +114,7 @@ def test_a_variable_that_is_not_set_is_told_once(tmp_path: Path) -> None:
 )
 def test_a_secret_that_is_not_set_is_told_once_and_has_no_default(tmp_path: Path, lines: str, where: str) -> None:
     assert told(tmp_path, BASE + lines + "\n") == [
-        f"gateway.yaml:{where}: needs the environment variable NONE, which is not set: set it, or take it from a file, "
-        "as ${file:/path}"
+        f"gateway.yaml:{where}: needs the environment variable NONE, which is not set: set it, or write ${{file:/path}}"
     ]
 
 

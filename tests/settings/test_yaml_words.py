@@ -44,7 +44,7 @@ FAULTS = [
     ("brand:\n  footer: @ada\n", "2:11: begins with @", "  footer: @ada"),
     ("brand:\n  footer: `ada`\n", "2:11: begins with `", "  footer: `ada`"),
     ("tiktok: {client_secret: %SECRET}\n", "1:25: begins with %", "tiktok: …"),
-    ("routes: [{path: /a, access: public}\nlanguages: de\n", "2:1: comes before the closing ] of the [", "languages: de"),
+    ("routes: [{path: /a, x: y}\nlanguages: de\n", "2:1: comes before the closing ] of the [", "languages: de"),
     ("tiktok: {client_key: a, client_secret: SECRET\n", "1:9: opens a { that is never closed", "tiktok: …"),
     ("languages: [de]]\n", "1:16: has a ] that belongs to nothing", "languages: [de]]"),
     ('brand:\n  name: "a\\qb"\n', "2:12: has a \\ in double quotes that begins no escape", '  name: "a\\qb"'),
