@@ -156,6 +156,8 @@ app.add_typer(sessions, name="sessions", no_args_is_help=True)
 app.add_typer(grants, name="grants", no_args_is_help=True)
 
 User = Annotated[str, typer.Option("--user", help="open_id of a person; it may begin with -.", show_default=False)]
+Username = Annotated[str, typer.Option(help="Whoever has that TikTok username.", show_default=False)]
+Name = Annotated[str, typer.Option(help="Whose username or display name begins so, in any case.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="Most lines to print.")]
 SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it.", show_default=False)]
 
@@ -164,14 +166,16 @@ SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it."
 def sessions_list(
     config: Config = None,
     user: User = "",
-    username: Annotated[str, typer.Option(help="Whoever has that TikTok username.", show_default=False)] = "",
+    username: Username = "",
+    name: Name = "",
     limit: Limit = 1000,
     json: Json = False,
 ) -> None:
-    """List live sessions. Example: gateway sessions list --username ada"""
-    from gateway.cli.operator import list_sessions
+    """List live sessions. Example: gateway sessions list --name ada"""
+    from gateway.cli.operator import Called, list_sessions
 
-    raise typer.Exit(list_sessions(config, os.environ, user=user, username=username, limit=limit, as_json=json))
+    called = Called(username, name)
+    raise typer.Exit(list_sessions(config, os.environ, user=user, called=called, limit=limit, as_json=json))
 
 
 @sessions.command("show")
@@ -196,11 +200,13 @@ def sessions_revoke(
 
 
 @grants.command("list")
-def grants_list(config: Config = None, limit: Limit = 1000, json: Json = False) -> None:
-    """List grants, without tokens. Example: gateway grants list --json"""
-    from gateway.cli.operator import list_grants
+def grants_list(
+    config: Config = None, username: Username = "", name: Name = "", limit: Limit = 1000, json: Json = False
+) -> None:
+    """List grants, without tokens. Example: gateway grants list --name ada"""
+    from gateway.cli.operator import Called, list_grants
 
-    raise typer.Exit(list_grants(config, os.environ, limit=limit, as_json=json))
+    raise typer.Exit(list_grants(config, os.environ, called=Called(username, name), limit=limit, as_json=json))
 
 
 @grants.command("revoke")
