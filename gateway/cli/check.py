@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.cli.document import print_document, read_problems
 from gateway.errors import SettingsError
-from gateway.runtime.brand import open_pages
+from gateway.runtime.brand import find_unfinished, open_pages
 from gateway.runtime.certificate import check as find_faults
 from gateway.runtime.certificate import name_fault
 from gateway.runtime.extras import find_missing_extras
@@ -56,6 +56,7 @@ def _inspect(settings: Settings, *, in_process: bool) -> Found:
         problems += read_problems(error)
     try:
         open_pages(settings)
+        cautions = (*cautions, *find_unfinished(settings))
     except SettingsProblems as error:  # what the brand's folder has
         problems += error.problems
     return problems, cautions

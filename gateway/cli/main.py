@@ -290,6 +290,23 @@ def recipe(
     raise typer.Exit(hand_over(name, output))
 
 
+@app.command()
+def texts(
+    language: Annotated[str, typer.Argument(help="Tag of the language, like nl or pt-BR.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; what it says already stays.", show_default=False),
+    ] = None,
+) -> None:
+    """Print what the pages say, to be said in another language. Example: gateway texts nl --output pages/nl.po
+
+    The file belongs into the folder `brand.templates`; the texts of templates beside it are in it, too.
+    """
+    from gateway.cli.texts import texts as hand_over
+
+    raise typer.Exit(hand_over(language, output))
+
+
 @keys.command("new")
 def keys_new(json: Json = False) -> None:
     """Print a fresh entry for `secret_keys`. Example: gateway keys new"""
