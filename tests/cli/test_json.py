@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[list[str], int, set[str]]] = {
     "sessions revoke": (["sessions", "revoke", "--user", "-abc"], 0, {"ended"}),
     "grants list": (["grants", "list"], 0, {"grants"}),
     "grants revoke": (["grants", "revoke", "--user", "-abc"], 1, set()),
-    "grants erase": (["grants", "erase", "--user", "-abc"], 0, {"erased"}),
+    "grants erase": (["grants", "erase", "--user", "-abc"], 1, {"erased"}),
     "settings": (["settings", "--set"], 0, {"settings"}),
     "subject": (["subject", "--user=-abc"], 0, {"pseudonyms"}),
     "reload": (["reload", "--listen", "127.0.0.1:1"], 1, set()),
