@@ -128,6 +128,7 @@ def explain(
     fact: Annotated[
         list[str] | None, typer.Option(help="What TikTok tells of them, like follower_count=1200.", show_default=False)
     ] = None,
+    headers: Annotated[bool, typer.Option("--headers", help="List the headers that are taken off, too.")] = False,
     json: Json = False,
 ) -> None:
     """Say what would happen to a request, and why. Example: gateway explain GET /admin/users --signed-out"""
@@ -146,6 +147,7 @@ def explain(
             username=username,
             facts=fact or (),
             as_json=json,
+            every_header=headers,
         )
     )
 
