@@ -105,6 +105,7 @@ def test_what_cannot_be_undone_asks_first(
     asked = operator.act(f"/{act}", open_id=subject)
     assert asked.status_code == 200
     assert 'name="sure" value="1"' in asked.text
+    assert "<bdi>Dash O&#39;Hare</bdi> (<bdi>@dash</bdi>)" in asked.text
     assert is_signed_in(browser)
     done = operator.act(f"/{act}", open_id=subject, sure="1")
     assert done.headers["location"] == f"/admin/person?open_id={subject}&did={did}"

@@ -144,7 +144,8 @@ class People:
         async def answer(form: dict[str, str], operator: Operator) -> Answer:
             subject = _subject(form)
             if "sure" not in form:
-                return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act)
+                grant = await self._oversight.find_grant(subject)
+                return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act, grant=grant)
             return redirect(303, _person(subject, await done(subject, operator.who)))
 
         return answer
