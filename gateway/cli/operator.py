@@ -29,6 +29,8 @@ T = TypeVar("T")
 Environ = Mapping[str, str]
 _PENDING: Final = "TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then"
 
+_NAMELESS: Final = "TikTok tells it only of who has granted user.info.profile: --name looks for display names, too"
+
 
 class Called(NamedTuple):
     """Whose are listed: of a username, of a name that begins so; of everybody, where both are empty."""
@@ -50,6 +52,7 @@ def list_sessions(
     found = _do(config, environ, take)
     if as_json:
         return print_document({"sessions": [*map(_plain, found)]}, problems=_read_unreadable(unreadable))
+    _hint(called, found)
     _print(found, ("session_id", "open_id", "username", "display_name", "last_seen_at", "device"))
     return _tell_unreadable(unreadable)
 
@@ -89,6 +92,7 @@ def list_grants(config: Path | None, environ: Environ, *, called: Called, limit:
     found = _do(config, environ, take)
     if as_json:
         return print_document({"grants": found}, problems=_read_unreadable(unreadable))
+    _hint(called, found)
     _print(found, ("open_id", "username", "display_name", "scopes", "refresh_expires_at"))
     return _tell_unreadable(unreadable)
 
@@ -131,6 +135,12 @@ async def _take(items: AsyncIterator[T], limit: int) -> list[T]:
             print(f"gateway: only the first {limit}: there may be more, see --limit", file=sys.stderr)
             break
     return taken
+
+
+def _hint(called: Called, found: Sequence[msgspec.Struct]) -> None:
+    """Say why nobody may be found by a username that is right."""
+    if called.username and not found:
+        print(f"gateway: nobody has that username here; {_NAMELESS}", file=sys.stderr)
 
 
 def _print(found: Sequence[msgspec.Struct], columns: Sequence[str]) -> None:

@@ -373,6 +373,7 @@ def test_sessions_are_found_by_username(running: RunningProcess, browser: Browse
             assert [each["username"] for each in json.loads(named.stdout)[kind]] == [username]
         assert (session["open_id"], session["username"]) == (open_id(running), username)
         assert json.loads(invoke("sessions", "list", "--username", "nobody", "--json").stdout)["sessions"] == []
+        assert "--name looks for display names" in invoke("sessions", "list", "--username", "nobody").stderr
         both = json.loads(invoke("sessions", "list", "--json").stdout)["sessions"]
         assert len(both) == 2
         assert username in invoke("sessions", "list").stdout
