@@ -11,6 +11,7 @@ settings       `gateway settings`
 doctor         `gateway doctor`
 migrate        `gateway migrate`
 recipe         `gateway recipe`
+texts          `gateway texts`
 operator       `gateway sessions` and `gateway grants`
 subject        `gateway subject`
 simulator      `gateway simulator`

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from gateway.cli.document import print_document, read_problems
 from gateway.errors import SettingsError
-from gateway.runtime.brand import open_pages
+from gateway.runtime.brand import find_unfinished, open_pages
 from gateway.runtime.certificate import check as find_faults
 from gateway.runtime.certificate import name_fault
 from gateway.runtime.extras import find_missing_extras
+from gateway.runtime.listen import find_strange_groups
 from gateway.runtime.routes import lint
 from gateway.settings import Problem, Settings, SettingsProblems, find, load, place, warnings
 
@@ -49,13 +50,14 @@ def _inspect(settings: Settings, *, in_process: bool) -> Found:
     """Look at what the settings name: extras, files of allow-lists and of the brand, the certificate."""
     problems, cautions = inspect_certificate(settings)
     problems += find_missing_extras(settings)
-    cautions = (*warnings(settings, in_process=in_process), *cautions)
+    cautions = (*warnings(settings, in_process=in_process), *find_strange_groups(settings), *cautions)
     try:
         cautions = (*cautions, *lint(settings))
     except SettingsError as error:  # an allow-list's file
         problems += read_problems(error)
     try:
         open_pages(settings)
+        cautions = (*cautions, *find_unfinished(settings))
     except SettingsProblems as error:  # what the brand's folder has
         problems += error.problems
     return problems, cautions

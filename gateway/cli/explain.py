@@ -35,6 +35,12 @@ _AS_WRITTEN: Final = {
     "9999-01-01T00:00:00Z": "<signed_in_at>",
 }
 
+_MANY: Final = {
+    "headers_removed": "names by which a client could say who it is",
+    "headers_dropped": "names that apps believe of fronts, in drop_headers",
+}
+"""Lists of headers that are told by their number."""
+
 
 def explain(
     method: str,
@@ -49,8 +55,12 @@ def explain(
     username: str,
     facts: Sequence[str],
     as_json: bool,
+    every_header: bool = False,
 ) -> int:
-    """Print the explanation; returns the exit code, 1 when the request would be refused as malformed."""
+    """Print the explanation; `every_header` lists those that are taken off, too.
+
+    Returns the exit code, 1 when the request would be refused as malformed.
+    """
     settings = load(find(environ, config), environ, needs_upstream=False)
     granted = tuple(scopes.split(",")) if scopes else tuple(settings.tiktok.scopes)
     somebody = msgspec.structs.replace(
@@ -68,7 +78,7 @@ def explain(
         return 1
     if as_json:
         return print_document(told)
-    print(_in_words(told))
+    print(_in_words(told, every_header=every_header))
     return 0
 
 
@@ -219,14 +229,14 @@ def _somebody(scopes: tuple[str, ...], *, told_name: bool) -> Identity:
     )
 
 
-def _in_words(told: Mapping[str, Any]) -> str:
+def _in_words(told: Mapping[str, Any], *, every_header: bool) -> str:
     lines: list[str] = []
     for name, value in told.items():
         label = name.replace("_", " ")
         if isinstance(value, dict):
             lines += [f"{label}:", *(f"  {key}: {each}" for key, each in value.items())]
-        elif name == "headers_dropped":
-            lines.append(f"and removed: {len(value)} names that apps believe of fronts, in drop_headers")
+        elif name in _MANY and not every_header:
+            lines.append(f"{label}: {len(value)} {_MANY[name]} (--headers lists them)")
         elif isinstance(value, list):
             lines += [f"{label}:", *(f"  {each}" for each in value)]
         elif name == "route":

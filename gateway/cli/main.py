@@ -128,6 +128,7 @@ def explain(
     fact: Annotated[
         list[str] | None, typer.Option(help="What TikTok tells of them, like follower_count=1200.", show_default=False)
     ] = None,
+    headers: Annotated[bool, typer.Option("--headers", help="List the headers that are taken off, too.")] = False,
     json: Json = False,
 ) -> None:
     """Say what would happen to a request, and why. Example: gateway explain GET /admin/users --signed-out"""
@@ -146,6 +147,7 @@ def explain(
             username=username,
             facts=fact or (),
             as_json=json,
+            every_header=headers,
         )
     )
 
@@ -156,6 +158,8 @@ app.add_typer(sessions, name="sessions", no_args_is_help=True)
 app.add_typer(grants, name="grants", no_args_is_help=True)
 
 User = Annotated[str, typer.Option("--user", help="open_id of a person; it may begin with -.", show_default=False)]
+Username = Annotated[str, typer.Option(help="Whoever has that TikTok username.", show_default=False)]
+Name = Annotated[str, typer.Option(help="Whose username or display name begins so, in any case.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="Most lines to print.")]
 SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it.", show_default=False)]
 
@@ -164,14 +168,16 @@ SessionId = Annotated[str, typer.Argument(help="Public id, as `list` prints it."
 def sessions_list(
     config: Config = None,
     user: User = "",
-    username: Annotated[str, typer.Option(help="Whoever has that TikTok username.", show_default=False)] = "",
+    username: Username = "",
+    name: Name = "",
     limit: Limit = 1000,
     json: Json = False,
 ) -> None:
-    """List live sessions. Example: gateway sessions list --username ada"""
-    from gateway.cli.operator import list_sessions
+    """List live sessions. Example: gateway sessions list --name ada"""
+    from gateway.cli.operator import Called, list_sessions
 
-    raise typer.Exit(list_sessions(config, os.environ, user=user, username=username, limit=limit, as_json=json))
+    called = Called(username, name)
+    raise typer.Exit(list_sessions(config, os.environ, user=user, called=called, limit=limit, as_json=json))
 
 
 @sessions.command("show")
@@ -196,11 +202,13 @@ def sessions_revoke(
 
 
 @grants.command("list")
-def grants_list(config: Config = None, limit: Limit = 1000, json: Json = False) -> None:
-    """List grants, without tokens. Example: gateway grants list --json"""
-    from gateway.cli.operator import list_grants
+def grants_list(
+    config: Config = None, username: Username = "", name: Name = "", limit: Limit = 1000, json: Json = False
+) -> None:
+    """List grants, without tokens. Example: gateway grants list --name ada"""
+    from gateway.cli.operator import Called, list_grants
 
-    raise typer.Exit(list_grants(config, os.environ, limit=limit, as_json=json))
+    raise typer.Exit(list_grants(config, os.environ, called=Called(username, name), limit=limit, as_json=json))
 
 
 @grants.command("revoke")
@@ -282,6 +290,23 @@ def recipe(
     from gateway.cli.recipe import recipe as hand_over
 
     raise typer.Exit(hand_over(name, output))
+
+
+@app.command()
+def texts(
+    language: Annotated[str, typer.Argument(help="Tag of the language, like nl or pt-BR.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; what it says already stays.", show_default=False),
+    ] = None,
+) -> None:
+    """Print what the pages say, to be said in another language. Example: gateway texts nl --output pages/nl.po
+
+    The file belongs into the folder `brand.templates`; the texts of templates beside it are in it, too.
+    """
+    from gateway.cli.texts import texts as hand_over
+
+    raise typer.Exit(hand_over(language, output))
 
 
 @keys.command("new")

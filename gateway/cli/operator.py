@@ -9,32 +9,51 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from gateway.cli.document import print_document
 from gateway.printable import escape_controls
-from gateway.runtime.oversight import Overseen, SessionView, describe_unreadable, describe_user_agent, oversee
+from gateway.runtime.oversight import (
+    GrantView,
+    Overseen,
+    SessionView,
+    describe_unreadable,
+    describe_user_agent,
+    oversee,
+)
 from gateway.settings import Problem, find, load
 
 T = TypeVar("T")
 Environ = Mapping[str, str]
 _PENDING: Final = "TikTok has not confirmed yet; a gateway that runs will ask again, and erase the rest then"
 
+_NAMELESS: Final = "TikTok tells it only of who has granted user.info.profile: --name looks for display names, too"
 
-def list_sessions(config: Path | None, environ: Environ, *, user: str, username: str, limit: int, as_json: bool) -> int:
+
+class Called(NamedTuple):
+    """Whose are listed: of a username, of a name that begins so; of everybody, where both are empty."""
+
+    username: str = ""
+    name: str = ""
+
+
+def list_sessions(
+    config: Path | None, environ: Environ, *, user: str, called: Called, limit: int, as_json: bool
+) -> int:
     """Print live sessions; returns the exit code, 1 when there are records that cannot be opened."""
     unreadable: set[str] = set()
 
     async def take(overseen: Overseen) -> list[SessionView]:
-        found = overseen.listing.every_session(subject=user or None, username=username, unreadable=unreadable)
+        found = overseen.listing.every_session(subject=user or None, **called._asdict(), unreadable=unreadable)
         return await _take(found, limit)
 
     found = _do(config, environ, take)
     if as_json:
         return print_document({"sessions": [*map(_plain, found)]}, problems=_read_unreadable(unreadable))
-    _print(found, ("session_id", "open_id", "username", "last_seen_at", "device"))
+    _hint(called, found)
+    _print(found, ("session_id", "open_id", "username", "display_name", "last_seen_at", "device"))
     return _tell_unreadable(unreadable)
 
 
@@ -63,13 +82,18 @@ def revoke_sessions(config: Path | None, environ: Environ, session_id: str, *, u
     return _tell({"ended": ended}, f"ended {ended} session{'' if ended == 1 else 's'}", as_json=as_json)
 
 
-def list_grants(config: Path | None, environ: Environ, *, limit: int, as_json: bool) -> int:
+def list_grants(config: Path | None, environ: Environ, *, called: Called, limit: int, as_json: bool) -> int:
     """Print grants; returns the exit code, 1 when there are records that cannot be opened."""
     unreadable: set[str] = set()
-    found = _do(config, environ, lambda overseen: _take(overseen.listing.every_grant(unreadable=unreadable), limit))
+
+    async def take(overseen: Overseen) -> list[GrantView]:
+        return await _take(overseen.listing.every_grant(**called._asdict(), unreadable=unreadable), limit)
+
+    found = _do(config, environ, take)
     if as_json:
         return print_document({"grants": found}, problems=_read_unreadable(unreadable))
-    _print(found, ("open_id", "username", "scopes", "refresh_expires_at"))
+    _hint(called, found)
+    _print(found, ("open_id", "username", "display_name", "scopes", "refresh_expires_at"))
     return _tell_unreadable(unreadable)
 
 
@@ -81,13 +105,16 @@ def revoke_grant(config: Path | None, environ: Environ, user: str, *, as_json: b
 
 
 def erase(config: Path | None, environ: Environ, user: str, *, even_unreadable: bool, as_json: bool) -> int:
-    """Erase what is known of a person; returns the exit code, 1 while TikTok has not confirmed."""
+    """Erase what is known of a person; returns the exit code.
+
+    1 while TikTok has not confirmed, and when there was nothing of such a person: it may be a slip of the hand.
+    """
     erased = _do(config, environ, lambda overseen: overseen.oversight.erase(user, even_unreadable=even_unreadable))
-    pending = [Problem("", "", _PENDING)] if erased.pending else []
+    wrong = _PENDING if erased.pending else f"nothing was kept of {user}: is that the open_id?" * erased.was_nobody
     if as_json:
-        return print_document({"erased": erased}, problems=pending)
+        return print_document({"erased": erased}, problems=[Problem("", "", wrong)] if wrong else [])
     _print_one(erased)
-    return _complain(_PENDING) if pending else 0
+    return _complain(wrong) if wrong else 0
 
 
 def _do(config: Path | None, environ: Environ, act: Callable[[Overseen], Coroutine[Any, Any, T]]) -> T:
@@ -108,6 +135,12 @@ async def _take(items: AsyncIterator[T], limit: int) -> list[T]:
             print(f"gateway: only the first {limit}: there may be more, see --limit", file=sys.stderr)
             break
     return taken
+
+
+def _hint(called: Called, found: Sequence[msgspec.Struct]) -> None:
+    """Say why nobody may be found by a username that is right."""
+    if called.username and not found:
+        print(f"gateway: nobody has that username here; {_NAMELESS}", file=sys.stderr)
 
 
 def _print(found: Sequence[msgspec.Struct], columns: Sequence[str]) -> None:

@@ -84,6 +84,9 @@ def _tell(outcome: dict[str, Any], *, as_json: bool) -> int:
     print(f"reloaded; changed: {', '.join(outcome['changed']) or 'nothing that was not in force already'}")
     if outcome["needs_restart"]:
         print(f"needs a restart, and stays as it was until then: {', '.join(outcome['needs_restart'])}")
+    if outcome.get("from_environment"):
+        print(f"as at its start, from variables of the environment: {', '.join(outcome['from_environment'])}")
+        print("a variable that has changed since needs a restart")
     return 0
 
 

@@ -60,6 +60,8 @@ class Reach(StrEnum):
     THIS_DEVICE = "this_device"
     OTHER_DEVICE = "other_device"
     EVERYWHERE = "everywhere"
+    ONE_SESSION = "one_session"
+    """Of somebody else's: by an operator."""
     REPLACED = "replaced"
     """The browser has signed in anew."""
 

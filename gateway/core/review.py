@@ -32,6 +32,13 @@ class Item(msgspec.Struct, frozen=True):
     text: str
 
 
+class Link(msgspec.Struct, frozen=True):
+    """An address that people may read; "" where there is none. `is_public`: unknown on another site."""
+
+    url: str
+    is_public: bool | None = None
+
+
 class App(msgspec.Struct, frozen=True):
     """The app, as the settings have it. `uses`: what each scope is for, as far as anything here needs it."""
 
@@ -43,9 +50,12 @@ class App(msgspec.Struct, frozen=True):
     uses: Mapping[str, str]
     files: Sequence[str]
     qr_sign_in: bool
+    links: Mapping[str, Link]
+    """Terms and privacy policy, by the names of their keys in `brand`."""
 
 
 TIKTOK: Final = "https://www.tiktok.com/"
+_LINKS: Final = {"terms_url": "terms", "privacy_url": "privacy policy"}
 _UNUSED: Final = (
     "nothing here says what for, and a reviewer will ask: leave it out, or give the route that needs it `scopes` and a "
     "`reason`"
@@ -55,11 +65,7 @@ _UNUSED: Final = (
 def list_review(app: App) -> Iterator[Item]:
     """Yield what to look at before asking TikTok for a review, in the order of TikTok's form."""
     yield Item(Mark.BY_HAND, "app icon, name, category, description", "as they are on your site, and no TikTok logo")
-    yield Item(
-        Mark.BY_HAND,
-        "terms and privacy policy",
-        f"their addresses on {app.public_url} must open without a sign-in: give them a route with access: public",
-    )
+    yield from (_look_at_link(name, link) for name, link in app.links.items())
     yield from _look_at_addresses(app)
     yield from _look_at_scopes(app)
     if app.webhook_url:
@@ -79,6 +85,18 @@ def list_review(app: App) -> Iterator[Item]:
         "address bar in sight; in the sandbox, by one of its target users",
     )
     yield Item(Mark.BY_HAND, "sandbox", "try it there first: it has a client key, secret and redirect URIs of its own")
+
+
+def _look_at_link(key: str, link: Link) -> Item:
+    name = _LINKS[key]
+    if not link.url:
+        text = f"set brand.{key}, which puts it on every page; it must open without a sign-in"
+        return Item(Mark.BY_HAND, name, text)
+    if link.is_public is None:
+        return Item(Mark.BY_HAND, name, f"{link.url} must open without a sign-in")
+    if link.is_public:
+        return Item(Mark.HOLDS, name, f"{link.url} needs no sign-in; see that the app has something there")
+    return Item(Mark.MEND, name, f"{link.url} asks for a sign-in: give it a route with access: public")
 
 
 def _look_at_addresses(app: App) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ import msgspec
 from gateway.core.grant import GRANT_KEY
 from gateway.core.session import SESSION_KEY, SessionLimits
 from gateway.errors import MalformedRequest
-from gateway.flows.oversight import GrantView, SessionView, is_called, view_grant, view_session
+from gateway.flows.oversight import GrantView, SessionView, has_username, is_named, view_grant, view_session
 from gateway.flows.ports import Walk
 from gateway.flows.sessions import Sessions
 
@@ -86,9 +86,18 @@ class Listing:
         self._clock = clock
 
     async def sessions(
-        self, cursor: str = "", most: int = MOST, *, subject: str | None = None, unreadable: set[str] | None = None
+        self,
+        cursor: str = "",
+        most: int = MOST,
+        *,
+        subject: str | None = None,
+        name: str = "",
+        unreadable: set[str] | None = None,
     ) -> SessionPage:
-        """Return a page of live sessions, of all or of a person. Raises `MalformedRequest`, `StoreUnavailable`."""
+        """Return a page of live sessions, of all or of a person; with `name`, those of it whose person's begins so.
+
+        Raises `MalformedRequest`, `StoreUnavailable`.
+        """
         now = self._clock()
         if subject is None:
             keys, then = await self._find(SESSION_KEY, cursor, most)
@@ -97,26 +106,32 @@ class Listing:
         found = await self._sessions.read_sessions(keys, now, unreadable)
         grants = await self._sessions.read_grants([*{session.grant_key for _, session in found}])
         views = [view_session(key, each, grants.get(each.grant_key), self._limits) for key, each in found]
-        return SessionPage(tuple(views), then)
+        return SessionPage(tuple(view for view in views if not name or is_named(view, name)), then)
 
     async def grants(
-        self, cursor: str = "", most: int = MOST, *, username: str = "", unreadable: set[str] | None = None
+        self,
+        cursor: str = "",
+        most: int = MOST,
+        *,
+        username: str = "",
+        name: str = "",
+        unreadable: set[str] | None = None,
     ) -> GrantPage:
-        """Return a page of grants; with `username`, those of a page that are of somebody of that name.
+        """Return a page of grants; with `username`, those of it whose person has it, with `name`, whose begins so.
 
         Raises `MalformedRequest`, `StoreUnavailable`.
         """
         keys, then = await self._find(GRANT_KEY, cursor, most)
         found = await self._sessions.read_grants(keys, unreadable)
-        views = tuple(view_grant(grant) for grant in found.values() if not username or is_called(grant, username))
-        return GrantPage(views, then)
+        return GrantPage(tuple(_filter(map(view_grant, found.values()), username, name)), then)
 
     async def every_session(
-        self, *, subject: str | None = None, username: str = "", unreadable: set[str] | None = None
+        self, *, subject: str | None = None, username: str = "", name: str = "", unreadable: set[str] | None = None
     ) -> AsyncIterator[SessionView]:
         """Yield live sessions, of all, of a person, or of whoever is called so, page by page."""
-        if username:
-            subjects = [each.open_id async for each in self.every_grant(username=username, unreadable=unreadable)]
+        if username or name:
+            people = self.every_grant(username=username, name=name, unreadable=unreadable)
+            subjects = [each.open_id async for each in people]
             asked: list[str | None] = [each for each in subjects if subject in {None, each}]
         else:
             asked = [subject]
@@ -128,11 +143,13 @@ class Listing:
                     yield session
                 cursor = page.next
 
-    async def every_grant(self, *, username: str = "", unreadable: set[str] | None = None) -> AsyncIterator[GrantView]:
+    async def every_grant(
+        self, *, username: str = "", name: str = "", unreadable: set[str] | None = None
+    ) -> AsyncIterator[GrantView]:
         """Yield grants, page by page."""
         cursor: str | None = ""
         while cursor is not None:
-            page = await self.grants(cursor, username=username, unreadable=unreadable)
+            page = await self.grants(cursor, username=username, name=name, unreadable=unreadable)
             for grant in page.grants:
                 yield grant
             cursor = page.next
@@ -160,6 +177,12 @@ class Listing:
             return await self._store.step(kind, at, stride)
         except ValueError:
             raise MalformedRequest("`cursor` is what `next` of the page before said") from None
+
+
+def _filter(grants: Iterable[GrantView], username: str, name: str) -> Iterator[GrantView]:
+    for each in grants:
+        if (not username or has_username(each, username)) and (not name or is_named(each, name)):
+            yield each
 
 
 def _cut(keys: Sequence[str], cursor: str, most: int) -> tuple[list[str], str | None]:

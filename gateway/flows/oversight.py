@@ -11,6 +11,7 @@ see nobody signed in, and might delete grants that nobody could then revoke at T
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from collections.abc import Callable, Collection, Generator
 from datetime import datetime
 from typing import Annotated
@@ -37,6 +38,7 @@ class SessionView(msgspec.Struct, frozen=True):
     session_id: str
     open_id: str
     username: str | None
+    display_name: str | None
     scopes: tuple[str, ...]
     signed_in_at: Moment
     last_seen_at: Moment
@@ -66,6 +68,11 @@ class Erased(msgspec.Struct, frozen=True):
     """Whether a grant was there, and TikTok has confirmed that it is dead there too."""
     pending: bool
     """Whether TikTok is still being asked."""
+
+    @property
+    def was_nobody(self) -> bool:
+        """Whether there was neither session nor grant."""
+        return not (self.sessions or self.grant or self.pending)
 
 
 class Oversight:
@@ -109,7 +116,7 @@ class Oversight:
         await self._sessions.end_session(*found)
         self._announce(
             AuditEvent(
-                what=What.SIGNED_OUT, subject=found[1].subject, session=public_id(found[0]), reach=Reach.THIS_DEVICE
+                what=What.SIGNED_OUT, subject=found[1].subject, session=public_id(found[0]), reach=Reach.ONE_SESSION
             )
         )
         return True
@@ -209,9 +216,25 @@ def describe_unreadable(unreadable: Collection[str]) -> str:
     return f"{number} cannot be opened with these secret_keys: is a key missing, or the key_prefix another gateway's?"
 
 
-def is_called(grant: Grant, username: str) -> bool:
+def has_username(person: SessionView | GrantView, username: str) -> bool:
     """Whether a person has that username, with or without @ (TikTok tells them by their case, people do not)."""
-    return (grant.profile.username or "").casefold() == username.removeprefix("@").casefold()
+    return (person.username or "").casefold() == username.removeprefix("@").casefold()
+
+
+def is_named(person: SessionView | GrantView, name: str) -> bool:
+    """Whether a person's username or display name begins so, however it is written.
+
+    Whoever has not granted `user.info.profile` has no username here. Letters that only look otherwise, as people like
+    to have them in names, are what they stand for (Unicode's NFKC).
+    """
+    wanted = _plain(name.removeprefix("@"))
+    return bool(wanted) and any(
+        _plain(each or "").startswith(wanted) for each in (person.username, person.display_name)
+    )
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def view_session(key: str, session: Session, grant: Grant | None, limits: SessionLimits) -> SessionView:
@@ -220,6 +243,7 @@ def view_session(key: str, session: Session, grant: Grant | None, limits: Sessio
         session_id=public_id(key),
         open_id=session.subject,
         username=grant.profile.username if grant is not None else None,
+        display_name=grant.profile.display_name if grant is not None else None,
         scopes=grant.tokens.scopes if grant is not None else (),
         signed_in_at=_whole(session.signed_in_at),
         last_seen_at=_whole(session.last_seen_at),

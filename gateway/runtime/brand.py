@@ -11,6 +11,15 @@ from pathlib import Path
 from gateway.settings import Problem, Settings, SettingsProblems, place
 from gateway.settings.brand import BrandSettings, find_picture_kind
 from gateway.web.answers.brand import Brand, Picture
+from gateway.web.answers.catalogue import (
+    build_catalogue,
+    extract_texts,
+    find_missing,
+    is_tag,
+    read_texts,
+    write_catalogue,
+)
+from gateway.web.answers.languages import read_catalogue, read_ours
 from gateway.web.answers.pages import Pages
 from gateway.web.answers.trial import find_faults
 
@@ -30,6 +39,29 @@ def open_pages(settings: Settings) -> Pages:
     if faults:
         raise SettingsProblems([Problem(each.where, "brand.templates", each.message) for each in faults])
     return pages.offering_qr() if settings.qr_sign_in else pages
+
+
+def find_unfinished(settings: Settings) -> tuple[Problem, ...]:
+    """Return what the operator's own texts lack, though they can be used."""
+    texts = _read_brand(settings.brand).texts
+    folder = Path(settings.brand.templates or "")
+    faults = (fault for tag, text in texts.items() for fault in find_missing(folder / f"{tag}.po", tag, text))
+    return tuple(Problem(each.where, "brand.templates", each.message) for each in faults)
+
+
+def write_texts(tag: str, path: Path | None) -> str:
+    """Return a catalogue of a language: of what the file says already, of what ours says, and with the rest empty.
+
+    The texts of templates beside the file belong to it. Raises `ValueError`.
+    """
+    if not is_tag(tag):
+        raise ValueError(f"{tag} is no language: write it like nl, or pt-BR")
+    ours, texts = read_ours(), read_texts()
+    known = [read_catalogue(tag, ours[tag])] if tag in ours else []
+    if path is not None:
+        texts |= extract_texts(path.parent)
+        known += [read_catalogue(tag, path.read_bytes())] if path.exists() else []
+    return write_catalogue(build_catalogue(tag, texts, *known))
 
 
 def _read_brand(settings: BrandSettings) -> Brand:

@@ -63,6 +63,7 @@ def build(
         settings, behind, records, judging, life, clock=clock, count=metrics.count_sign_in, on_sign_in=on_sign_in
     )
     readiness = Readiness(records.store, reloads)
+    started_at = before.started_at if before is not None else clock()
     pages = build_pages(settings, cookies, records, judging, flows, readiness, clock=clock)
     if traces is not None:
         trace_all(traces, settings, behind, records, pages)
@@ -79,6 +80,7 @@ def build(
         clock=clock,
         workers=workers,
         reloads=reloads,
+        started_at=started_at,
     )
     if traces is not None:
         doors = dataclasses.replace(
@@ -99,6 +101,7 @@ def build(
         life=life,
         workers=workers,
         reloads=reloads,
+        started_at=started_at,
     )
 
 

@@ -8,12 +8,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.core.finding import Finding
+from gateway.core.path import canonicalise
 from gateway.core.pkce import build_challenge, new_verifier
 from gateway.core.requirement import SCOPE_OF_FACT
-from gateway.core.review import App, Item, list_review
+from gateway.core.review import App, Item, Link, list_review
+from gateway.core.route import Access
 from gateway.core.tiktok import build_authorization_url
+from gateway.errors import RequestRefused
 from gateway.flows.inspection import Inspection
 from gateway.runtime.build import build
+from gateway.runtime.routes import compile_routes
 from gateway.settings import Settings
 
 TIKTOK: Final = "www.tiktok.com"
@@ -54,9 +58,27 @@ def review(settings: Settings) -> tuple[Item, ...]:
                 uses=uses,
                 files=[f"{settings.public_url}{path}" for path in settings.tiktok.ownership_paths],
                 qr_sign_in=settings.qr_sign_in,
+                links={
+                    "terms_url": _look_up(settings, settings.brand.terms_url),
+                    "privacy_url": _look_up(settings, settings.brand.privacy_url),
+                },
             )
         )
     )
+
+
+def _look_up(settings: Settings, link: str | None) -> Link:
+    """Return a link of the brand as a reviewer would open it: signed out."""
+    url = f"{settings.public_url}{link}" if link and link.startswith("/") else link or ""
+    here, there = urlsplit(settings.public_url), urlsplit(url)
+    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        return Link(url)
+    try:
+        path = canonicalise((there.path or "/").encode())
+    except RequestRefused:
+        return Link(url, is_public=False)
+    match = compile_routes(settings).policy.match("GET", here.netloc, path)
+    return Link(url, is_public=match is not None and match.route.access in {Access.PUBLIC, Access.OPTIONAL})
 
 
 def _find_uses(settings: Settings) -> dict[str, str]:

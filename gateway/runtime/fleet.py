@@ -121,7 +121,7 @@ class Fleet:
         self._wanted = self._wanted or again  # SIGHUP may have come meanwhile
         outcome = ReloadOutcome(applied=False, reason=refusal)
         if not refusal:
-            outcome = ReloadOutcome(applied=True, changed=candidate.changed, needs_restart=candidate.needs_restart)
+            outcome = candidate.as_outcome()
         tell(outcome)
         for worker in tuple(self._links):
             self._send(worker, Told(outcome, tuple(number for whose, number in asked if whose == worker)))

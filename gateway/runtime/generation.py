@@ -7,6 +7,7 @@ embedded store, the address of checks by gRPC.
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 
 from gateway.runtime.life import Life
 from gateway.runtime.readiness import Readiness
@@ -37,6 +38,8 @@ class Generation:
     life: Life
     workers: int
     reloads: Reloads | None
+    started_at: datetime
+    """When the first generation of this process was built."""
 
     @property
     def in_use(self) -> bool:

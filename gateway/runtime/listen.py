@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import StartError
-from gateway.settings import Listen, ListenerSettings
+from gateway.settings import Listen, ListenerSettings, Problem, Settings, place
 
 
 def bind_many(listener: ListenerSettings, key: str, number: int) -> list[socket.socket]:
@@ -40,9 +40,36 @@ def bind(listen: Listen, key: str, *, mode: int | None = None, group: str = "") 
     except OSError as error:
         # Python's own words for it have the address once more
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise StartError(
-            f"{key}: cannot listen on {listen}: {reason}. Stop what uses it, or choose another with `{key}`."
-        ) from None
+        raise StartError(f"{key}: cannot listen on {listen}: {reason}. {_advise(error, listen, key)}") from None
+
+
+def _advise(error: OSError, listen: Listen, key: str) -> str:
+    """Say what to do about an address that cannot be bound."""
+    folder = Path(listen.unix_path).parent
+    if listen.unix_path and error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        below_run = folder.relative_to("/run") if folder.is_relative_to("/run") and folder != Path("/run") else None
+        by_systemd = f"`RuntimeDirectory={below_run}` in its systemd unit does that, or " if below_run else ""
+        return f"Make the folder {folder} first: {by_systemd}`mkdir -p {folder}`, owned by who runs the gateway."
+    if listen.unix_path and error.errno in {errno.EACCES, errno.EROFS}:
+        return f"Who runs the gateway must be allowed to write into {folder}."
+    if error.errno == errno.EACCES:
+        return "Ports below 1024 need the right to (`AmbientCapabilities=CAP_NET_BIND_SERVICE` in a systemd unit)."
+    return f"Stop what uses it, or choose another with `{key}`."
+
+
+def find_strange_groups(settings: Settings) -> tuple[Problem, ...]:
+    """Return the groups of unix sockets that this machine does not know: perhaps the one that serves does."""
+    admin = (settings.admin.listen,) if settings.admin.listen is not None else ()
+    asked = {"listen": settings.listen, "admin.listen": admin, "forward_auth.listen": settings.forward_auth.listen}
+    found: list[Problem] = []
+    for key, listeners in asked.items():
+        for each in listeners:
+            try:
+                if each.group:
+                    _find_group(each.group, key)
+            except StartError as error:
+                found.append(place(settings, key, f"{str(error).removeprefix(f'{key}: ')}; here, it would not start"))
+    return tuple(found)
 
 
 def _bind_tcp(listen: Listen) -> socket.socket:

@@ -10,13 +10,14 @@ from gateway.core.audit import Asker, Who
 from gateway.core.user_agent import describe_user_agent
 from gateway.flows.audit import asked_by
 from gateway.flows.listing import Listing
-from gateway.flows.oversight import Erased, Oversight, SessionView, describe_unreadable
+from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView, describe_unreadable
 from gateway.runtime.build import build
 from gateway.settings import Settings
 from gateway.web.admin.openapi import describe_api
 
 __all__ = [
     "Erased",
+    "GrantView",
     "Overseen",
     "Oversight",
     "SessionView",

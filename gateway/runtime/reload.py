@@ -37,7 +37,8 @@ def tell(outcome: ReloadOutcome) -> None:
             advice="the settings of before stay in force; `gateway check` says what to mend",
         )
         return
-    log.info("reloaded", changed=", ".join(outcome.changed) or "nothing in the settings themselves")
+    environment = {"from_environment": ", ".join(outcome.from_environment)} if outcome.from_environment else {}
+    log.info("reloaded", changed=", ".join(outcome.changed) or "nothing in the settings themselves", **environment)
     if outcome.needs_restart:
         log.warning(
             "restart_needed",
@@ -105,7 +106,7 @@ class Reloads:
         except Exception as error:  # noqa: BLE001 -- whatever it was, what is in force goes on
             log.error("bug", exc_info=error)
             return ReloadOutcome(applied=False, reason=BUG)
-        return ReloadOutcome(applied=True, changed=candidate.changed, needs_restart=candidate.needs_restart)
+        return candidate.as_outcome()
 
     async def _look(self, current: Current, source: Source) -> None:
         while True:

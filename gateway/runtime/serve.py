@@ -110,6 +110,7 @@ async def serve(
 
     The first server ends with the signal, and the others when it has.
     """
+    whose = {"worker": worker} if parent is not None else {}  # of several, each says so
     tasks = [asyncio.create_task(server.serve(sockets=bound), name="server") for server, bound in servers]
     current.generation.start()
     settle_memory()
@@ -119,7 +120,8 @@ async def serve(
             stop_with_parent(parent, stop)
         await _until_all_serve([server for server, _ in servers], tasks)
         settings = current.settings
-        log.info("started", public_url=settings.public_url, settings=settings.read_from, **listeners.by_door())
+        known = {"public_url": settings.public_url, "settings": settings.read_from}
+        log.info("started", **whose, **known, **listeners.by_door())
         pulse.begin(worker, listeners.describe())
         await tasks[0]
         for server, _ in servers[1:]:
@@ -128,7 +130,7 @@ async def serve(
     await pulse.close()
     await reloads.close()
     await current.close()
-    log.info("stopped")
+    log.info("stopped", **whose)
 
 
 async def _until_all_serve(servers: Sequence[Server], tasks: Sequence[asyncio.Task[None]]) -> None:

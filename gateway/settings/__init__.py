@@ -26,6 +26,8 @@ keys          which keys there are, and which are secrets
 
 yaml_file     reads YAML with the place of every key
 yaml_value    what stands in it
+yaml_words    why it is no YAML, in words for an operator
+excerpt       a line of it, without secrets
 interpolate   ${NAME}, ${NAME:-default}, ${file:PATH}
 keywords      the same as keyword arguments of a program, for type checkers; written from the model
 program       what a program says itself, as plain values
@@ -47,6 +49,7 @@ from gateway.settings.load import find, load, load_admin, load_admin_listen
 from gateway.settings.model import Settings
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.provenance import describe
+from gateway.settings.refusal import show_path
 from gateway.settings.route import RouteSettings
 from gateway.settings.schema import json_schema
 from gateway.settings.tls import TlsSettings
@@ -70,5 +73,6 @@ __all__ = [
     "load_admin_listen",
     "load_lists",
     "place",
+    "show_path",
     "warnings",
 ]

@@ -22,6 +22,14 @@ _EDGES: Final = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
 """White space and byte order marks at both ends of a file: editors and `echo` leave them there."""
 
 
+class VariableMissing(ValueError):
+    """A variable of the environment is needed, and not set."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"needs the environment variable {name}, which is not set")
+        self.name = name
+
+
 def interpolate(text: str, environ: Mapping[str, str], named: set[Path] | None = None) -> str:
     """Return `text` with its references resolved; `named` is given the files among them.
 
@@ -86,9 +94,7 @@ def _resolve(reference: str, environ: Mapping[str, str], named: set[Path]) -> st
     if value is not None:
         return value
     if name[2] is None:
-        raise ValueError(
-            f"needs the environment variable {name[1]}, which is not set: set it, or write ${{{name[1]}:-default}}"
-        )
+        raise VariableMissing(name[1])
     return interpolate(name[2], environ, named)
 
 

@@ -15,11 +15,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway.errors import SettingsError
-from gateway.settings.interpolate import has_reference, interpolate
+from gateway.settings.excerpt import excerpt
+from gateway.settings.interpolate import VariableMissing, has_reference, interpolate
 from gateway.settings.keys import SHORT, is_beside_secret, secret_in
 from gateway.settings.listening import ListenerSettings
 from gateway.settings.model import Settings
-from gateway.settings.operator import AdminSettings
+from gateway.settings.operator import FORMS, AdminSettings
 from gateway.settings.origin import Origin, read_values
 from gateway.settings.problem import KeyFault, Problem, SettingsProblems
 from gateway.settings.program import find_leaves
@@ -79,8 +80,11 @@ def load(
     needs_upstream: bool = True,
     named: set[Path] | None = None,
     keywords: Mapping[str, Any] | None = None,
+    is_running: bool = False,
 ) -> Settings:
     """Return the settings; `keywords` are what a program says itself, and win over all.
+
+    `is_running`: a process that serves already reads them anew, with the variables of its start.
 
     `named` is given every file that they come from or name, whatever becomes of them: `${file:…}`, certificates, lists.
     Raises `SettingsProblems` with all that is wrong, `SettingsError` for an unreadable file.
@@ -88,8 +92,8 @@ def load(
     named = set() if named is None else named
     if path is not None:
         named.add(path)
-    tree, places = load_yaml(path) if path is not None else ({}, {})
-    reader = _Reader(path, places, environ, named)
+    tree, places = load_yaml(path, excerpt) if path is not None else ({}, {})
+    reader = _Reader(path, places, environ, named, is_running=is_running)
     reader.add_environment(tree)
     reader.add_keywords(tree, keywords or {})
     resolved = reader.resolve(tree, ())
@@ -128,7 +132,7 @@ def load_admin(path: Path | None, environ: Mapping[str, str]) -> AdminSettings:
 
 
 def _load_admin(path: Path | None, environ: Mapping[str, str], keys: Sequence[str]) -> AdminSettings:
-    tree, places = load_yaml(path) if path is not None else ({}, {})
+    tree, places = load_yaml(path, excerpt) if path is not None else ({}, {})
     reader = _Reader(path, places, environ)
     reader.add_environment(tree)
     admin = tree.get("admin")
@@ -144,8 +148,15 @@ class _Reader:
     """Collects problems, with the place of each."""
 
     def __init__(
-        self, path: Path | None, places: Places, environ: Mapping[str, str], named: set[Path] | None = None
+        self,
+        path: Path | None,
+        places: Places,
+        environ: Mapping[str, str],
+        named: set[Path] | None = None,
+        *,
+        is_running: bool = False,
     ) -> None:
+        self._is_running = is_running
         self._named = named if named is not None else set()
         self._environ = environ
         self._from_environ: dict[KeyPath, str] = {}  # or from keywords: what is not in the file
@@ -178,6 +189,8 @@ class _Reader:
 
     def _put(self, tree: dict[str, Any], keys: tuple[str, ...], value: Any, source: str) -> None:
         self._from_environ[keys] = source
+        for stale in [place for place in self.origin.places if place[: len(keys)] == keys]:
+            del self.origin.places[stale]  # what stood there in the file is not in force
         node = tree
         for key in keys[:-1]:
             below = node.get(key)
@@ -210,11 +223,18 @@ class _Reader:
             value = interpolate(node, self._environ, self._named)
             _check_characters(value)
         except ValueError as error:
-            self.add(path, str(error))
+            advice = f": {self._advise(error, path)}" if isinstance(error, VariableMissing) else ""
+            self.add(path, f"{error}{advice}")
             self._unresolved.add(path)
             return node
         self._note_plain_secret(node, path)
         return value
+
+    def _advise(self, error: VariableMissing, path: KeyPath) -> str:
+        """Say what to do about a variable that is missing. A secret has no default."""
+        if self._is_running:
+            return "a process that runs has the variables of its start; restart it, or write ${file:/path} and reload"
+        return f"set it, or write {f'${{{error.name}:-default}}' if secret_in(path) is None else '${file:/path}'}"
 
     def _note_plain_secret(self, text: str, path: KeyPath) -> None:
         told = (
@@ -251,6 +271,7 @@ class _Reader:
 
     def _read_place(self, loc: KeyPath, kind: str, context: Mapping[str, Any]) -> KeyPath:
         """Return the key that a fault is about, as an operator writes it."""
+        loc = tuple(part for part in loc if part not in FORMS)
         path = tuple(part for part in loc if part != SHORT or kind == "missing" or self.origin.has(loc))
         fault = context.get("error")
         return (*path, *fault.path) if isinstance(fault, KeyFault) else path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
@@ -30,12 +30,16 @@ class NamedKeySettings(Section):
         return self.key.get_secret_value()
 
 
+FORMS: Final = ("a lone key", "a named key")
+"""How a key may be written; pydantic puts this into the place of a fault, where it is no key of the file."""
+
+
 def _find_form(value: Any) -> str:
-    return "named" if isinstance(value, Mapping | NamedKeySettings) else "lone"
+    return FORMS[isinstance(value, Mapping | NamedKeySettings)]
 
 
 AdminKey = Annotated[
-    Annotated[StrongKey, Tag("lone")] | Annotated[NamedKeySettings, Tag("named")], Discriminator(_find_form)
+    Annotated[StrongKey, Tag(FORMS[0])] | Annotated[NamedKeySettings, Tag(FORMS[1])], Discriminator(_find_form)
 ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.settings.interpolate import has_reference
+from gateway.settings.interpolate import find_references, has_reference
 from gateway.settings.yaml_file import KeyPath, Places
 
 
@@ -23,6 +23,18 @@ class Origin:
     """Every value that is written anywhere: as what, if by reference, else ""."""
     nowhere: str = field(default="", compare=False)
     """What is said of a key that is written nowhere, where there is no file."""
+
+    @property
+    def from_environment(self) -> tuple[KeyPath, ...]:
+        """Keys whose value is that of a variable, or has one in it."""
+        found: dict[KeyPath, None] = {}
+        for path, text in self.values.items():
+            laid = next((path[:end] for end in range(1, len(path) + 1) if path[:end] in self.variables), None)
+            if laid is not None:
+                found[laid] = None
+            elif any(not reference.startswith("${file:") for reference in find_references(text)):
+                found[path] = None
+        return tuple(found)
 
     def has(self, path: KeyPath) -> bool:
         """Whether a key was written anywhere."""

@@ -2,13 +2,13 @@
 
 ruamel.yaml cuts the text into events; what they mean is decided here, so that everything that may stand in a file ends
 in a value or in a problem with its place: duplicate keys and tags are refused, merge keys (`<<`) work, nesting and
-aliases are bounded. ruamel's own words are not repeated where they would quote the file: it may be a secret.
+aliases are bounded. ruamel's own words are never repeated (`yaml_words`): they may quote the file, and so a secret.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from gateway.errors import SettingsError
 from gateway.settings.problem import Problem, SettingsProblems
 from gateway.settings.yaml_value import DEEPEST, YamlFault, build_value
+from gateway.settings.yaml_words import explain
 
 KeyPath = tuple[str | int, ...]
 Places = dict[KeyPath, tuple[int, int]]
@@ -26,22 +27,25 @@ Places = dict[KeyPath, tuple[int, int]]
 LARGEST: Final = 16 * 1024 * 1024
 """Most bytes of a file; settings have a thousandth of it, a list of people may have more."""
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_QUOTED: Final = re.compile(r"'[^'<]+'|\"[^\"]+\"")
 
 
-def load_yaml(path: Path) -> tuple[dict[str, Any], Places]:
+def load_yaml(path: Path, excerpt: Callable[[str], str] | None = None) -> tuple[dict[str, Any], Places]:
     """Return the file's mapping, and where each key stands (line and column, from 1).
 
-    Raises `SettingsError` when the file cannot be read, and `SettingsProblems` when it is not YAML.
+    `excerpt` makes what a message may have of the line that is wrong, "" for nothing. Raises
+    `SettingsError` when the file cannot be read, and `SettingsProblems` when it is not YAML.
     """
     places: Places = {}
+    text = _read_text(path)
     try:
-        value = _read(_read_text(path), places)
+        value = _read(text, places)
         if value is not None and not isinstance(value, dict):
             raise YamlFault(0, 0, "is not a mapping of keys to values")
     except YamlFault as fault:
         where = f"{path}:{fault.line + 1}:{fault.column + 1}"
-        raise SettingsProblems([Problem(where, fault.key, fault.message)]) from None
+        line = excerpt(_line_of(text, fault)) if excerpt is not None else ""
+        message = f"{fault.message} (the line: `{line}`)" if line else fault.message
+        raise SettingsProblems([Problem(where, fault.key, message)]) from None
     return value or {}, places
 
 
@@ -95,15 +99,13 @@ def _parse(text: str) -> Iterator[Any]:
                 raise YamlFault(mark.line, mark.column, f"is nested more than {DEEPEST} deep")
             yield event
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark or getattr(event, "end_mark", None)
-        raise YamlFault(mark.line if mark else 0, mark.column if mark else 0, _explain(error.problem)) from None
+        end = getattr(event, "end_mark", None)
+        raise explain(error, text, (end.line, end.column) if end is not None else (0, 0)) from None
     except (YAMLError, ValueError, OverflowError, IndexError):  # such as "\UFFFFFFFF", or %YAML 99999999999
         line, column = (event.end_mark.line, event.end_mark.column) if event is not None else (0, 0)
         raise YamlFault(line, column, "what comes after this is not YAML") from None
 
 
-def _explain(problem: str | None) -> str:
-    """Return ruamel's reason without what it quotes of the file."""
-    if problem is not None and "'\\t'" in problem:
-        return "has a tab where YAML takes only spaces"
-    return _QUOTED.sub("…", (problem or "is not YAML").splitlines()[0])
+def _line_of(text: str, fault: YamlFault) -> str:
+    lines = text.splitlines()
+    return lines[fault.line] if fault.line < len(lines) else ""

@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[list[str], int, set[str]]] = {
     "sessions revoke": (["sessions", "revoke", "--user", "-abc"], 0, {"ended"}),
     "grants list": (["grants", "list"], 0, {"grants"}),
     "grants revoke": (["grants", "revoke", "--user", "-abc"], 1, set()),
-    "grants erase": (["grants", "erase", "--user", "-abc"], 0, {"erased"}),
+    "grants erase": (["grants", "erase", "--user", "-abc"], 1, {"erased"}),
     "settings": (["settings", "--set"], 0, {"settings"}),
     "subject": (["subject", "--user=-abc"], 0, {"pseudonyms"}),
     "reload": (["reload", "--listen", "127.0.0.1:1"], 1, set()),
@@ -114,9 +114,13 @@ def test_what_is_not_installed_is_a_problem_of_check(
 def test_explain_names_what_is_dropped() -> None:
     names = load(None, ENVIRON).drop_headers
     assert say("explain", "GET", "/a")[1]["headers_dropped"] == list(names)
-    assert f"and removed: {len(names)} names that apps believe of fronts, in drop_headers" in (
-        invoke("explain", "GET", "/a", environ=ENVIRON).stdout
+    assert (
+        f"headers dropped: {len(names)} names that apps believe of fronts, in drop_headers (--headers lists them)"
+        in (invoke("explain", "GET", "/a", environ=ENVIRON).stdout)
     )
+    listed = invoke("explain", "GET", "/a", "--headers", environ=ENVIRON).stdout
+    assert f"headers dropped:\n  {names[0]}\n  {names[1]}\n" in listed
+    assert len(invoke("explain", "GET", "/a", environ=ENVIRON).stdout.splitlines()) < 25
 
 
 def test_a_shell_can_complete_the_words() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.review import App, Mark, list_review
+from gateway.core.review import App, Link, Mark, list_review
 from gateway.runtime.doctor import review
 from gateway.simulator import RunningSimulator
 from tests.harness import read_settings
@@ -20,6 +20,7 @@ GOOD: dict[str, Any] = {
     "uses": {"user.info.basic": "who is signed in"},
     "files": ("https://app.example.com/tiktokA.txt",),
     "qr_sign_in": False,
+    "links": {"terms_url": Link("https://app.example.com/terms", is_public=True), "privacy_url": Link("")},
 }
 
 
@@ -33,9 +34,9 @@ def marks(**changes: Any) -> dict[Mark, set[str]]:
 
 def test_what_settings_prove_holds_and_what_nobody_has_seen_is_by_hand() -> None:
     found = marks()
-    assert found[Mark.HOLDS] == {"redirect URI", "scope", "site ownership"}
+    assert found[Mark.HOLDS] == {"redirect URI", "scope", "site ownership", "terms"}
     assert found[Mark.MEND] == set()
-    assert {"demo video", "terms and privacy policy", "sandbox", "webhook", "redirect URI"} <= found[Mark.BY_HAND]
+    assert {"demo video", "privacy policy", "sandbox", "webhook", "redirect URI"} <= found[Mark.BY_HAND]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ def test_what_settings_prove_holds_and_what_nobody_has_seen_is_by_hand() -> None
     [
         ({"redirect_uri": "http://app.example.com/oauth2/callback"}, "redirect URI"),
         ({"scopes": ("user.info.basic", "video.list")}, "scope"),
+        ({"links": {"terms_url": Link("https://app.example.com/terms", is_public=False)}}, "terms"),
         ({"authorize_url": "http://127.0.0.1:9000/v2/auth/authorize/"}, "endpoints"),
     ],
 )
@@ -80,3 +82,25 @@ def test_what_scopes_are_for_is_taken_from_the_routes(simulator: RunningSimulato
     assert [item.name for item in review(idle) if item.mark is Mark.MEND and "video.publish" in item.text] == ["scope"]
     (file,) = [item.text for item in review(settings) if item.name == "site ownership" and item.mark is Mark.HOLDS]
     assert file.endswith("https://app.example.com/a.txt")
+
+
+@pytest.mark.parametrize(
+    ("link", "mark", "text"),
+    [
+        ("/open/terms", Mark.HOLDS, "https://app.example.com/open/terms needs no sign-in"),
+        ("https://app.example.com/open/terms?x=1", Mark.HOLDS, "needs no sign-in"),
+        ("/terms", Mark.MEND, "https://app.example.com/terms asks for a sign-in: give it a route with access: public"),
+        ("/open/a%2Fterms", Mark.MEND, "asks for a sign-in"),
+        ("https://www.example.com/terms", Mark.BY_HAND, "https://www.example.com/terms must open without a sign-in"),
+        ("", Mark.BY_HAND, "set brand.terms_url"),
+    ],
+)
+def test_terms_are_looked_up_where_the_brand_has_them(
+    simulator: RunningSimulator, link: str, mark: Mark, text: str
+) -> None:
+    routes = "[{path: /open/**, access: public}, {path: /**}]"
+    brand = {"brand__terms_url": link} if link else {}
+    settings = read_settings(simulator, "https://app.example.com", routes=routes, **brand)
+    (item,) = [item for item in review(settings) if item.name == "terms"]
+    assert item.mark is mark
+    assert text in item.text

@@ -172,6 +172,29 @@ async def test_people_are_found_by_name_in_any_case(store: RedisStore) -> None:
     await begin(sessions, "Ada", "Ada", "bob")
     listing = listing_of(store)
     assert [grant.open_id for grant in (await listing.grants(username="@aDA")).grants] == ["-Ada"]
+    assert (await listing.grants(username="ad")).grants == ()
     found = [session.open_id async for session in listing.every_session(username="ada")]
     assert found == ["-Ada", "-Ada"]
     assert [session async for session in listing.every_session(username="ada", subject="-bob")] == []
+
+
+async def test_who_has_no_username_is_found_by_how_their_name_begins(store: RedisStore) -> None:
+    sessions = sessions_in(store)
+    for name in ("Ada  Lovelace", "\U0001d4d0\U0001d4ed\U0001d4ea \u2728", "Bob", None):
+        grant = grant_of(name or "nameless")
+        profile = msgspec.structs.replace(grant.profile, username=None, display_name=name)
+        await sessions.begin(msgspec.structs.replace(grant, profile=profile), user_agent="UA", now=NOW)
+    await begin(sessions, "adalbert")
+    listing = listing_of(store)
+
+    async def found(name: str) -> set[str | None]:
+        grants = {each.display_name or each.username async for each in listing.every_grant(name=name)}
+        assert grants == {each.display_name or each.username async for each in listing.every_session(name=name)}
+        of_pages = (await listing.sessions(name=name)).sessions
+        assert grants == {each.display_name or each.username for each in of_pages}
+        return grants
+
+    assert await found("ADA") == {"Ada  Lovelace", "\U0001d4d0\U0001d4ed\U0001d4ea \u2728", "adalbert"}
+    assert await found("ada love") == {"Ada  Lovelace"}
+    assert await found("@adal") == {"adalbert"}
+    assert await found("ovelace") == set()

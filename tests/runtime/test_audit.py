@@ -242,6 +242,8 @@ def test_an_operator_is_named_by_the_key(running: RunningProcess) -> None:
         acts = trail(running)[before:]
         assert [(line["what"], line["key"]) for line in acts] == expected
         assert {line["who"] for line in acts} == {"operator"}
+        reach = {"signed_out": "everywhere" if "?user=" in path else "one_session"}
+        assert [line.get("reach") for line in acts] == [reach.get(what) for what, _ in expected]
         assert {line["client"] for line in acts} == {"127.0.0.1"}
     before = len(trail(running))
     assert call(running, "GET", "/sessions", "wrong").status_code == 401

@@ -16,9 +16,11 @@ from gateway.errors import StartError
 from gateway.runtime.listen import bind, bind_many
 from gateway.settings import Listen, ListenerSettings
 from gateway.simulator import RunningSimulator
+from tests.commands import invoke
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import run_gateway
+from tests.settings.test_load import ENVIRON, MINIMAL
 
 
 def reaches(host: str, port: int) -> bool:
@@ -82,6 +84,31 @@ def test_a_group_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="listen: there is no group called nobody-has-this"):
         bind(Listen(unix_path=str(path)), "listen", group="nobody-has-this")
     assert not path.exists()
+
+
+def test_a_folder_that_is_missing_is_told_with_who_makes_it(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway"
+    with pytest.raises(StartError, match=rf"No such file or directory\. Make the folder {folder} first: `mkdir -p"):
+        bind(Listen(unix_path=str(folder / "s")), "listen")
+    below_run = f"/run/{os.getpid()}-not-there/gateway"
+    with pytest.raises(StartError, match=f"`RuntimeDirectory={below_run.removeprefix('/run/')}` in its systemd unit"):
+        bind(Listen(unix_path=f"{below_run}/s"), "listen")
+
+
+def test_check_warns_of_a_group_that_this_machine_does_not_know(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    settings = MINIMAL + (
+        "listen: {address: unix:/run/g/s, group: nobody-has-this}\n"
+        "forward_auth: {listen: [{address: unix:/run/g/c, group: nor-this}]}\n"
+        "trusted_proxies: [unix]\n"
+    )
+    file.write_text(settings)
+    told = invoke("check", "-c", str(file), environ=ENVIRON)
+    assert told.returncode == 0
+    for key, group in (("listen", "nobody-has-this"), ("forward_auth.listen", "nor-this")):
+        assert f": {key}: there is no group called {group}" in told.stderr
+    file.write_text(settings.replace("nobody-has-this", "root").replace("nor-this", "0"))
+    assert "no group" not in invoke("check", "-c", str(file), environ=ENVIRON).stderr
 
 
 def test_a_group_of_others_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

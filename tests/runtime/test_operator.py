@@ -356,7 +356,8 @@ def test_the_commands_work_on_redis_itself(running: RunningProcess, browser: Bro
     assert running.simulator.simulator.calls["revoke"] == 1
     nobody = invoke("grants", "erase", "--user", person, "--json")
     assert json.loads(nobody.stdout)["erased"] == {"sessions": 0, "grant": False, "revoked": False, "pending": False}
-    assert nobody.returncode == 0
+    assert nobody.returncode == 1
+    assert f"nothing was kept of {person}: is that the open_id?" in json.loads(nobody.stdout)["problems"][0]["message"]
     assert invoke("grants", "revoke", "--user", person).returncode == 1
 
 
@@ -367,8 +368,12 @@ def test_sessions_are_found_by_username(running: RunningProcess, browser: Browse
         username = running.simulator.people["plain"].username
         listed = invoke("sessions", "list", "--username", f"@{username.upper()}", "--json")
         (session,) = json.loads(listed.stdout)["sessions"]
+        for kind in ("sessions", "grants"):
+            named = invoke(kind, "list", "--name", username[:-2].upper(), "--json")
+            assert [each["username"] for each in json.loads(named.stdout)[kind]] == [username]
         assert (session["open_id"], session["username"]) == (open_id(running), username)
         assert json.loads(invoke("sessions", "list", "--username", "nobody", "--json").stdout)["sessions"] == []
+        assert "--name looks for display names" in invoke("sessions", "list", "--username", "nobody").stderr
         both = json.loads(invoke("sessions", "list", "--json").stdout)["sessions"]
         assert len(both) == 2
         assert username in invoke("sessions", "list").stdout

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Generator
@@ -19,8 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from gateway.simulator import RunningSimulator
 from tests.harness import Browser, echo, serve_app
+from tests.operator import Operator
 from tests.redis_server import RedisServer
-from tests.runtime.reloading import PUBLIC, Reloadable
+from tests.runtime.reloading import KEY, PUBLIC, Reloadable
 from tests.waiting import wait_for
 
 CLOSED = [{"path": "/**", "access": "deny"}]
@@ -113,6 +115,19 @@ def test_nothing_that_the_log_tells_of_a_reload_is_a_value(gateway: Reloadable) 
     assert secret not in gateway.notes()
 
 
+def test_variables_are_those_of_the_start_and_who_reloads_is_told_so(gateway: Reloadable) -> None:
+    keys = gateway.settings["secret_keys"]
+    told = gateway.change(secret_keys=["${SET_LATER}", *keys])
+    assert not told["applied"]
+    assert "SET_LATER, which is not set: a process that runs has the variables of its start; restart" in told["reason"]
+    gateway.write(secret_keys=keys, brand={"name": "Ada of ${NOBODY:-Bremen}"})
+    gateway.ask()  # in force by now, whoever found that it has changed
+    told = gateway.ask()
+    assert (told["applied"], told["from_environment"]) == (True, ["brand.name"])
+    assert gateway.events("reloaded")[-1]["from_environment"] == "brand.name"
+    assert "as at its start, from variables of the environment: brand.name" in gateway.reload().stdout
+
+
 def test_what_needs_a_restart_is_named_and_all_else_is_in_force(gateway: Reloadable) -> None:
     where = {"listen": "127.0.0.1:2"}
     told = gateway.change(listen="127.0.0.1:1", forward_auth=where, routes=CLOSED, redis="memory://")
@@ -122,6 +137,22 @@ def test_what_needs_a_restart_is_named_and_all_else_is_in_force(gateway: Reloada
     gateway.wait_for_status("/public/x", 403)
     assert gateway.events("restart_needed")[-1]["keys"] == "listen, forward_auth.listen, redis"
     assert "needs a restart, and stays as it was until then: listen" in gateway.reload().stdout
+
+
+def test_the_overview_tells_when_it_has_started_from_when_the_settings_came_into_force(gateway: Reloadable) -> None:
+    def moments() -> dict[str, set[str]]:
+        with Operator(gateway.admin) as operator:
+            operator.sign_in(KEY)
+            pages = [operator.open().text for _ in range(12)]  # of whichever worker answers
+        found = [re.findall(r'<dt>([^<]+)</dt><dd class="large">\s*<time datetime="([^"]+)"', text) for text in pages]
+        return {name: {moment for each in found for title, moment in each if title == name} for name, _ in found[0]}
+
+    before = moments()
+    assert gateway.change(routes=CLOSED)["applied"]
+    after = moments()
+    assert before.keys() == {"Started", "Settings in force since"}
+    assert not after["Settings in force since"] & before["Settings in force since"]
+    assert max(after["Started"]) < min(after["Settings in force since"])
 
 
 def test_a_file_that_the_settings_name_is_looked_after(gateway: Reloadable) -> None:

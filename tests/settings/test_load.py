@@ -204,7 +204,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: [", "gateway.yaml:1:5: expected"),
+        ("a: [", "gateway.yaml:1:4: opens a [ that"),
         ("a: 1\na: 2\n", "gateway.yaml:2:1"),
         ("- a\n", "is not a mapping"),
         ("", "public_url: is missing"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import Settings, describe, load
+from gateway.settings import Settings, describe, load, show_path
 from gateway.settings.keys import every_key
 from gateway.settings.provenance import Line
 from tests import commands
@@ -158,3 +158,18 @@ def test_names_in_a_file_do_not_act_on_a_terminal(path: Path) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     assert "\x1b" not in told.stdout
     assert "[31mred" in told.stdout
+
+
+def test_what_comes_from_variables_is_known(tmp_path: Path) -> None:
+    path, secret = tmp_path / "gateway.yaml", tmp_path / "secret"
+    secret.write_text("s")
+    path.write_text(
+        "public_url: https://${HOST}\nupstream: http://127.0.0.1:3000\nredis: redis://127.0.0.1:6379/0\n"
+        'secret_keys: ["${KEY}"]\ntiktok: {client_key: abc, client_secret: "${file:secret}"}\n'.replace(
+            "file:secret", f"file:{secret}"
+        )
+    )
+    environ = {"HOST": "app.example.com", "KEY": "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V"}
+    settings = load(path, environ | {"GATEWAY__BRAND": "{name: Ada}", "GATEWAY__DROP_HEADERS": "[x-a, x-b]"})
+    found = sorted(map(show_path, settings.origin.from_environment))
+    assert found == ["brand", "drop_headers", "public_url", "secret_keys"]

@@ -100,8 +100,35 @@ def test_who_trusts_the_front_is_not_warned(tmp_path: Path) -> None:
 def test_a_variable_that_is_not_set_is_told_once(tmp_path: Path) -> None:
     assert told(tmp_path, BASE.replace('["${KEY}"]', '["${GATEWAY_SECRET_KEY}"]')) == [
         "gateway.yaml:4:15: secret_keys: needs the environment variable GATEWAY_SECRET_KEY, which is not set: set it, "
-        "or write ${GATEWAY_SECRET_KEY:-default}"
+        "or write ${file:/path}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "where"),
+    [
+        ("admin: {keys: [{name: ann, key: '${NONE}'}]}", "6:28: admin.keys"),
+        ("admin: {keys: ['${NONE}']}", "6:16: admin.keys"),
+        ("tokens: {clients: [{name: job, key: '${NONE}'}]}", "6:32: tokens.clients[0].key"),
+    ],
+)
+def test_a_secret_that_is_not_set_is_told_once_and_has_no_default(tmp_path: Path, lines: str, where: str) -> None:
+    assert told(tmp_path, BASE + lines + "\n") == [
+        f"gateway.yaml:{where}: needs the environment variable NONE, which is not set: set it, or write ${{file:/path}}"
+    ]
+
+
+def test_what_is_no_secret_may_have_a_default(tmp_path: Path) -> None:
+    found = told(tmp_path, BASE + "brand: {name: '${NONE}'}\n")
+    assert [each.rpartition("set it, ")[2] for each in found] == ["or write ${NONE:-default}"]
+
+
+def test_a_list_from_a_variable_is_not_told_at_the_place_of_the_one_that_it_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(BASE)
+    with pytest.raises(SettingsProblems) as caught:
+        load(path, ENVIRON | {"GATEWAY__SECRET_KEYS": '["${NONE}"]'})
+    assert [problem.where for problem in caught.value.problems] == ["GATEWAY__SECRET_KEYS"]
 
 
 def test_where_a_key_stands_makes_no_settings_differ(tmp_path: Path) -> None:

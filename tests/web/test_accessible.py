@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from gateway.web.answers.samples import PICTURED, SAMPLES
 from tests.web.gallery import SCHEMES, SIZES, fulfil, serve_gallery
@@ -104,3 +104,36 @@ def test_arabic_is_written_from_the_right(gallery: str, watched: Watched) -> Non
         assert name is not None
         places[language] = portrait["x"] < name["x"]
     assert places == {"en": True, "ar": False}
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("picture", ["refused", "gone", "no picture", "never asked for"])
+def test_a_picture_that_cannot_be_shown_leaves_the_letter_alone(
+    gallery: str, watched: Watched, picture: str, large: bool
+) -> None:
+    """Chromium would draw its mark of a broken picture, which a reader takes for the gateway's fault."""
+    page = watched.page
+    page.unroute(PICTURED.picture)
+    answers: dict[str, Callable[[Route], None]] = {
+        "refused": lambda route: route.fulfill(status=403),
+        "gone": lambda route: route.abort(),
+        "no picture": lambda route: route.fulfill(content_type="text/html", body="<p>no"),
+    }
+    page.route(PICTURED.picture, answers.get(picture, fulfil))
+    page.goto(f"{gallery}/plain/en/signed_in_pictured")
+    if picture == "never asked for":  # as by a policy of a proxy, or an extension
+        page.evaluate("document.querySelector('.portrait img').src = 'https://elsewhere.example/x.png'")
+    if large:
+        page.evaluate("document.querySelector('.portrait').parentElement.classList.add('large')")
+    portrait = page.locator(".portrait")
+    page.wait_for_function("document.querySelector('.portrait img').complete")
+    broken = portrait.screenshot()
+    page.evaluate("document.querySelector('.portrait img').remove()")
+    assert broken == portrait.screenshot()
+
+
+def test_a_picture_fills_its_circle(gallery: str, watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{gallery}/plain/en/signed_in_pictured")
+    whole, picture = page.locator(".portrait").bounding_box(), page.locator(".portrait img").bounding_box()
+    assert whole == picture

@@ -116,7 +116,7 @@ def test_every_operation_with_a_key_is_shut_to_who_has_none(overseen: Overseen, 
 @pytest.mark.parametrize(
     ("method", "path", "told"),
     [
-        ("GET", "/sessions?usr=x", "it takes user, limit, cursor"),
+        ("GET", "/sessions?usr=x", "it takes user, name, limit, cursor"),
         ("GET", "/sessions?user=a&user=b", "there twice"),
         ("GET", "/sessions?limit=0", "from 1 to 1000"),
         ("GET", "/sessions?cursor=x", "`next` of the page before"),
@@ -162,3 +162,14 @@ def test_a_browser_may_read_the_description_and_nothing_else(overseen: Overseen)
     assert httpx.get(overseen.admin + "/openapi.json", headers=said, trust_env=False).status_code == 200
     headers = said | {"authorization": f"Bearer {KEY}"}
     assert httpx.get(overseen.admin + "/sessions", headers=headers, trust_env=False).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/grants"])
+def test_people_are_found_by_how_their_name_begins(overseen: Overseen, people: dict[str, str], path: str) -> None:
+    for name, found in (("ADA", "plain"), ("dash o'h", "dash"), ("@fox", "emoji")):
+        answer = check(ask(overseen, "GET", path, params={"name": name}), "GET", path)
+        assert [each["open_id"] for each in answer.json()[path[1:]]] == [people[found]]
+        other = people["dash" if found != "dash" else "plain"]
+        assert ask(overseen, "GET", path, params={"name": name, "user": other}).json()[path[1:]] == []
+    for empty in ("", " ", "@"):
+        assert check(ask(overseen, "GET", path, params={"name": empty}), "GET", path).status_code == 400

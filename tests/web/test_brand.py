@@ -16,10 +16,11 @@ from gateway.runtime.build import build
 from gateway.settings import load
 from gateway.simulator import RunningSimulator
 from gateway.web.answers.brand import Brand, Picture
+from gateway.web.answers.catalogue import Fault
 from gateway.web.answers.colour import DARK_CARD, LIGHT_CARD, SHAPE, TEXT, build_accent, choose_ink, contrast, fit
 from gateway.web.answers.pages import Pages
 from gateway.web.answers.samples import SAMPLES
-from gateway.web.answers.trial import Fault, find_faults
+from gateway.web.answers.trial import find_faults
 from gateway.web.answers.views import AccountView, Device, ErrorView, Link, PersonName
 from tests.commands import Told, invoke
 from tests.harness import NAVIGATION, serve_gateway
@@ -134,6 +135,8 @@ def test_a_base_of_ones_own_is_that_of_every_page(tmp_path: Path) -> None:
         assert b"<nav>Menu</nav>" in show(pages).body
 
 
+EXTENDED = '{% extends "gateway/signed_out.html" %}\n{% block body %}<p>{% block more %}x{% endblock %}{% endblock %}'
+PO = 'msgid ""\nmsgstr ""\n\n'
 FAULTS = [
     ("sign_in.html", "a\n{% if x %}", "sign_in.html:2", "Unexpected end of template"),
     ("sign_out.html", "a\n\n{{ nothing }}", "sign_out.html:3", "'nothing' is undefined"),
@@ -141,7 +144,17 @@ FAULTS = [
     ("error.html", "{{ ''.__class__.__mro__ }}", "error.html:1", "unsafe"),
     ("sing_in.html", "x", "sing_in.html", "no page is called so"),
     ("signed_out.html", '{% extends "gone.html" %}', "signed_out.html:1", "gone.html"),
-    ("de.po", 'msgid ""\nmsgstr ""\n\nmsgid "Sign out?"\nmsgstr "%(nobody)s?"\n', "de.po", "KeyError: 'nobody'"),
+    ("signed_out.html", EXTENDED.replace("body", "bdoy"), "signed_out.html:2", "block `bdoy` is in nothing that this"),
+    ("signed_out.html", EXTENDED.replace("body", "bdoy"), "signed_out.html:2", "did you mean `body`?"),
+    ("de.po", PO + 'msgid "Sign out?"\nmsgstr "%(nobody)s?"\n', "de.po:4", "has %(nobody)s, which the page does not"),
+    ("nl.po", PO + 'msgid "Go on to %(site)s"\nmsgstr "Naar %(sites)s"\n', "nl.po:4", "here; it has %(site)s"),
+    (
+        "nl.po",
+        PO + 'msgid "Go on to %(site)s"\nmsgstr "100% naar %(site)s"\n',
+        "nl.po:4",
+        'msgid "Go on to %(site)s": ',
+    ),
+    ("nl.po", PO + 'msgid "Sign out?"\nmsgstr "100%?"\n', "nl.po:4", "write %% for the sign itself"),
 ]
 
 
@@ -172,7 +185,7 @@ def test_check_tells_of_it_and_a_gateway_with_it_does_not_start(tmp_path: Path) 
     [
         ({}, "{languages: [tlh]}", "there is no language tlh; there are "),
         ({"messages.po": 'msgid ""\nmsgstr ""\n'}, "{templates: pages}", "messages.po is no catalogue of texts"),
-        ({"fr.po": "nonsense"}, "{templates: pages}", "fr.po is no catalogue of texts"),
+        ({"fr.po": "nonsense"}, "{templates: pages}", "misformatted keyword, in line 1"),
     ],
 )
 def test_languages_that_cannot_be_spoken(tmp_path: Path, files: dict[str, str], brand: str, message: str) -> None:
@@ -180,6 +193,50 @@ def test_languages_that_cannot_be_spoken(tmp_path: Path, files: dict[str, str], 
         write(tmp_path / "pages", name, text)
     told = check(tmp_path, brand)
     assert (told.returncode, message in told.stderr) == (1, True)
+
+
+def test_a_block_within_one_that_is_shown_is_shown(tmp_path: Path) -> None:
+    write(tmp_path, "signed_out.html", EXTENDED)
+    assert list(find_faults(open_pages(tmp_path), str(tmp_path))) == []
+
+
+def test_a_catalogue_to_fill_in_comes_with_the_package(tmp_path: Path) -> None:
+    """From nothing to a language, by the commands alone."""
+    (tmp_path / "pages").mkdir()
+    write(tmp_path / "pages", "signed_out.html", EXTENDED.replace("}x{", "}{% trans %}What is new{% endtrans %}{"))
+    file = tmp_path / "pages" / "nl.po"
+    printed = invoke("texts", "nl", environ={}).stdout
+    assert printed.count("\nmsgid ") > 50
+    assert "What is new" not in printed
+    assert invoke("texts", "nl", "--output", str(file), environ={}).stdout == f"{file}\n"
+    assert 'msgid "What is new"\nmsgstr ""' in file.read_text()
+    total = file.read_text().count("\nmsgid ") - 1  # the head
+    told = check(tmp_path, "{templates: pages}")
+    assert told.returncode == 0
+    assert (
+        f"warning: {file}: brand.templates: {total} of {total} texts are not said in it, but in English" in told.stderr
+    )
+    said = file.read_text().replace('msgid "Sign out?"\nmsgstr ""', 'msgid "Sign out?"\nmsgstr "Afmelden?"')
+    file.write_text(said + '\nmsgid "Sing out?"\nmsgstr "Zingen?"\n')
+    told = check(tmp_path, "{templates: pages}")
+    assert f"{total - 1} of {total} texts" in told.stderr
+    assert 'msgid "Sing out?": no page says that' in told.stderr
+    invoke("texts", "nl", "--output", str(file), environ={})
+    assert file.read_text() == said
+    assert b"Afmelden?" in SAMPLES["sign_out"](open_pages(tmp_path / "pages").in_language("nl")).body
+
+
+def test_other_words_in_a_language_of_ours_are_all_that_a_file_needs(tmp_path: Path) -> None:
+    write(tmp_path / "pages", "de.po", PO + 'msgid "Sign out?"\nmsgstr "Raus?"\n')
+    told = check(tmp_path, "{templates: pages}")
+    assert (told.returncode, "de.po" in told.stderr) == (0, False)
+    invoke("texts", "de", "-o", str(tmp_path / "pages" / "de.po"), environ={})
+    assert 'msgstr "Raus?"' in (tmp_path / "pages" / "de.po").read_text()
+    assert 'msgstr ""\n\n' not in (tmp_path / "pages" / "de.po").read_text()
+
+
+def test_what_is_no_language_has_no_catalogue(tmp_path: Path) -> None:
+    assert "is no language: write it like nl, or pt-BR" in invoke("texts", "dutch_", environ={}).stderr
 
 
 def test_a_template_that_fails_all_the_same_gives_way_to_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from babel.messages.catalog import Catalog
 from gateway.core.challenge import Viewer
 from gateway.simulator import RunningSimulator
 from gateway.web.answers.brand import Brand
+from gateway.web.answers.catalogue import Message
 from gateway.web.answers.error_pages import ErrorPages
 from gateway.web.answers.languages import Texts, read_catalogue
 from gateway.web.answers.pages import Pages
@@ -25,7 +26,7 @@ from gateway.web.answers.site import Site
 from gateway.web.answers.trial import find_faults
 from tests.harness import NAVIGATION, SAME_ORIGIN, Browser, Running, serve_gateway
 from tests.web.test_cors import every_error
-from tests.web.texts import FOR_PROGRAMS, LANGUAGES, TEMPLATES, Message, find_messages
+from tests.web.texts import FOR_PROGRAMS, LANGUAGES, TEMPLATES, find_messages
 
 PAGES = Pages(prefix="/oauth2", site="app.example")
 TAGS = [path.stem for path in sorted(LANGUAGES.glob("*.po"))]

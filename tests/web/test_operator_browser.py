@@ -69,6 +69,10 @@ def test_every_page_fits_is_accessible_and_quiet(
         page.goto(f"{overseen.admin}/admin{path}{person}")
         assert page.locator("h1").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        for link in page.locator("nav a").all():  # none that has to be found by scrolling
+            place = link.bounding_box()
+            assert place is not None
+            assert place["x"] + place["width"] <= width, path
         for box in page.locator("button, input:not([type=hidden])").all():
             size = box.bounding_box()
             assert size is not None

@@ -105,6 +105,7 @@ def test_what_cannot_be_undone_asks_first(
     asked = operator.act(f"/{act}", open_id=subject)
     assert asked.status_code == 200
     assert 'name="sure" value="1"' in asked.text
+    assert "<bdi>Dash O&#39;Hare</bdi> (<bdi>@dash</bdi>)" in asked.text
     assert is_signed_in(browser)
     done = operator.act(f"/{act}", open_id=subject, sure="1")
     assert done.headers["location"] == f"/admin/person?open_id={subject}&did={did}"
@@ -140,10 +141,10 @@ def test_grants_are_found_by_username(overseen: Overseen, operator: Operator, br
         everybody = operator.open("/grants").text
         assert "@dash" in everybody
         assert "@ada.plain" in everybody
-        found = operator.open("/grants?username=@ADA.plain").text
+        found = operator.open("/grants?who=@ADA.plain").text
         assert "@ada.plain" in found
         assert "@dash" not in found
-        assert "None here." in operator.open("/grants?username=nobody").text
+        assert "No grant of anybody whose name begins so." in operator.open("/grants?who=nobody").text
 
 
 def test_without_keys_the_page_says_how_to_set_one(simulator: RunningSimulator, upstream: str) -> None:
@@ -154,3 +155,25 @@ def test_without_keys_the_page_says_how_to_set_one(simulator: RunningSimulator, 
         for key in ("", KEY, "[]"):
             assert operator.sign_in(key).status_code == 403
         assert operator.open("/sessions").status_code == 303
+
+
+def test_who_has_no_username_is_shown_and_found_by_their_name(simulator: RunningSimulator, upstream: str) -> None:
+    """Without `user.info.profile` TikTok tells no username."""
+    changes = {"tiktok__scopes": '["user.info.basic"]'}
+    with serve_overseen(simulator, upstream, **changes) as overseen, Browser(overseen.url) as browser:
+        browser.sign_in(person="plain")
+        subject, name = open_id(overseen, "plain"), overseen.simulator.people["plain"].display_name
+        with Operator(overseen.admin) as operator:
+            operator.sign_in()
+            link = f'<a href="/admin/person?open_id={subject}"><bdi>{name}</bdi></a>'
+            assert link in operator.open("/sessions").text
+            for who in (name.upper(), name[:3], subject):
+                assert link in operator.open(f"/grants?who={who}").text
+            assert link not in operator.open("/grants?who=nobody").text
+
+
+def test_to_erase_nobody_is_told(operator: Operator) -> None:
+    answer = operator.act("/erase", open_id="-000nobody", sure="1")
+    assert answer.headers["location"].endswith("did=nobody")
+    told = operator.open(answer.headers["location"].removeprefix("/admin")).text
+    assert "There was neither session nor grant of this person." in told

@@ -58,7 +58,7 @@ def reloads() -> Counted:
 async def test_who_has_a_key_is_told_what_became_of_it(reloads: Counted) -> None:
     status, body = await ask(ReloadApi(reloads, keys(OTHER, KEY)), BEARER)
     assert (status, reloads.count) == (200, 1)
-    told = {"applied": True, "reason": "", "changed": ["routes"], "needs_restart": ["listen"]}
+    told = {"applied": True, "reason": "", "changed": ["routes"], "needs_restart": ["listen"], "from_environment": []}
     assert json.loads(body) == told
 
 

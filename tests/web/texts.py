@@ -6,16 +6,11 @@ what is no longer shown, and with an empty line for what is missing.
 
 from __future__ import annotations
 
-import io
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_python
-from babel.messages.pofile import write_po
-from jinja2.ext import babel_extract
 
 import gateway.web.answers
 from gateway.core.scopes import FACTS_IN_WORDS, IN_WORDS
@@ -29,6 +24,7 @@ from gateway.errors import (
     Unauthenticated,
     WebhookRefused,
 )
+from gateway.web.answers.catalogue import Message, build_catalogue, extract_texts, write_catalogue
 from gateway.web.answers.languages import read_catalogue
 
 ANSWERS = Path(gateway.web.answers.__file__).parent
@@ -45,14 +41,6 @@ FOR_PROGRAMS = (
 )
 """Errors of the program's start, the admin listener and the webhook, which no page is made of."""
 
-_SAYS_NOTHING = re.compile(
-    r'^"(?:Project-Id|Report-|POT-|PO-|Last-|Language-Team|Generated-|MIME-|Content-Tr).*\n', re.MULTILINE
-)
-"""Lines of a catalogue's head that would differ from day to day."""
-
-Message = str | tuple[str, str]
-"""A text, or one for one and one for many."""
-
 
 def find_messages() -> dict[Message, list[str]]:
     """Return every text, with where it is said."""
@@ -63,11 +51,8 @@ def find_messages() -> dict[Message, list[str]]:
 
 
 def _from_templates() -> Iterator[tuple[str, Message]]:
-    for path in sorted(TEMPLATES.glob("*.html")):
-        with path.open("rb") as file:
-            for _, _, message, _ in babel_extract(file, ["gettext", "ngettext"], [], {"trimmed": "true"}):
-                forms = [message] if isinstance(message, str) else [form for form in message or () if form]
-                yield f"templates/{path.name}", (forms[0], forms[1]) if len(forms) > 1 else str(forms[0])
+    for message, places in extract_texts(TEMPLATES).items():
+        yield from ((place, message) for place in places)
 
 
 def _from_code() -> Iterator[tuple[str, Message]]:
@@ -88,26 +73,8 @@ def _from_errors(root: type[GatewayError] = GatewayError) -> Iterator[tuple[str,
         yield from _from_errors(child)
 
 
-def renew(tag: str) -> Catalog:
-    """Return the catalogue of a language, with what is known of it."""
-    path = LANGUAGES / f"{tag}.po"
-    before = read_catalogue(tag, path.read_bytes()) if path.exists() else Catalog()
-    catalog = Catalog(
-        locale=tag.replace("-", "_"),
-        project="tiktok-gateway",
-        header_comment="# What the gateway's pages say. Texts in %(…)s are filled in, and stay.",
-        fuzzy=False,
-    )
-    for message, places in find_messages().items():
-        known = before.get(message[0] if isinstance(message, tuple) else message)
-        # str: a place without a line, which would change with every edit
-        catalog.add(message, known.string if known is not None else None, auto_comments=sorted(set(places)))
-    return catalog
-
-
 if __name__ == "__main__":
     for each in sys.argv[1:]:
-        renewed = renew(each)
-        text = io.BytesIO()
-        write_po(text, renewed, width=120)
-        (LANGUAGES / f"{each}.po").write_text(_SAYS_NOTHING.sub("", text.getvalue().decode()))
+        file = LANGUAGES / f"{each}.po"
+        known = [read_catalogue(each, file.read_bytes())] if file.exists() else []
+        file.write_text(write_catalogue(build_catalogue(each, find_messages(), *known)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -72,6 +73,7 @@ def build_doors(
     *,
     clock: Clock,
     workers: int,
+    started_at: datetime,
     reloads: Reloads | None = None,
 ) -> Doors:
     """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
@@ -101,7 +103,9 @@ def build_doors(
             _build_admin_api(settings, flows),
             settings.admin.all_hosts,
             reload=_build_reload_api(settings, flows, reloads),
-            pages=_build_admin_pages(settings, judging, flows, readiness, metrics, clock=clock, workers=workers),
+            pages=_build_admin_pages(
+                settings, judging, flows, readiness, metrics, clock=clock, workers=workers, started_at=started_at
+            ),
         ),
         own_cookies=cookies.own,
         grpc_checks=_build_grpc_checks(settings, judging, pages, metrics, life, shared=workers > 1),
@@ -179,10 +183,12 @@ def _build_admin_pages(
     *,
     clock: Clock,
     workers: int,
+    started_at: datetime,
 ) -> AdminPages:
     """Return the operator's pages; while nobody has a key, they say how to set one."""
     workings = Workings(
-        started_at=clock(),
+        started_at=started_at,
+        in_force_since=clock(),
         workers=workers,
         readiness=readiness,
         metrics=metrics,

@@ -27,7 +27,7 @@ from gateway.errors import (
 from gateway.flows.audit import Announce, asked_by, asker, identify
 from gateway.flows.listing import MOST, GrantPage, Listing, SessionPage
 from gateway.flows.operator_sign_in import OperatorKey, Operators
-from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView
+from gateway.flows.oversight import Erased, GrantView, Oversight, SessionView, is_named
 from gateway.flows.token_desk import IssuedToken, TokenClient, TokenDesk
 from gateway.telemetry.logs import log
 from gateway.web.admin.acts import Acts
@@ -95,7 +95,7 @@ class AdminApi:
     async def list_sessions(self, request: Request, who: str) -> SessionPage:
         """List live sessions, of a person or of everybody."""
         cursor, subject = request.query_params.get("cursor", ""), request.query_params.get("user")
-        return await self._listing.sessions(cursor, _read_limit(request), subject=subject)
+        return await self._listing.sessions(cursor, _read_limit(request), subject=subject, name=_read_name(request))
 
     async def show_session(self, request: Request, who: str) -> SessionView:
         """Show one session."""
@@ -122,10 +122,11 @@ class AdminApi:
     async def list_grants(self, request: Request, who: str) -> GrantPage:
         """List grants, of a person or of everybody."""
         cursor, subject = request.query_params.get("cursor", ""), request.query_params.get("user")
+        name = _read_name(request)
         if subject is None:
-            return await self._listing.grants(cursor, _read_limit(request))
+            return await self._listing.grants(cursor, _read_limit(request), name=name)
         found = await self._oversight.find_grant(subject)
-        return GrantPage((found,) if found is not None else ())
+        return GrantPage((found,) if found is not None and (not name or is_named(found, name)) else ())
 
     async def show_grant(self, request: Request, who: str) -> GrantView:
         """Show a person's grant."""
@@ -176,6 +177,14 @@ def _read_limit(request: Request) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST:
         raise MalformedRequest(f"`limit` is a number from 1 to {MOST}")
     return int(text)
+
+
+def _read_name(request: Request) -> str:
+    """Return the beginning of a name that is looked for, "" for none; an empty one would be everybody's."""
+    name = request.query_params.get("name")
+    if name is not None and not name.removeprefix("@").strip():
+        raise MalformedRequest("`name` is how a username or display name begins, or not there")
+    return name or ""
 
 
 async def _read_body(request: Request) -> TokenRequest:

@@ -22,6 +22,7 @@ NOTICES = {
     "sessions": "All sessions of this person have ended.",
     "grant": "The grant has ended, and every session with it.",
     "erased": "Nothing is kept of this person any more.",
+    "nobody": "There was neither session nor grant of this person.",
     "erasing": "Erased here. TikTok has not confirmed yet; it is asked again until it does.",
     "gone": "It had ended already.",
 }

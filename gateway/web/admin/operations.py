@@ -65,6 +65,11 @@ class Operation:
 
 
 _USER: Final = Parameter("user", "`open_id` of a person.", {"type": "string", "minLength": 1})
+_NAME: Final = Parameter(
+    "name",
+    "How a username or display name begins, in any case. It picks from each page: go on while there is `next`.",
+    {"type": "string", "minLength": 1},
+)
 _LIMIT: Final = Parameter(
     "limit", "Most items of the page.", {"type": "integer", "minimum": 1, "maximum": MOST, "default": MOST}
 )
@@ -85,7 +90,7 @@ OPERATIONS: Final = (
         "List live sessions, of all people or of one." + _PAGED,
         "operator",
         SessionPage,
-        (_USER, _LIMIT, _CURSOR),
+        (_USER, _NAME, _LIMIT, _CURSOR),
     ),
     Operation(
         "DELETE",
@@ -124,7 +129,7 @@ OPERATIONS: Final = (
         "List grants, without tokens; of all people or of one." + _PAGED,
         "operator",
         GrantPage,
-        (_USER, _LIMIT, _CURSOR),
+        (_USER, _NAME, _LIMIT, _CURSOR),
     ),
     Operation(
         "GET",

@@ -24,7 +24,7 @@ from gateway.web.table import Table
 
 PER_PAGE: Final = 50
 _LOOKS: Final = 5
-"""Most pages of grants that are searched for a username at a time."""
+"""Most pages of grants that are searched for a name at a time."""
 
 
 class People:
@@ -69,8 +69,8 @@ class People:
     async def grants(self, request: Request, operator: Operator) -> Answer:
         """Who has granted what, and how long it lasts; of everybody, or of who is called so."""
         unreadable: set[str] = set()
-        cursor, username = request.query_params.get("cursor", ""), request.query_params.get("username", "").strip()
-        page = await self._find(cursor, username, unreadable)
+        cursor, who = request.query_params.get("cursor", ""), request.query_params.get("who", "").strip()
+        page = await self._find(cursor, who, unreadable)
         return self._frame.show(
             operator,
             "grants.html",
@@ -79,15 +79,18 @@ class People:
             grants=sorted(page.grants, key=lambda each: each.refresh_expires_at),
             next=page.next,
             first=not cursor,
-            username=username,
+            sought=who,
             unreadable=len(unreadable),
         )
 
-    async def _find(self, cursor: str, username: str, unreadable: set[str]) -> GrantPage:
-        if not username:
+    async def _find(self, cursor: str, who: str, unreadable: set[str]) -> GrantPage:
+        """Return a page of grants: of all, of an open_id, or of whose name begins so."""
+        if not who:
             return await self._listing.grants(cursor, PER_PAGE, unreadable=unreadable)
+        if not cursor and (named := await self._oversight.find_grant(who)) is not None:
+            return GrantPage((named,))
         for _ in range(_LOOKS):
-            page = await self._listing.grants(cursor, MOST, username=username, unreadable=unreadable)
+            page = await self._listing.grants(cursor, MOST, name=who, unreadable=unreadable)
             if page.grants or page.next is None:
                 break
             cursor = page.next
@@ -132,7 +135,8 @@ class People:
 
     async def erase(self, subject: str, who: str) -> str:
         """Erase everything that is known of a person."""
-        return "erasing" if (await self._acts.erase(who, subject)).pending else "erased"
+        erased = await self._acts.erase(who, subject)
+        return "nobody" if erased.was_nobody else "erasing" if erased.pending else "erased"
 
     def _asking(self, act: str, done: Callable[[str, str], Awaitable[str]]) -> Act:
         """Return what asks first, and then does it to a person, in the name of `who`; `done` returns what was done."""
@@ -140,7 +144,8 @@ class People:
         async def answer(form: dict[str, str], operator: Operator) -> Answer:
             subject = _subject(form)
             if "sure" not in form:
-                return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act)
+                grant = await self._oversight.find_grant(subject)
+                return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act, grant=grant)
             return redirect(303, _person(subject, await done(subject, operator.who)))
 
         return answer

@@ -31,6 +31,8 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """Top-level keys of the settings that are others now."""
     needs_restart: tuple[str, ...] = ()
     """Keys that differ, and stay as they were until the process is restarted."""
+    from_environment: tuple[str, ...] = ()
+    """Keys whose values come from variables, which a process has from its start: others need a restart."""
 
 
 class Reloads(Protocol):
@@ -86,4 +88,4 @@ class ReloadApi:
 
 
 _NO_KEY: Final = "none of the `admin.keys` in force\n"
-_NO_KEYS: Final = "set `admin.keys` to use this, or send the process SIGHUP\n"
+_NO_KEYS: Final = "there are no `admin.keys` in force, and without one nobody may ask for this\n"

@@ -31,6 +31,8 @@ class Workings:
     """What the pages look at; `workers` are the processes of this host, of which one answers."""
 
     started_at: datetime
+    """When this process has begun, by whatever settings."""
+    in_force_since: datetime
     workers: int
     readiness: Readiness
     metrics: Metrics
@@ -75,6 +77,7 @@ class State:
             reason=await at.readiness(),
             notes=at.readiness.notes(),
             started_at=at.started_at,
+            in_force_since=at.in_force_since,
             workers=at.workers,
             process=os.getpid(),
             sockets=sockets,
@@ -106,7 +109,14 @@ class State:
         whole = [line for line in lines if line.is_alone]
         rest = groupby((line for line in lines if not line.is_alone), key=lambda line: line.section)
         sections = [("general", whole), *((name, list(each)) for name, each in rest)]
-        return self._frame.show(operator, "settings.html", here="/settings", sections=sections, only_set=only_set)
+        return self._frame.show(
+            operator,
+            "settings.html",
+            here="/settings",
+            sections=sections,
+            only_set=only_set,
+            in_force_since=self._at.in_force_since,
+        )
 
     def _counts(self, name: str) -> list[Count]:
         return sorted(self._read(name), key=lambda count: count.value, reverse=True)

@@ -8,6 +8,7 @@ pages            the templates (`templates/`), filled
 qr_drawing       a QR code as an image within a page
 views            what they show, as values; foreign text made fit for a line
 languages        their texts in other languages (`languages/`, gettext)
+catalogue        one of these to fill in, and what an operator's own lacks
 brand            whose site it is: name, logo, links, own templates
 colour           its accent, made fit to be read
 static_files     what lies beside the pages (`static/`), by the hash of its bytes

@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Final
 
 from babel import Locale
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from babel.messages.pofile import PoFileError, read_po
 
 ENGLISH: Final = "en"
 MOST_KEPT: Final = 32
@@ -61,8 +60,7 @@ def read_languages(own: Mapping[str, bytes]) -> dict[str, Texts]:
     Raises `ValueError` for a catalogue that is none, or whose language nobody knows.
     """
     catalogues: dict[str, tuple[bytes, ...]] = {ENGLISH: ()}
-    for item in _find_ours():
-        catalogues[item.name.removesuffix(".po")] = (item.read_bytes(),)
+    catalogues |= {tag: (text,) for tag, text in read_ours().items()}
     for tag, text in own.items():
         catalogues[tag] = (*catalogues.get(tag, ()), text)
     return {tag: _read(tag, texts) for tag, texts in catalogues.items()}
@@ -74,12 +72,16 @@ def read_catalogue(tag: str, text: bytes) -> Catalog:
         Locale.parse(tag, sep="-")
         return read_po(io.BytesIO(text), locale=tag.replace("-", "_"), abort_invalid=True)
     except Exception as error:  # noqa: BLE001 -- babel raises of many kinds, and all mean the file
-        raise ValueError(f"{tag}.po is no catalogue of texts of a language: {error}") from None
+        why = str(error)
+        if isinstance(error, PoFileError):
+            why = f"{why.rpartition(' on ')[0]}, in line {error.lineno + 1}"
+        raise ValueError(f"{tag}.po is no catalogue of texts of a language: {why}") from None
 
 
-def _find_ours() -> list[Traversable]:
+def read_ours() -> dict[str, bytes]:
+    """Return our catalogues by their tags."""
     folder = files("gateway.web.answers") / "languages"
-    return [item for item in folder.iterdir() if item.name.endswith(".po")]
+    return {item.name.removesuffix(".po"): item.read_bytes() for item in folder.iterdir() if item.name.endswith(".po")}
 
 
 @lru_cache(maxsize=MOST_KEPT)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-import msgspec
-from jinja2 import BaseLoader, Environment, TemplateError, TemplateSyntaxError, meta
+from jinja2 import BaseLoader, Environment, TemplateError, TemplateSyntaxError, meta, nodes
 
+from gateway.web.answers.catalogue import Fault, find_wrong
 from gateway.web.answers.pages import Pages
 from gateway.web.answers.samples import SAMPLES
 
-
-class Fault(msgspec.Struct, frozen=True):
-    """What is wrong, and where: `file:line`, or a file."""
-
-    where: str
-    message: str
+_DEEPEST: Final = 10
+"""Most templates that extend each other."""
 
 
 def find_faults(pages: Pages, folder: str) -> Iterator[Fault]:
     """Yield what is wrong with the templates and texts in a folder, with which `pages` were made."""
-    broken = list(_compile(pages.environment, Path(folder)))
+    broken = [*_compile(pages.environment, Path(folder)), *_read(Path(folder))]
     yield from broken or dict.fromkeys(_fill(pages.strict(), Path(folder)))
 
 
@@ -34,6 +32,7 @@ def _compile(environment: Environment, folder: Path) -> Iterator[Fault]:
             source = path.read_text()
             named.update(each for each in meta.find_referenced_templates(environment.parse(source)) if each)
             environment.compile(source)
+            yield from _find_stray_blocks(environment, path, source)
         except TemplateSyntaxError as error:
             yield Fault(f"{path}:{error.lineno}", error.message or "is no template")
         except UnicodeDecodeError:
@@ -44,6 +43,42 @@ def _compile(environment: Environment, folder: Path) -> Iterator[Fault]:
             yield Fault(
                 str(path), f"no page is called so, and no template uses it; there are {', '.join(sorted(ours))}"
             )
+
+
+def _read(folder: Path) -> Iterator[Fault]:
+    for path in sorted(folder.glob("*.po")):
+        yield from find_wrong(path, path.stem, path.read_bytes())
+
+
+def _find_stray_blocks(environment: Environment, path: Path, source: str) -> Iterator[Fault]:
+    """Yield the blocks of a template that extends another, and which fill nothing there: they are never shown."""
+    tree = environment.parse(source)
+    known = _list_blocks_above(environment, tree)
+    if known is None:
+        return
+    for block in tree.body:
+        if isinstance(block, nodes.Block) and block.name not in known:
+            near = difflib.get_close_matches(block.name, known, n=1)
+            meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(known))}"
+            yield Fault(f"{path}:{block.lineno}", f"block `{block.name}` is in nothing that this extends: {meant}")
+
+
+def _list_blocks_above(environment: Environment, tree: nodes.Template) -> set[str] | None:
+    """Return the blocks of all that a template extends; None where it extends nothing, or what is not told."""
+    found: set[str] = set()
+    for _ in range(_DEEPEST):
+        parent = tree.find(nodes.Extends)
+        if parent is None:
+            return found or None
+        if not isinstance(parent.template, nodes.Const) or environment.loader is None:
+            return None
+        try:
+            source, _, _ = environment.loader.get_source(environment, str(parent.template.value))
+            tree = environment.parse(source)
+        except TemplateError:
+            return None  # which the trial tells
+        found.update(block.name for block in tree.find_all(nodes.Block))
+    return None
 
 
 def _list_ours(loader: BaseLoader | None) -> set[str]:
