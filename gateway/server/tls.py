@@ -133,14 +133,15 @@ class TlsTransport(Arriving, Overlay):
         Raises `ssl.SSLError`, or `ValueError` for what is no record.
         """
         size, left = len(data), MOST_IN_ONE_GO
-        while at < size and left and not (self._clogged or self._heard_goodbye or self.is_closing()):
+        while at < size and left and not (self._heard_goodbye or self.is_closing()):
             end, ended = self._records.find(data, at, left)
             self._incoming.write(data if end - at == size else memoryview(data)[at:end])
             at, left = end, left - ended
-            brought = (self._above is not None or self._shake_hands()) and self._read(ended, parts)
+            begun = self._above is None and self._shake_hands()
+            brought = self._above is not None and self._read(ended, parts)
             if self._outgoing.pending:
                 self._answer()
-            self._barren = 0 if brought else self._barren + ended
+            self._barren = 0 if begun or brought else self._barren + ended
             if self._barren > MOST_WITHOUT_DATA:
                 self._give_up()
         return at
