@@ -58,6 +58,7 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("refresh", outcome) for outcome in _REFRESHES),
     ("websockets",),
     ("change_feed",),
+    ("former_generations",),
     *(("reload", outcome) for outcome in RELOADS),
     ("reloaded_at",),
     ("seconds",),
@@ -71,6 +72,7 @@ _SECONDS: Final = _COLUMN[("seconds",)]
 _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 _CHANGE_FEED: Final = _COLUMN[("change_feed",)]
+_FORMER: Final = _COLUMN[("former_generations",)]
 _RELOADED_AT: Final = _COLUMN[("reloaded_at",)]
 
 
@@ -90,7 +92,8 @@ class Metrics(Collector):
     def __init__(self, board: Board | None = None, worker: int = 0) -> None:
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
-        self._cells[_WEBSOCKETS] = self._cells[_CHANGE_FEED] = 0.0  # those of a predecessor are gone
+        for column in (_WEBSOCKETS, _CHANGE_FEED, _FORMER):  # those of a predecessor are gone
+            self._cells[column] = 0.0
         self._counts_reloads = worker == 0  # which all workers have in common
         if self._counts_reloads and not self._cells[_RELOADED_AT]:
             self._cells[_RELOADED_AT] = time.time()
@@ -132,6 +135,10 @@ class Metrics(Collector):
     def set_change_feed(self, up: bool) -> None:
         """Note whether this process is told of every change in the store."""
         self._cells[_CHANGE_FEED] = float(up)
+
+    def set_former_generations(self, number: int) -> None:
+        """Note how many generations that are not in force any more have something open in this process."""
+        self._cells[_FORMER] = float(number)
 
     def count_reload(self, *, applied: bool) -> None:
         """Count a reload of the settings, which all workers have at once."""
@@ -181,6 +188,11 @@ class Metrics(Collector):
             "gateway_change_feed_up",
             "Part of the workers that are told of changes in Redis: below 1, requests ask Redis each time.",
             value=self._board.total(_CHANGE_FEED) / self._board.rows,
+        )
+        yield GaugeMetricFamily(
+            "gateway_former_generations_open",
+            "Settings of before a reload by which something goes on, one for each reload and worker.",
+            value=self._board.total(_FORMER),
         )
         yield GaugeMetricFamily(
             "gateway_settings_in_force_since_timestamp_seconds",
