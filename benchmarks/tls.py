@@ -1,9 +1,10 @@
 """What TLS costs the gateway: one process, one address in plain http, one with TLS, in turn.
 
-    python -m benchmarks.tls
+    python -m benchmarks.tls [--against FOLDER]
 
-Prints the gateway's own CPU (user and system, from /proc) for each kind of work, and ratios. Only ratios within one run
-mean anything. Who asks and the app are other processes.
+With `--against`, the gateway of another working copy does the same in turn, and has its rows after this one's. Prints
+the gateway's own CPU (user and system, from /proc) for each kind of work, and ratios. Only ratios within one run mean
+anything. Who asks and the app are other processes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -28,6 +30,7 @@ from gateway.core.keyring import new_secret_key
 
 SMALL = b"x" * 1024
 BIG = b"x" * (8 << 20)
+_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
 def serve_app(bound: socket.socket) -> None:
@@ -45,6 +48,11 @@ def answer(connection: socket.socket) -> None:
             waiting += received
             while b"\r\n\r\n" in waiting:
                 head, _, waiting = waiting.partition(b"\r\n\r\n")
+                if (length := _LENGTH.search(head)) is not None:
+                    left = int(length[1]) - len(waiting)
+                    while left > 0:
+                        left -= len(connection.recv(min(left, 1 << 18)))
+                    waiting = b""
                 body = BIG if b"/big" in head else SMALL
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
@@ -57,8 +65,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def run_gateway(upstream: int) -> Generator[tuple[int, int, int]]:
-    """Run a gateway; yields its process id, its plain port and the one with TLS."""
+def run_gateway(upstream: int, copy: str) -> Generator[tuple[int, int, int]]:
+    """Run the gateway of a working copy; yields its process id, its plain port and the one with TLS."""
     plain, encrypted = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=localhost"
@@ -80,7 +88,7 @@ def run_gateway(upstream: int) -> Generator[tuple[int, int, int]]:
             "LOG__LEVEL": "warning",
         }
         environ = os.environ | {f"GATEWAY__{name}": value for name, value in settings.items()}
-        process = subprocess.Popen([sys.executable, "-m", "gateway", "run"], env=environ)
+        process = subprocess.Popen([sys.executable, "-m", "gateway", "run"], env=environ, cwd=copy)
         try:
             wait_for(plain)
             yield process.pid, plain, encrypted
@@ -116,6 +124,18 @@ def ask(connection: socket.socket, path: bytes, body: bytes) -> None:
         received += len(connection.recv(1 << 18))
 
 
+def upload(connection: socket.socket) -> None:
+    """Send much, and read the answer."""
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(BIG))
+    connection.sendall(BIG)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(1 << 18)
+    left = len(SMALL) - len(head.partition(b"\r\n\r\n")[2])
+    while left > 0:
+        left -= len(connection.recv(left))
+
+
 def cpu(pid: int) -> float:
     """Return the seconds of CPU that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -140,31 +160,45 @@ def main() -> None:
     """Measure, in turn, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", metavar="FOLDER", help="another working copy")
     options = parser.parse_args()
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     app = socket.create_server(("127.0.0.1", 0), backlog=128)
     threading.Thread(target=serve_app, args=(app,), daemon=True).start()
-    found: dict[str, list[float]] = {}
-    with run_gateway(app.getsockname()[1]) as (pid, plain, encrypted):
+    copies = [".", options.against] if options.against else ["."]
+    found: list[dict[str, list[float]]] = [{} for _ in copies]
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(run_gateway(app.getsockname()[1], copy)) for copy in copies]
         for _ in range(options.rounds):
-            for name, port, how in (("plain", plain, None), ("tls", encrypted, context)):
-                with connect(port, how) as connection:
-                    ask(connection, b"/", SMALL)
-                    small = measure(pid, 3000, partial(ask, connection, b"/", SMALL))
-                    big = measure(pid, 30, partial(ask, connection, b"/big", BIG))
-                    session = connection.session if isinstance(connection, ssl.SSLSocket) else None
-                found.setdefault(f"{name}: a request, kept alive", []).append(small)
-                found.setdefault(f"{name}: 8 MiB", []).append(big)
-                new = measure(pid, 300, partial(handshake, port, how))
-                found.setdefault(f"{name}: a connection", []).append(new)
-                if session is not None:
-                    again = measure(pid, 300, partial(handshake, encrypted, context, session))
-                    found.setdefault("tls: a connection, resumed", []).append(again)
-    base = {name.partition(": ")[2]: median(times) for name, times in found.items() if name.startswith("plain")}
-    for name, times in found.items():
-        kind = name.partition(": ")[2].removesuffix(", resumed")
-        print(f"{name:32} {median(times):9.0f} us   {median(times) / base[kind]:5.2f}")
+            for each, gateway in zip(found, running, strict=True):
+                measure_all(each, gateway, context)
+    for copy, each in zip(copies, found, strict=True):
+        print(f"\n{copy}")
+        for name, times in each.items():
+            plain = name.replace("tls: ", "plain: ").removesuffix(", resumed")
+            ratio = f"{median(times) / median(each[plain]):5.2f} of plain"
+            beside = f"   {median(times) / median(found[0][name]):5.2f} of the first copy's" if copy != "." else ""
+            print(f"{name:32} {median(times):9.0f} us   {ratio}{beside}")
+
+
+def measure_all(found: dict[str, list[float]], gateway: tuple[int, int, int], context: ssl.SSLContext) -> None:
+    """Do each kind of work, and add what it cost to `found`."""
+    pid, plain, encrypted = gateway
+    for name, port, how in (("plain", plain, None), ("tls", encrypted, context)):
+        with connect(port, how) as connection:
+            ask(connection, b"/", SMALL)
+            costs = {
+                "a request, kept alive": measure(pid, 3000, partial(ask, connection, b"/", SMALL)),
+                "8 MiB down": measure(pid, 30, partial(ask, connection, b"/big", BIG)),
+                "8 MiB up": measure(pid, 30, partial(upload, connection)),
+            }
+            session = connection.session if isinstance(connection, ssl.SSLSocket) else None
+        costs["a connection"] = measure(pid, 300, partial(handshake, port, how))
+        if session is not None:
+            costs["a connection, resumed"] = measure(pid, 300, partial(handshake, encrypted, context, session))
+        for kind, cost in costs.items():
+            found.setdefault(f"{name}: {kind}", []).append(cost)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def serve_overseen(simulator: RunningSimulator, upstream: str, **changes: str) -
     """Serve a gateway with its admin listener, in one event loop."""
     with listener() as public, listener() as admin:
         changes = {"admin__keys": f'["{KEY}"]', "admin__listen": "127.0.0.1:1"} | changes
-        settings = read_settings(simulator, url_of(public), upstream=upstream, **changes)
+        public_url = changes.pop("public_url", url_of(public))
+        settings = read_settings(simulator, public_url, upstream=upstream, **changes)
         generation = build(settings)
         server = build_server(Closing(generation), settings, short_way=generation.doors.short_way, lifespan="on")
         with serve_both_in_thread(server, public, build_server(generation.doors.admin, settings), admin):

@@ -35,5 +35,6 @@ oversight         what an operator sees and ends
 audit             what is announced of all that, and in whose name
 listing           sessions and grants in pages, however many there are
 operator_sign_in  who may see that, in a browser
+wrong_keys        how often one may guess
 inspection        what `gateway doctor` looks at
 """

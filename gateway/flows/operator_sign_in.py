@@ -2,8 +2,7 @@
 
 Rules
 1. Every key is compared, in constant time, by its digest.
-2. Who shows wrong keys is not heard for a while (brute force): few tries a minute from one address, more from all. Only
-   wrong ones count. They are counted in this process, so that an operator gets in while Redis is away.
+2. Who shows wrong keys is not heard for a while (`wrong_keys`). An operator gets in while Redis is away.
 3. A session is its cookie (`core/operator_session.py`). Signing out leaves a mark in the store, for as long as the
    cookie could have lived: a copy of it is worth nothing from then on. While the store does not answer, marks are not
    seen; an operator may still look why it does not, and can change nothing that is kept there.
@@ -13,14 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
-from gateway.core.forwarded import find_network
 from gateway.core.keyring import Keyring
 from gateway.core.operator_session import (
     ABSOLUTE,
@@ -29,15 +25,8 @@ from gateway.core.operator_session import (
     open_operator_session,
     seal_operator_session,
 )
-from gateway.errors import StoreUnavailable, TooManyAttempts, Unauthenticated
-from gateway.flows.ports import Records
-
-WINDOW: Final = 60
-"""Seconds in which wrong keys are counted."""
-OF_NETWORK: Final = 10
-OF_ALL: Final = 100
-"""Most wrong keys in a window."""
-_ALL: Final = "all"
+from gateway.errors import StoreUnavailable, Unauthenticated
+from gateway.flows.wrong_keys import CountStore, WrongKeys
 
 
 class OperatorKey(msgspec.Struct, frozen=True):
@@ -79,14 +68,13 @@ class Operators:
     """Who may oversee this gateway."""
 
     def __init__(
-        self, store: Records, keyring: Keyring, keys: Sequence[OperatorKey], *, clock: Callable[[], datetime]
+        self, store: CountStore, keyring: Keyring, keys: Sequence[OperatorKey], *, clock: Callable[[], datetime]
     ) -> None:
         self._store = store
         self._keyring = keyring
         self.keys = OperatorKeys(keys)
         self._clock = clock
-        self._wrong = Counter[str]()
-        self._window = 0
+        self._wrong_keys = WrongKeys(store, clock=clock)
 
     @property
     def have_keys(self) -> bool:
@@ -97,13 +85,11 @@ class Operators:
         """Return which key that is; None for none of them."""
         return self.keys.find(key)
 
-    def sign_in(self, key: str, client_address: str, *, secure: bool) -> tuple[OperatorKey, str]:
+    async def sign_in(self, key: str, client_address: str, *, secure: bool) -> tuple[OperatorKey, str]:
         """Begin a session; returns whose it is, and its cookie. Raises `Unauthenticated`, `TooManyAttempts`."""
-        network = find_network(client_address) if client_address else ""
-        self._check_tries(network)
         known = self.find(key)
+        await self._wrong_keys.admit(client_address, wrong=known is None)
         if known is None:
-            self._wrong.update((network, _ALL))
             raise Unauthenticated("none of `admin.keys`")
         session = begin_operator_session(known.digest, self._clock(), secure=secure)
         return known, seal_operator_session(self._keyring, session)
@@ -124,14 +110,6 @@ class Operators:
     async def sign_out(self, session: OperatorSession) -> None:
         """End a session for good. Raises `StoreUnavailable`, when only the browser can forget it."""
         await self._store.write(_mark(session), b"ended", int(ABSOLUTE.total_seconds()) + 1)
-
-    def _check_tries(self, network: str) -> None:
-        window = int(self._clock().timestamp() // WINDOW)
-        if window != self._window:
-            self._window = window
-            self._wrong.clear()
-        if self._wrong[network] >= OF_NETWORK or self._wrong[_ALL] >= OF_ALL:
-            raise TooManyAttempts("too many wrong keys in a minute")
 
     async def _has_ended(self, session: OperatorSession) -> bool:
         try:

@@ -28,7 +28,8 @@ class Certificate:
 
     def __init__(self, settings: TlsSettings, public_url: str) -> None:
         self.context = _load(settings, public_url)
-        """For the next handshake. What resumes sessions (ticket keys) is the context's own; forked workers share it."""
+        """What every handshake begins with. The keys of its tickets, which resume sessions, are the same for as long as
+        the process lives; forked workers have them from their parent."""
 
     def prepare(self, generation: Generation) -> Callable[[], None]:
         """Read the files that a generation's settings name; as `renew`."""
@@ -41,7 +42,19 @@ class Certificate:
         Raises `SettingsError` with the reason when they are no pair.
         """
         context = _load(settings, public_url)
-        return lambda: setattr(self, "context", context)
+        return lambda: self._present(context)
+
+    def _present(self, newest: ssl.SSLContext) -> None:
+        """Have handshakes go on with another context's certificate, and with the tickets of the first.
+
+        Python gives no way to set the keys of tickets; but OpenSSL keeps to those of the context that a handshake has
+        begun with, whichever it is given then (`SSL_set_SSL_CTX`).
+        """
+
+        def switch(connection: ssl.SSLObject, _name: str | None, _began_with: ssl.SSLContext) -> None:
+            connection.context = newest
+
+        self.context.sni_callback = switch
 
 
 def _load(settings: TlsSettings, public_url: str) -> ssl.SSLContext:

@@ -21,6 +21,9 @@ from gateway.telemetry.logs import configure_logs, log
 TICK: Final = 1.0
 """Seconds between two looks whether something of a former generation is still open."""
 
+MANY: Final = 8
+"""Former generations that are open at a time; each more is warned of, since each keeps connections and memory."""
+
 Commit = Callable[[], None]
 Preparing = Callable[[Generation], Commit]
 """Gets ready for another generation, and returns what is to be done when it takes over; raises `SettingsError` to
@@ -95,6 +98,13 @@ class Current:
         new.generation.succeed(before.generation)
         leaving = asyncio.get_running_loop().create_task(self._leave(before), name="former generation")
         self._leaving[leaving] = before
+        self._tell_former()
+        if len(self._leaving) > MANY:
+            log.warning(
+                "many_former_generations",
+                open=len(self._leaving),
+                advice="requests from before so many reloads go on: reload less often, or restart to end them",
+            )
 
     async def close(self) -> None:
         """Close all that there is. It is called once no request is under way."""
@@ -102,6 +112,9 @@ class Current:
             await stop(task)
             await reign.generation.close()
         await self.generation.close()
+
+    def _tell_former(self) -> None:
+        self.generation.metrics.set_former_generations(len(self._leaving))
 
     async def _leave(self, reign: _Reign) -> None:
         """Close a former generation when nothing of it is open any more."""
@@ -115,6 +128,7 @@ class Current:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- this runs in one
         del self._leaving[task], reign
+        self._tell_former()
         log.debug("former_generation_closed", still_open=len(self._leaving))
         settle_memory()
 

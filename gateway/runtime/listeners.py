@@ -67,7 +67,7 @@ def _name(bound: socket.socket) -> str:
 
 
 def _begin_tls(certificate: Certificate, make: Make, reception: Reception) -> TlsTransport:
-    return TlsTransport(certificate.context, make, reception)  # the one of now
+    return TlsTransport(certificate.context, make, reception)
 
 
 @dataclass(frozen=True, slots=True)

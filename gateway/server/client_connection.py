@@ -93,14 +93,18 @@ class ClientConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client is slow."""
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
         self._unsent_since = self.loop.time()
+        self._note_unsent(self.transport.get_write_buffer_size())
+
+    def _note_unsent(self, size: int) -> None:
+        self._unsent = size
         by_the_app = self.cycle is not None and not self.cycle.response_complete  # which keeps as much again
-        self._note_waiting(unsent=2 * self._unsent if by_the_app else self._unsent)
+        self._note_waiting(unsent=2 * size if by_the_app else size)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
+        self._unsent = 0
         self._note_waiting(unsent=0)
         if self._waiting:
             self._go_on_soon()
@@ -158,7 +162,9 @@ class ClientConnection(HttpToolsProtocol):
         timeouts, waited = self.timeouts, now - self._since
         if self.flow.write_paused or self.transport.is_closing():
             self._check_reader(now)
-        elif self._waiting and self._phase == REST and not self._is_free():
+            if self._phase != HEAD or self.transport.is_closing():  # whatever else there is waits for the reader
+                return
+        if self._waiting and self._phase == REST and not self._is_free():
             if now - self._waiting_since > PATIENCE:
                 self._take_no_more()
         elif self._linger_until:
@@ -176,11 +182,13 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _check_reader(self, now: float) -> None:
-        """End a client that takes nothing of what waits for it."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent != self._unsent:
+        """End a client that takes nothing of what waits for it. More that waits is nothing taken."""
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        if unsent < before or not before:
             self._unsent, self._unsent_since = unsent, now
-        elif unsent and now - self._unsent_since > self.timeouts.send:
+        elif unsent > before:
+            self._note_unsent(unsent)
+        if unsent and now - self._unsent_since > self.timeouts.send:
             self.transport.abort()
 
     def _is_too_slow(self, now: float) -> bool:

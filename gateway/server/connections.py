@@ -66,7 +66,7 @@ class ConnectionGuard:
         for slot in range(SLOTS):  # those of a predecessor are gone
             self._counts[slot] = 0.0
         self._slots: dict[Connection, int] = {}  # -1: not counted
-        self._waiting: dict[Connection, int] = {}  # bytes, where there are any
+        self._waiting: dict[Connection, tuple[int, int]] = {}  # slot, and bytes, where there are any
         self._waiting_of: Counter[int] = Counter()  # all of a slot
         self._tide = Tide()
         self._turns: deque[Parsing] = deque()
@@ -86,17 +86,19 @@ class ConnectionGuard:
 
     def admit(self, connection: Connection, address: str | None) -> bool:
         """Note a connection; False when its address has too many. Proxies that are trusted speak for many clients."""
-        slot = -1
-        if address and not self._trusted.trusts(address):
-            slot = hash(find_network(address)) % SLOTS
+        slot = self._find_slot(address)
+        if slot >= 0:
             if self._limit and self._board.total(slot) >= self._limit:
-                self._warn("too_many_connections", "limits.connections_per_address", address)
+                self._warn("too_many_connections", "limits.connections_per_address", address or "")
                 return False
             self._counts[slot] += 1.0
         self._slots[connection] = slot
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         return True
+
+    def _find_slot(self, address: str | None) -> int:
+        return hash(find_network(address)) % SLOTS if address and not self._trusted.trusts(address) else -1
 
     def discard(self, connection: Connection) -> None:
         """Forget a connection that has ended, or that was not admitted."""
@@ -110,15 +112,21 @@ class ConnectionGuard:
         self.note_waiting(connection, 0)
         self._slots[successor] = self._slots.pop(connection, -1)
 
-    def note_waiting(self, connection: Connection, size: int) -> bool:
-        """Note how many bytes wait on a connection; False when it is one too many of its address."""
-        slot = self._slots.get(connection, -1)
-        before = self._waiting.pop(connection, 0)
+    def note_waiting(self, connection: Connection, size: int, address: str | None = None) -> bool:
+        """Note how many bytes wait on a connection; False when it is one too many of its address.
+
+        `address`: whose it is, where it is only a part of a connection, and not admitted itself.
+        """
+        slot, before = self._waiting.pop(connection, (-1, 0))
+        if slot < 0:
+            slot = self._slots.get(connection, -1)
+        if slot < 0 and size:
+            slot = self._find_slot(address)
         if slot < 0 or not (size or before):
             return True
         total = self._waiting_of[slot] = self._waiting_of[slot] + size - before
         if size:
-            self._waiting[connection] = size
+            self._waiting[connection] = slot, size
         elif not total:
             del self._waiting_of[slot]
         if not size or not self._most_waiting or total <= self._most_waiting:

@@ -59,6 +59,7 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     ("websockets",),
     ("change_feed",),
     ("cache",),
+    ("former_generations",),
     *(("reload", outcome) for outcome in RELOADS),
     ("reloaded_at",),
     ("seconds",),
@@ -73,6 +74,7 @@ _FIRST_BUCKET: Final = _SECONDS + 1
 _WEBSOCKETS: Final = _COLUMN[("websockets",)]
 _CHANGE_FEED: Final = _COLUMN[("change_feed",)]
 _CACHE: Final = _COLUMN[("cache",)]
+_FORMER: Final = _COLUMN[("former_generations",)]
 _RELOADED_AT: Final = _COLUMN[("reloaded_at",)]
 
 
@@ -92,8 +94,8 @@ class Metrics(Collector):
     def __init__(self, board: Board | None = None, worker: int = 0) -> None:
         self._board = board or open_metrics_board(1)
         self._cells = self._board.row(worker)
-        for gauge in (_WEBSOCKETS, _CHANGE_FEED, _CACHE):  # those of a predecessor are gone
-            self._cells[gauge] = 0.0
+        for column in (_WEBSOCKETS, _CHANGE_FEED, _CACHE, _FORMER):  # those of a predecessor are gone
+            self._cells[column] = 0.0
         self._counts_reloads = worker == 0  # which all workers have in common
         if self._counts_reloads and not self._cells[_RELOADED_AT]:
             self._cells[_RELOADED_AT] = time.time()
@@ -139,6 +141,10 @@ class Metrics(Collector):
     def set_cache(self, size: int) -> None:
         """Note how many bytes of people this process keeps in memory."""
         self._cells[_CACHE] = float(size)
+
+    def set_former_generations(self, number: int) -> None:
+        """Note how many generations that are not in force any more have something open in this process."""
+        self._cells[_FORMER] = float(number)
 
     def count_reload(self, *, applied: bool) -> None:
         """Count a reload of the settings, which all workers have at once."""
@@ -191,6 +197,11 @@ class Metrics(Collector):
         )
         yield GaugeMetricFamily(
             "gateway_cache_bytes", "Memory that people are kept in, by estimate.", value=self._board.total(_CACHE)
+        )
+        yield GaugeMetricFamily(
+            "gateway_former_generations_open",
+            "Settings of before a reload by which something goes on, one for each reload and worker.",
+            value=self._board.total(_FORMER),
         )
         yield GaugeMetricFamily(
             "gateway_settings_in_force_since_timestamp_seconds",

@@ -74,5 +74,7 @@ def test_a_bad_pair_is_refused_and_the_one_before_stays(tmp_path: Path) -> None:
     issue("app.example.com").write(tmp_path)
     use = held.renew(settings, "https://app.example.com")
     assert held.context is before
+    assert before.sni_callback is None
     use()
-    assert held.context is not before
+    assert held.context is before  # whose tickets serve on
+    assert before.sni_callback is not None

@@ -15,7 +15,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.errors import SettingsError
 from gateway.runtime import current as currents
 from gateway.runtime.build import build
-from gateway.runtime.current import Current
+from gateway.runtime.current import MANY, Current
 from gateway.runtime.generation import Generation
 from gateway.settings import Settings
 from gateway.simulator import RunningSimulator
@@ -120,6 +120,32 @@ async def test_one_that_drains_is_not_ready_again_by_a_reload(current: Current, 
     current.generation.announce_end()
     await succeed(current, settings)
     assert await current.generation.readiness() == "the gateway is shutting down"
+
+
+async def test_it_is_told_how_many_are_open_and_of_many_warned(
+    current: Current, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(*_: Any) -> None:
+        await go_on.wait()
+
+    def count() -> float:
+        text = current.generation.metrics.exposition().decode()
+        return float(text.partition("\ngateway_former_generations_open ")[2].split()[0])
+
+    app, requests = current.door(lambda _: slow), []
+    assert count() == 0
+    for number in range(1, MANY + 3):
+        requests.append(asyncio.create_task(app({}, None, None)))
+        await asyncio.sleep(0)
+        await succeed(current, settings)
+        assert count() == number
+    warned = [told.partition(" open=")[2].split()[0] for told in caplog.messages if "many_former_generations" in told]
+    assert warned == [str(MANY + 1), str(MANY + 2)]
+    go_on.set()
+    await asyncio.gather(*requests)
+    await until(lambda: not count())
 
 
 async def test_many_leave_nothing_behind(current: Current, settings: Settings) -> None:

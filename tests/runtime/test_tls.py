@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -85,6 +86,32 @@ def test_a_session_is_resumed_by_any_worker(tls_running: RunningProcess, issued:
                 resumed += bool(connection.session_reused)
                 session = connection.session
         assert resumed == 7, version
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_resumed_by_any_worker_after_new_certificates(
+    tls_running: RunningProcess, issued: Issued, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    successors = [issue("127.0.0.1"), issue("127.0.0.1")]
+    context = trusting(issued, *successors)
+    context.minimum_version = context.maximum_version = version
+    session, resumed = None, 0
+    for successor in (issued, *successors):
+        successor.write(tmp_path)
+        wait_for(partial(is_served, tls_running, successor), "the certificate is used")
+        for _ in range(8):
+            with shake_hands(tls_running, context, session) as connection:
+                connection.sendall(b"GET /oauth2/livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+                resumed += bool(connection.session_reused)
+                session = connection.session
+    assert resumed == 23
+
+
+def is_served(running: RunningProcess, issued: Issued) -> bool:
+    for _ in range(8):  # by every worker
+        shake_hands(running, trusting(issued)).close()
+    return True
 
 
 def test_what_is_older_than_tls_1_2_is_refused(tls_running: RunningProcess, issued: Issued) -> None:

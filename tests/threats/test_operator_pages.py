@@ -9,9 +9,12 @@ from http.cookies import SimpleCookie
 import httpx
 import pytest
 
+from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
+from gateway.web.admin.notice import NOTICES
 from tests.harness import Browser
 from tests.operator import KEY, OTHER_KEY, SHOWN, Operator, Overseen, serve_overseen
+from tests.redis_server import RedisServer
 from tests.web.test_pages import Reader
 
 JOB_KEY = "nightly-key-of-at-least-32-characters"
@@ -172,6 +175,49 @@ def test_a_guesser_is_not_heard_and_others_are(simulator: RunningSimulator, upst
             assert statuses == [403] * 10 + [429] * 2
             assert guesser.sign_in(KEY).status_code == 429
         assert operator.open().status_code == 200
+
+
+def test_gateways_on_one_store_give_no_more_guesses_than_one(
+    simulator: RunningSimulator, upstream: str, redis_server: RedisServer
+) -> None:
+    keys = json.dumps([new_secret_key()])
+    shared = {
+        "redis": redis_server.url,
+        "secret_keys": keys,
+        "instance": "guessed",
+        "public_url": "https://app.example",
+    }
+    with (
+        serve_overseen(simulator, upstream, **shared) as one,
+        serve_overseen(simulator, upstream, **shared) as another,
+        Operator(one.admin) as first,
+        Operator(another.admin) as second,
+    ):
+        statuses = [guesser.sign_in("x" * 40).status_code for _ in range(8) for guesser in (first, second)]
+        assert statuses == [403] * 10 + [429] * 6
+        assert {guesser.sign_in().status_code for guesser in (first, second)} == {429}
+
+
+def test_no_link_has_a_page_claim_that_something_was_done(overseen: Overseen, operator: Operator) -> None:
+    subject = dash(overseen)
+    done = operator.act("/end_sessions", open_id=subject, sure="1").headers["location"]
+    own = done.removeprefix("/admin")
+    word, mark = own.partition("did=")[2].split(".")
+    assert NOTICES[word] in operator.open(own).text
+    links = [
+        own.removesuffix(mark),
+        own[:-1],
+        own.replace(f"did={word}", "did=grant"),
+        own.replace(subject, "somebody"),
+    ]
+    links += [f"/sessions?did={each}{end}" for each in NOTICES for end in ("", ".", f".{mark}")]
+    links.append(own.replace("?", "?did=erased&"))
+    for link in links:
+        text = operator.open(link).text
+        assert not any(notice in text for notice in NOTICES.values()), link
+    with Operator(overseen.admin) as other:
+        other.sign_in(OTHER_KEY)
+        assert NOTICES[word] not in other.open(own).text
 
 
 def secrets_of(overseen: Overseen, operator: Operator, browser: Browser) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from gateway.flows.webhook_log import mark_person
 from gateway.simulator import RunningSimulator
 from gateway.simulator.webhook import send_webhook
+from gateway.web.admin.notice import NOTICES
 from tests.harness import Browser
 from tests.operator import KEY, Operator, Overseen, serve_overseen
 
@@ -90,10 +91,12 @@ def test_a_session_is_seen_and_ended(overseen: Overseen, operator: Operator, bro
     person = operator.open(f"/person?open_id={subject}").text
     session_id = person.partition('name="session_id" value="')[2].partition('"')[0]
     answer = operator.act("/end_session", open_id=subject, session_id=session_id)
-    assert answer.headers["location"] == f"/admin/person?open_id={subject}&did=session"
+    assert answer.headers["location"].startswith(f"/admin/person?open_id={subject}&did=session.")
     assert "The session has ended." in operator.open(answer.headers["location"].removeprefix("/admin")).text
     assert not is_signed_in(browser)
-    assert operator.act("/end_session", open_id=subject, session_id=session_id).headers["location"].endswith("did=gone")
+    again = operator.act("/end_session", open_id=subject, session_id=session_id, back="sessions")
+    assert again.headers["location"].startswith("/admin/sessions?did=gone.")
+    assert "It had ended already." in operator.open(again.headers["location"].removeprefix("/admin")).text
 
 
 @pytest.mark.parametrize(("act", "did"), [("end_sessions", "sessions"), ("end_grant", "grant"), ("erase", "erased")])
@@ -108,7 +111,8 @@ def test_what_cannot_be_undone_asks_first(
     assert "<bdi>Dash O&#39;Hare</bdi> (<bdi>@dash</bdi>)" in asked.text
     assert is_signed_in(browser)
     done = operator.act(f"/{act}", open_id=subject, sure="1")
-    assert done.headers["location"] == f"/admin/person?open_id={subject}&did={did}"
+    assert done.headers["location"].startswith(f"/admin/person?open_id={subject}&did={did}.")
+    assert NOTICES[did] in operator.open(done.headers["location"].removeprefix("/admin")).text
     assert not is_signed_in(browser)
 
 
@@ -174,6 +178,6 @@ def test_who_has_no_username_is_shown_and_found_by_their_name(simulator: Running
 
 def test_to_erase_nobody_is_told(operator: Operator) -> None:
     answer = operator.act("/erase", open_id="-000nobody", sure="1")
-    assert answer.headers["location"].endswith("did=nobody")
+    assert "did=nobody." in answer.headers["location"]
     told = operator.open(answer.headers["location"].removeprefix("/admin")).text
     assert "There was neither session nor grant of this person." in told

@@ -11,6 +11,7 @@ openapi     the same, described for machines
 pages       the same for people, with a browser
 door        who is there, and whether it is they who act
 frame       what all pages have in common
+notice      what they say was just done
 entrance    sign-in and sign-out
 people      sessions and grants
 state       how the gateway is, what has come of things, and its settings

@@ -62,12 +62,12 @@ class Door:
             raise CrossSite("the form is not one that this operator was shown")
         return form
 
-    def sign_in(self, request: Request, key: str) -> SetCookie:
+    async def sign_in(self, request: Request, key: str) -> SetCookie:
         """Return the cookie for who shows a key. Raises `Unauthenticated`, `TooManyAttempts`."""
         address = request.client.host if request.client is not None else ""
         secure = request.url.scheme == "https" or request.headers["origin"].startswith("https:")
         try:
-            known, value = self._operators.sign_in(key.strip(), address, secure=secure)
+            known, value = await self._operators.sign_in(key.strip(), address, secure=secure)
         except (Unauthenticated, TooManyAttempts) as error:
             self._announce(AuditEvent(what=What.ADMIN_REFUSED, cause=error.code))
             raise

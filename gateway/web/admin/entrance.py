@@ -42,7 +42,7 @@ class Entrance:
         form = await self._frame.door.read_form(request, None)
         to = _read_to(form.get("to"))
         try:
-            cookie = self._frame.door.sign_in(request, form.get("key", ""))
+            cookie = await self._frame.door.sign_in(request, form.get("key", ""))
         except Unauthenticated:
             return self._ask(to, status=403, wrong="That is none of the keys.")
         except TooManyAttempts:

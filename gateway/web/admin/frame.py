@@ -17,16 +17,6 @@ from gateway.web.table import Handler
 
 Inside = Callable[[Request, Operator], Awaitable[Answer]]
 Act = Callable[[dict[str, str], Operator], Awaitable[Answer]]
-NOTICES = {
-    "session": "The session has ended.",
-    "sessions": "All sessions of this person have ended.",
-    "grant": "The grant has ended, and every session with it.",
-    "erased": "Nothing is kept of this person any more.",
-    "nobody": "There was neither session nor grant of this person.",
-    "erasing": "Erased here. TikTok has not confirmed yet; it is asked again until it does.",
-    "gone": "It had ended already.",
-}
-"""What a page says after an act, by the word in its address."""
 
 
 class Frame:
@@ -63,10 +53,10 @@ class Frame:
         here: str,
         status: int = 200,
         headers: Headers = (),
-        did: str | None = None,
+        notice: str = "",
         **values: Any,
     ) -> Answer:
-        """Answer with a page; `here` is its place, `did` the word for what was done."""
+        """Answer with a page; `here` is its place, `notice` what was done."""
         return self.views.page(
             template,
             status=status,
@@ -74,7 +64,7 @@ class Frame:
             here=here,
             who=operator.who,
             token=operator.session.form_token,
-            notice=NOTICES.get(did or "", ""),
+            notice=notice,
             **values,
         )
 

@@ -18,6 +18,7 @@ from gateway.flows.webhook_log import mark_person
 from gateway.web.admin.acts import Acts
 from gateway.web.admin.door import Operator
 from gateway.web.admin.frame import Act, Frame
+from gateway.web.admin.notice import read_notice, tell_done
 from gateway.web.admin.views import ROOT
 from gateway.web.answers.answer import Answer, redirect
 from gateway.web.table import Table
@@ -59,7 +60,7 @@ class People:
             operator,
             "sessions.html",
             here="/sessions",
-            did=request.query_params.get("did"),
+            notice=read_notice(operator.session, request),
             sessions=sorted(page.sessions, key=lambda each: each.last_seen_at, reverse=True),
             next=page.next,
             first=not cursor,
@@ -75,7 +76,7 @@ class People:
             operator,
             "grants.html",
             here="/grants",
-            did=request.query_params.get("did"),
+            notice=read_notice(operator.session, request),
             grants=sorted(page.grants, key=lambda each: each.refresh_expires_at),
             next=page.next,
             first=not cursor,
@@ -109,7 +110,7 @@ class People:
             operator,
             "person.html",
             here="/sessions",
-            did=request.query_params.get("did"),
+            notice=read_notice(operator.session, request),
             open_id=subject,
             mark=mark_person(subject),
             grant=await self._oversight.find_grant(subject),
@@ -122,8 +123,8 @@ class People:
         """End one session."""
         subject = _subject(form)
         ended = await self._acts.end_session(operator.who, form.get("session_id", ""), subject)
-        did = "session" if ended else "gone"
-        return redirect(303, f"{ROOT}/sessions?did={did}" if form.get("back") == "sessions" else _person(subject, did))
+        to = f"{ROOT}/sessions?" if form.get("back") == "sessions" else _person(subject)
+        return tell_done(operator.session, to, "session" if ended else "gone")
 
     async def end_sessions(self, subject: str, who: str) -> str:
         """End all sessions of a person."""
@@ -146,7 +147,7 @@ class People:
             if "sure" not in form:
                 grant = await self._oversight.find_grant(subject)
                 return self._frame.show(operator, "sure.html", here="/sessions", open_id=subject, act=act, grant=grant)
-            return redirect(303, _person(subject, await done(subject, operator.who)))
+            return tell_done(operator.session, _person(subject), await done(subject, operator.who))
 
         return answer
 
@@ -158,5 +159,5 @@ def _subject(form: dict[str, str]) -> str:
     return subject
 
 
-def _person(subject: str, did: str) -> str:
-    return f"{ROOT}/person?open_id={quote(subject, safe='')}&did={did}"
+def _person(subject: str) -> str:
+    return f"{ROOT}/person?open_id={quote(subject, safe='')}&"
