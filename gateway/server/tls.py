@@ -134,7 +134,7 @@ class TlsTransport(Arriving, Overlay):
         """
         size, left = len(data), MOST_IN_ONE_GO
         while at < size and left and not (self._heard_goodbye or self.is_closing()):
-            end, ended = self._records.find(data, at, left)
+            end, ended = self._records.find(data, at, left if self._above is not None else 1)
             self._incoming.write(data if end - at == size else memoryview(data)[at:end])
             at, left = end, left - ended
             begun = self._above is None and self._shake_hands()
