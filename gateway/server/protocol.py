@@ -25,11 +25,12 @@ from typing import Any, ClassVar, Final
 import httptools
 
 from gateway.core.message_end import CHUNKED, MessageEnd
-from gateway.errors import MalformedRequest
+from gateway.errors import GatewayError, MalformedRequest
 from gateway.server.client_connection import BODY, HEAD, REST, ClientConnection
 from gateway.server.cycle import Cycle, Outlet
 from gateway.server.refusal import Refused
 from gateway.server.strictness import asks_for_websocket, check_handshake, check_head
+from gateway.telemetry.logs import log
 from gateway.web.asgi_head import TARGET_KEY
 
 SLACK: Final = 16 * 1024
@@ -37,6 +38,8 @@ SLACK: Final = 16 * 1024
 LARGE_HEAD: Final = 4 * 1024
 HEAD_WEIGHT: Final = 6
 """Bytes from which on a head counts as something that waits, and how many times: its path is kept in several forms."""
+_OF_THE_CLIENT: Final = (httptools.HttpParserError, GatewayError, ValueError)
+"""What is raised while a head is read because of what stands there; anything else is a fault of ours."""
 
 
 class StrictHttpProtocol(ClientConnection):
@@ -160,12 +163,15 @@ class StrictHttpProtocol(ClientConnection):
             if not self._to_websocket:
                 self._renew_parser()
         except httptools.HttpParserError as error:
-            refused = error.__context__
-            if isinstance(refused, Refused):
-                self._refuse(refused.status, refused.text)
-            else:
+            cause = error.__context__
+            if isinstance(cause, Refused):
+                self._refuse(cause.status, cause.text)
+            elif cause is None or isinstance(cause, _OF_THE_CLIENT):
                 self.send_400_response("")
-            del refused  # whose traceback leads back here
+            else:
+                log.error("bug", exc_info=cause)
+                self._refuse(b"500 Internal Server Error", b"Something went wrong here.")
+            del cause  # whose traceback leads back here
 
     def _keep(self, data: bytes, parsed: int) -> None:
         """Keep what is behind the request in hand, and read no more; as it came, not copied for each request."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.core.session import build_session_key
-from gateway.errors import StoreUnavailable
+from gateway.errors import MalformedRequest, StoreUnavailable
 from tests.server.conftest import Dry, DryTransport
 
 pytestmark = pytest.mark.anyio
@@ -199,3 +199,34 @@ async def test_answers_of_every_kind(dry: Dry, method: bytes, answer: bytes, bod
             assert read_body(given) == body
             assert b"link:" not in given
             assert upstream.alive
+
+
+async def test_a_fault_of_ours_while_a_head_is_read_is_none_of_the_client(
+    dry: Dry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The parser wraps whatever is raised within it: a 400 without a word would hide it for good."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AttributeError("nobody expected that")
+
+    client, towards_client = dry.connect()
+    monkeypatch.setattr("gateway.server.protocol.check_head", fail)
+    client.data_received(b"POST /public/x HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n")
+    answer = await until_written(towards_client)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"connection: close" in answer
+    assert "nobody expected that" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError("a bad byte"), MalformedRequest("a bad path")])
+async def test_a_fault_of_the_clients_is_a_400_and_no_traceback(
+    dry: Dry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    client, towards_client = dry.connect()
+    monkeypatch.setattr("gateway.server.protocol.check_head", fail)
+    client.data_received(b"POST /public/x HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n")
+    assert (await until_written(towards_client)).startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in caplog.text
