@@ -14,8 +14,8 @@ from gateway.flows.ports import Records
 
 KEY: Final = "compact-from"
 """Where the moment is noted, in Unix seconds. It is no secret, and nothing leans on it but sizes."""
-KEPT: Final = timedelta(days=400)
-"""How long it is noted; if it is ever lost, another such while begins, and nobody notices."""
+KEPT: Final = timedelta(days=30)
+"""How long it is noted since a gateway has last started; if it is lost, another such while begins: nobody notices."""
 
 
 class RecordForm:
@@ -36,12 +36,14 @@ class RecordForm:
         return self.compact
 
     async def _find_out(self, now: datetime) -> datetime:
-        noted = await self._store.read(KEY)
-        try:
-            if noted is not None:
-                return min(datetime.fromtimestamp(int(noted), UTC), now + self._wait)
-        except (ValueError, OverflowError, OSError):
-            pass  # somebody else's: it is noted anew
-        since = now + self._wait
+        since = _read(await self._store.read(KEY)) or now + self._wait
         await self._store.write(KEY, b"%d" % since.timestamp(), int(KEPT.total_seconds()))
-        return since
+        return min(since, now + self._wait)
+
+
+def _read(noted: bytes | None) -> datetime | None:
+    """Return the moment; None where there is none, or something that is none."""
+    try:
+        return datetime.fromtimestamp(int(noted), UTC) if noted is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -57,17 +57,6 @@ def as_before(request: pytest.FixtureRequest) -> Generator[None]:
     assert gateway.ask()["applied"]
 
 
-def test_guesses_at_keys_are_counted_over_a_reload(gateway: Reloadable) -> None:
-    def guess() -> int:
-        said = {"origin": gateway.admin, "sec-fetch-site": "same-origin"}
-        form = {"key": "x" * 40, "to": "/admin"}
-        return httpx.post(f"{gateway.admin}/admin/sign_in", data=form, headers=said, trust_env=False).status_code
-
-    before = [guess() for _ in range(10)]
-    assert gateway.change(limits={"header_count": 99})["applied"]
-    assert before + [guess() for _ in range(10)] == [403] * 10 + [429] * 10
-
-
 def rename(gateway: Reloadable, text: str) -> None:
     gateway.put(text)
 
