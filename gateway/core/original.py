@@ -33,6 +33,8 @@ PROOF: Final = b"x-gateway-check"
 
 _ADDRESSES: Final = (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
 _METHODS: Final = (b"x-forwarded-method", b"x-original-method")
+SAY_WHAT: Final = frozenset({*_ADDRESSES, *_METHODS})
+"""Fields that say what a check is about and, unlike `forwarded.SAY_ORIGIN`, nothing of where it comes from."""
 _SAYING: Final = frozenset({*_ADDRESSES, *_METHODS, b"x-forwarded-host", b"x-forwarded-proto", b"sec-websocket-key"})
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)

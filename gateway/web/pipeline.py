@@ -129,6 +129,10 @@ class Pipeline:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
         return self._gate.admit_at_once(match, session_key)
 
+    def admit_if_same(self, match: Match | None, session_key: str) -> Passage | None:
+        """Return the passage that holds if `confirm` says that the caller is the same as before."""
+        return self._gate.admit_if_same(match, session_key)
+
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf
