@@ -11,20 +11,24 @@ from typing import Final
 
 from gateway.core.fields import remember_name, split_line
 from gateway.core.forwarded import SAY_ORIGIN
-from gateway.core.original import PROOF, SAY_WHAT
+from gateway.core.original import PROOF, SAY_ADDRESS, SAY_METHOD
 from gateway.server.short.recurring import Recurring
 from gateway.web.asgi_head import HeadReader
 from gateway.web.forward_auth.endpoint import ForwardAuth
 
-COOKIE, ORIGIN, WHAT, ORIGIN_AND_WHAT, PROVES, EMPTY, NOTHING, ODD, STAYS = range(9)
-"""What a line says. EMPTY: that there is no body. STAYS: of a name only, that the connection may."""
+COOKIE, ORIGIN, METHOD, HOST, ADDRESS, PROVES, EMPTY, NOTHING, ODD, STAYS = range(10)
+"""What a line says.
+
+HOST: part of the origin, which says what is asked about, too. EMPTY: that there is no body. STAYS: of a name only, that
+the connection may stay.
+"""
 MOST_LINES: Final = 4096
 LONGEST_LINE: Final = 256
 """Most lines kept, and the longest among them in bytes."""
 
 Line = tuple[int, bytes]
 """What it says, and the line; of cookies and proofs, the value."""
-Said = tuple[list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]
+Said = tuple[list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]
 """Lines by what they say."""
 
 _NOTHING: Final[Line] = (NOTHING, b"")
@@ -36,9 +40,10 @@ _SAYS: Final = {
     b"cookie": COOKIE,
     b"host": ORIGIN,
     **dict.fromkeys(SAY_ORIGIN, ORIGIN),
-    **dict.fromkeys(SAY_WHAT, WHAT),
-    b"x-forwarded-host": ORIGIN_AND_WHAT,
-    b"x-forwarded-proto": ORIGIN_AND_WHAT,
+    **dict.fromkeys(SAY_METHOD, METHOD),
+    **dict.fromkeys(SAY_ADDRESS, ADDRESS),
+    b"x-forwarded-host": HOST,
+    b"x-forwarded-proto": HOST,
     PROOF: PROVES,
     b"content-length": EMPTY,
     b"connection": STAYS,

@@ -16,14 +16,15 @@ from gateway.core.request import RequestHead
 from gateway.core.route import Match
 from gateway.errors import GatewayError
 from gateway.server.short.check_lines import (
+    ADDRESS,
     COOKIE,
     EMPTY,
+    HOST,
+    METHOD,
     NOTHING,
     ODD,
     ORIGIN,
-    ORIGIN_AND_WHAT,
     PROVES,
-    WHAT,
     CheckLines,
     Said,
 )
@@ -31,19 +32,23 @@ from gateway.server.short.permit import Yes
 from gateway.server.short.recurring import Recurring, Shelf
 from gateway.telemetry.logs import describe_asked
 from gateway.web.asgi_head import HeadReader
-from gateway.web.forward_auth.dialect import Dialect
+from gateway.web.forward_auth.dialect import IN_PATH, Dialect
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.pipeline import Pipeline
 
 MOST_ORIGINS: Final = 2048
 MOST_ASKERS: Final = 4096
 MOST_ASKED: Final = 4096
-"""Most origins, askers and requests asked about that are kept."""
+MOST_FORMS: Final = 256
+"""Most origins, askers, requests asked about, and forms of asking that are kept."""
 HEAVIEST: Final = 4 * 1024 * 1024
 """Most bytes of the lines by which origins, and askers, are known."""
 LONGEST_ASKED: Final = 1024
 """The longest request line and fields, in bytes, among what is asked about and kept."""
 _LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21\x22\x24-\x7e]*) HTTP/1\.1")
+
+Form = tuple[bytes, bytes, str, str]
+"""A check but for the address that it names: line, fields that say method and host, host and scheme of the origin."""
 
 
 class Origin:
@@ -72,9 +77,10 @@ class Asker:
 class Asked:
     """What is asked about, and how."""
 
-    __slots__ = ("described", "dialect", "match", "original", "place")
+    __slots__ = ("described", "dialect", "head", "match", "original", "place")
 
     def __init__(self, original: RequestHead, match: Match, dialect: Dialect) -> None:
+        self.head = original
         self.original = original.method or "-", original.path.text  # as it is told
         self.described = describe_asked(*self.original)  # for the log
         self.match = match
@@ -105,7 +111,8 @@ class CheckReader:
         self._lines = CheckLines(reader, forward_auth, told_id=by_proof)
         self._origins: Shelf[tuple[bytes, str | None, str], Origin] = Shelf(MOST_ORIGINS, HEAVIEST)
         self._askers: Shelf[tuple[bytes, Origin], Asker] = Shelf(MOST_ASKERS, HEAVIEST)
-        self._asked: Recurring[tuple[bytes, bytes, str, str], Asked] = Recurring(MOST_ASKED)
+        self._asked: Recurring[tuple[Form, bytes], Asked] = Recurring(MOST_ASKED)
+        self._forms: Recurring[Form, Asked] = Recurring(MOST_FORMS)
 
     def read(self, data: bytes, peer: str | None, scheme: str) -> tuple[Asker, Asked] | None:
         """Return who asks, and what about, in a whole head; None for a check that is not plain, or not proven."""
@@ -116,24 +123,16 @@ class CheckReader:
         said = self._sort(lines)
         if said is None or (self._by_proof and not self._is_proven(said[PROVES])):
             return None
-        origin = self._find_origin([*said[ORIGIN], *said[ORIGIN_AND_WHAT]], peer, scheme)
+        origin = self._find_origin([*said[ORIGIN], *said[HOST]], peer, scheme)
         asker = self._find_asker(said[COOKIE], origin) if origin is not None else None
         if origin is None or asker is None:
             return None
-        key = line, b"\n".join([*said[WHAT], *said[ORIGIN_AND_WHAT]]), origin.host, origin.scheme
-        asked = self._asked.kept.get(key)
-        if asked is None:
-            fields = [*said[ORIGIN], *said[ORIGIN_AND_WHAT], *said[WHAT]]
-            asked = self._learn(line, fields, peer, scheme)
-            if asked is None:
-                return None
-            if len(line) + len(key[1]) <= LONGEST_ASKED:
-                self._asked.note(key, asked)
-        return asker, asked
+        asked = self._find_asked(line, said, origin, peer, scheme)
+        return (asker, asked) if asked is not None else None
 
     def _sort(self, lines: list[bytes]) -> Said | None:
         """Return the lines that say something, by what they say; of cookies and proofs, the values."""
-        said: Said = [], [], [], [], [], []
+        said: Said = [], [], [], [], [], [], []
         known, read = self._lines.known, self._lines.read
         for line in lines:
             says, told = known.get(line) or read(line)
@@ -172,18 +171,40 @@ class CheckReader:
             self._askers.put((joined, origin), asker, len(joined))
         return asker
 
+    def _find_asked(self, line: bytes, said: Said, origin: Origin, peer: str | None, scheme: str) -> Asked | None:
+        """Return what is asked about. It depends on nothing but the keys here."""
+        addresses = said[ADDRESS]
+        form = line, b"\n".join([*said[METHOD], *said[HOST]]), origin.host, origin.scheme
+        key = form, b"\n".join(addresses)
+        asked = self._asked.kept.get(key)
+        if asked is not None:
+            return asked
+        target = _find_target(addresses)
+        like = self._forms.kept.get(form) if target else None
+        try:
+            if like is not None:
+                asked = self._note_match(self._forward_auth.read_another(like.head, target), like.dialect)
+            else:
+                asked = self._learn(line, [*said[ORIGIN], *said[HOST], *said[METHOD], *addresses], peer, scheme)
+        except GatewayError:
+            return None  # the app tells why
+        if asked is not None and len(key[1]) + len(line) <= LONGEST_ASKED:
+            self._asked.note(key, asked)
+            if target and like is None and asked.dialect is not IN_PATH:  # whose line names an address, too
+                self._forms.note(form, asked)
+        return asked
+
     def _learn(self, line: bytes, fields: list[bytes], peer: str | None, scheme: str) -> Asked | None:
-        """Read what is asked about."""
+        """Read what is asked about. Raises `RequestRefused`."""
         parts = _LINE.fullmatch(line)
         head = self._read_head(parts[1].decode(), parts[2], fields, peer, scheme) if parts is not None else None
         if head is None or head.path.text not in self._pages:
             return None
-        try:
-            original = self._forward_auth.read_asked(head)
-        except GatewayError:
-            return None
+        return self._note_match(self._forward_auth.read_asked(head), self._forward_auth.dialect_of(head))
+
+    def _note_match(self, original: RequestHead, dialect: Dialect) -> Asked | None:
         match = self._pipeline.match(original.method, original.host, original.path)
-        return Asked(original, match, self._forward_auth.dialect_of(head)) if match is not None else None
+        return Asked(original, match, dialect) if match is not None else None
 
     def _read_head(
         self, method: str, target: bytes, lines: list[bytes], peer: str | None, scheme: str
@@ -193,3 +214,11 @@ class CheckReader:
             return self._reader.read_raw(method=method, scheme=scheme, target=target, headers=headers, peer=peer)
         except GatewayError:
             return None
+
+
+def _find_target(addresses: list[bytes]) -> bytes:
+    """Return the target that a check names in one field, and by nothing but a path; b"" where it says more, or less."""
+    if len(addresses) != 1:
+        return b""
+    value = addresses[0].partition(b":")[2].strip(b" \t")
+    return value if value.startswith(b"/") else b""

@@ -23,7 +23,7 @@ from gateway.core.decision import Challenge
 from gateway.core.fields import NAMES_A_MOUNT, every, normalised
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import join_cookies
-from gateway.core.original import PROOF, not_told, read_original
+from gateway.core.original import PROOF, not_told, read_original, with_target
 from gateway.core.request import RequestHead
 from gateway.errors import CheckMisconfigured, CheckRefused, GatewayError, RequestRefused
 from gateway.flows.authentication import Authentication
@@ -120,9 +120,21 @@ class ForwardAuth:
         original = self._read_original(head, self._rest_of(head))
         if original is None:
             raise not_told()
+        self._check_app_has(original)
+        return original
+
+    def read_another(self, original: RequestHead, target: bytes) -> RequestHead:
+        """Return what is asked about by a check that is as another, but names this target, which begins with a slash.
+
+        Raises as `read_asked` does.
+        """
+        another = with_target(original, target, encoded_slashes=self._encoded_slashes, longest=self._longest_target)
+        self._check_app_has(another)
+        return another
+
+    def _check_app_has(self, original: RequestHead) -> None:
         if self._of_an_app(original) is None:
             raise CheckRefused("the path is the gateway's own: no app is to have it")
-        return original
 
     def say_yes(self, dialect: Dialect, passage: Passage, cookies: bytes) -> Answer:
         """Let a request pass, with what the app is to be told; `cookies` are the visitor's, without ours."""
