@@ -210,7 +210,7 @@ async def test_what_is_not_remembered_is_confirmed_by_the_store_each_time(monkey
     asked.pop()(True)
     assert transport.take().startswith(b"HTTP/1.1 202 ")
     assert not door.checks.in_use
-    while not asked:  # the one that has waited is read by the parser
+    while not asked:  # noqa: ASYNC110 -- nothing tells that the one which has waited is read by the parser
         await asyncio.sleep(0)
     asked.pop()(True)
     assert (await until_answered(client, transport)).startswith(b"HTTP/1.1 202 ")
@@ -347,6 +347,7 @@ EXTRAS = (
     *("Authorization: Bearer x", "User-Agent: a browser", "Accept: text/html", "Sec-Fetch-Mode: navigate", "X : y"),
     *("X-Gateway-Check: " + SECRET, "X-Gateway-Check: wrong", " folded", "X-Odd: \x01", "\xe9: x", "X-Forwarded-Uri:"),
     *("Access-Control-Request-Method: GET\r\nOrigin: https://app.example", "X-HTTP-Method-Override: GET"),
+    *("X-Envoy-Internal: true", "X_Envoy_Internal: true"),
 )
 
 

@@ -87,6 +87,7 @@ class CheckLines:
         return read
 
     def _judge(self, name: bytes) -> int:
-        if name in self._odd or self._forward_auth.is_no_field(name) or not self._names.read(name):
-            return ODD
-        return _SAYS.get(name, NOTHING)
+        says = _SAYS.get(name, NOTHING)
+        if not self._names.read(name):  # dropped before anybody looks at it
+            return ODD if says != NOTHING or name in self._odd else NOTHING
+        return ODD if name in self._odd or self._forward_auth.is_no_field(name) else says
