@@ -22,6 +22,7 @@ from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
 from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
+from gateway.runtime.http_server import build_check_server, build_server
 from gateway.server.connections import ConnectionGuard
 from gateway.server.short.asking import ChecksProtocol
 from gateway.server.short.protocol import ShortWayProtocol
@@ -33,6 +34,13 @@ pytestmark = pytest.mark.anyio
 FRONT = "192.0.2.7"
 SECRET = "a-secret-of-the-front-and-the-gateway"
 WANTED = "Cookie: theme=dark; __Host-gateway=@; lang=de"
+
+
+class UnixTransport(DryTransport):
+    """One of a unix socket, whose other end has no address."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": "", "sockname": "/run/gateway/checks.sock"}.get(name, default)
 
 
 class Door:
@@ -47,7 +55,7 @@ class Door:
         self.checks = doors.proven_checks if public else doors.answered_checks
         self.calls = 0
 
-    def connect(self, *, short: bool = True, peer: str = FRONT) -> tuple[ChecksProtocol, DryTransport]:
+    def connect(self, *, short: bool = True, peer: str | None = FRONT) -> tuple[ChecksProtocol, DryTransport]:
         """Make a front's connection; without the short way, all is answered by the app."""
 
         async def counted(scope: Any, receive: Any, send: Any) -> None:
@@ -69,7 +77,7 @@ class Door:
         }
         kind = ShortWayProtocol if self.public else ChecksProtocol
         client = type("Protocol", (kind,), own)(config, state, {})
-        transport = DryTransport(peer)
+        transport = DryTransport(peer) if peer is not None else UnixTransport()
         client.connection_made(transport)
         return client, transport
 
@@ -278,6 +286,52 @@ async def test_the_secret_is_asked_for_each_time_where_anybody_may_ask(public: D
         client.data_received(public.build("GET /oauth2/auth", *unproven))
         assert b"tiktok" not in (await until_answered(client, transport))
     assert public.calls == 3
+
+
+async def test_a_front_is_answered_over_a_unix_socket() -> None:
+    door = await open_door(TRUSTED_PROXIES='["unix"]')
+    check = door.build("GET /oauth2/auth", *usual())
+    client, transport = door.connect(short=False, peer=None)
+    client.data_received(check)
+    expected = await until_answered(client, transport)
+    door.calls = 0
+    client, transport = door.connect(peer=None)
+    client.data_received(check)
+    assert transport.take() == expected
+    assert b"x-tiktok-open-id" in expected
+    assert door.calls == 0
+    await door.generation.close()
+
+
+async def test_what_is_known_of_one_address_says_nothing_of_two(door: Door) -> None:
+    """A line that names an address has to agree with a field that does."""
+    line = "GET /oauth2/ext_authz/public/a"
+    client, transport = door.connect()
+    for uri in ("/public/a", "/public/a", "/public/a", "/public/b"):
+        client.data_received(door.build(line, *usual(uri)))
+        answer = await until_answered(client, transport)
+        assert answer.startswith(b"HTTP/1.1 200 " if uri == "/public/a" else b"HTTP/1.1 403 ")
+
+
+async def test_a_reload_leaves_nothing_of_what_was_known() -> None:
+    """Each server goes by the checks of its own listener, and by none where they are traced."""
+    door, later, traced = await open_door(), await open_door(public=True), await open_door(TRACING="on")
+    doors = door.generation.doors
+    checks = build_check_server(doors.checks, door.generation.settings, doors.answered_checks)
+    public = build_server(doors.app, door.generation.settings, short_way=doors.short_way, checks=doors.proven_checks)
+    admin = build_server(doors.admin, door.generation.settings)
+    assert checks._protocol.asked is doors.answered_checks is not None  # type: ignore[attr-defined]
+    assert public._protocol.asked is None  # type: ignore[attr-defined]
+    for generation in (later.generation, traced.generation):
+        for server in (checks, public, admin):
+            server.prepare(generation)()
+        assert checks._protocol.asked is generation.doors.answered_checks  # type: ignore[attr-defined]
+        assert public._protocol.asked is generation.doors.proven_checks  # type: ignore[attr-defined]
+        assert not hasattr(admin._protocol, "asked")
+    assert later.generation.doors.proven_checks is not None
+    assert traced.generation.doors.answered_checks is None
+    for each in (door, later, traced):
+        await each.generation.close()
 
 
 LINES = (
