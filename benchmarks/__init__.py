@@ -12,6 +12,7 @@ process    programs, each kept to one core: their CPU, their memory, their end
 machine    what it was run on
 report     Markdown tables; plot: charts
 reload     besides: whether anything is cut while settings change, and whether memory stays flat
+fronts     besides, what it costs nginx to ask the gateway
 tls        besides, what TLS costs
 hot_path   besides, without sockets: Python's own share of a request
 """

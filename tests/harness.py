@@ -75,6 +75,8 @@ class Running:
         gate = self.generation.pages.pipeline._gate
         monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
         monkeypatch.setattr(gate, "_confirm_or_read", fail)
+        monkeypatch.setattr(gate, "confirm", lambda _, told: told(StoreUnavailable("it is away")))
+        gate.judge_anew()
 
 
 def listener() -> socket.socket:
@@ -221,7 +223,14 @@ WAYS = {"fast": serve_gateway, "slow": serve_gateway_slowly}
 def _serve_generation(
     generation: Generation, simulator: RunningSimulator, bound: socket.socket, *, short_way: ShortWay | None
 ) -> Generator[Running]:
-    server = build_server(Closing(generation), generation.settings, short_way=short_way, lifespan="on")
+    doors, fast = generation.doors, short_way is not None
+    server = build_server(
+        Closing(generation),
+        generation.settings,
+        short_way=short_way,
+        checks=doors.proven_checks if fast else None,
+        lifespan="on",
+    )
     if short_way is None:  # a foreign server would bring its own WebSockets
         server.config.ws = "websockets-sansio"
         server.config.ws_per_message_deflate = False
@@ -230,9 +239,10 @@ def _serve_generation(
         with serve_in_thread(server, bound):
             yield Running(url_of(bound), generation.settings, simulator, generation)
         return
+    check_server = build_check_server(doors.checks, generation.settings, doors.answered_checks if fast else None)
     with (
         listener() as checks,
-        serve_both_in_thread(server, bound, build_check_server(generation.doors.checks, generation.settings), checks),
+        serve_both_in_thread(server, bound, check_server, checks),
     ):
         yield Running(url_of(bound), generation.settings, simulator, generation, url_of(checks))
 

@@ -14,7 +14,7 @@ import httpx
 
 from gateway.simulator import RunningSimulator
 from tests.fronts.starting import replaced
-from tests.harness import Running, serve_gateway
+from tests.harness import WAYS, Running
 from tests.ports import free_port
 from tests.programs import need, need_module
 from tests.waiting import wait_for
@@ -51,13 +51,18 @@ def run_nginx(http: str, url: str, *, modules: Sequence[str] = (), stream: str =
 
 
 @contextlib.contextmanager
-def serve_behind_nginx(simulator: RunningSimulator, upstream: str, **changes: str) -> Generator[Running]:
-    """The gateway beside an nginx with the shipped file, before `upstream`; `folder` has nginx's logs."""
+def serve_behind_nginx(
+    simulator: RunningSimulator, upstream: str, way: str = "fast", **changes: str
+) -> Generator[Running]:
+    """The gateway beside an nginx with the shipped file, before `upstream`; `folder` has nginx's logs.
+
+    Its checks are answered in one of `WAYS`.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     usual = {"public_url": url, "trusted_proxies": '["127.0.0.1"]', "forward_auth__listen": "127.0.0.1:0"}
     with (
-        serve_gateway(simulator, "none", **usual | changes) as gateway,
+        WAYS[way](simulator, "none", **usual | changes) as gateway,
         run_nginx(_read_shipped(gateway, upstream, port), url + "/oauth2/livez") as folder,
     ):
         yield Running(url, gateway.settings, simulator, gateway.generation, gateway.checks, folder)

@@ -110,3 +110,19 @@ NGINX_GATEWAY = dataclasses.replace(
     identity="X-TikTok-Open-Id",
     beside=GATEWAY_BESIDE,
 )
+_SAYING_YES = """
+    server {
+        listen 127.0.0.1:@{second} backlog=4096;
+        location / { add_header X-TikTok-Open-Id ada always; return 202; }
+    }
+"""
+NGINX_RECIPE_ALWAYS_YES = dataclasses.replace(
+    NGINX,
+    name="nginx + auth_request by the file, always yes",
+    config=_MAIN
+    % (
+        _SAYING_YES
+        + read_recipe(RECIPE, _ADDRESSES).replace("@{beside}", "@{second}").replace("@{checks}", "@{second}")
+    ),
+    identity="X-TikTok-Open-Id",
+)

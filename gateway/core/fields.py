@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.errors import MalformedRequest
+
+T = TypeVar("T")
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order received; names in lower case, values without surrounding white space."""
@@ -69,7 +71,7 @@ def normalised(name: bytes) -> bytes:
     return known
 
 
-def remember_name(memo: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+def remember_name(memo: dict[bytes, T], name: bytes, value: T) -> None:
     """Remember what was made of a name, in a bounded memo."""
     if len(name) <= 64:
         if len(memo) >= _MEMO_SIZE:

@@ -33,6 +33,9 @@ PROOF: Final = b"x-gateway-check"
 
 _ADDRESSES: Final = (b"x-forwarded-uri", b"x-original-uri", b"x-original-url")
 _METHODS: Final = (b"x-forwarded-method", b"x-original-method")
+SAY_ADDRESS: Final = frozenset(_ADDRESSES)
+SAY_METHOD: Final = frozenset(_METHODS)
+"""Fields that say what a check is about and, unlike `forwarded.SAY_ORIGIN`, nothing of where it comes from."""
 _SAYING: Final = frozenset({*_ADDRESSES, *_METHODS, b"x-forwarded-host", b"x-forwarded-proto", b"sec-websocket-key"})
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _URL: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
@@ -72,20 +75,28 @@ def read_original(
     address = _read_address(said, rest)
     if address is None:
         return None
-    if len(address.target) > longest:
-        raise TargetTooLong(f"the original target is longer than {longest} bytes")
-    path, query = split_target(address.target, encoded_slashes=encoded_slashes, fixed=True)
     scheme = _read_scheme(said, address, head.scheme)
-    return msgspec.structs.replace(
+    original = msgspec.structs.replace(
         head,
         method=_read_method(said, head.method if rest else None),
         scheme=scheme,
         host=without_default_port(scheme, _read_host(said, address, head.host)),
-        path=path,
-        query=query,
-        raw_target=address.target,
         websocket=b"sec-websocket-key" in said,
     )
+    return with_target(original, address.target, encoded_slashes=encoded_slashes, longest=longest)
+
+
+def with_target(
+    original: RequestHead, target: bytes, *, encoded_slashes: bool = False, longest: int = Limits().target_bytes
+) -> RequestHead:
+    """Return what is asked about where a check is the same but for the target that it names, which is a path.
+
+    Raises `RequestRefused`.
+    """
+    if len(target) > longest:
+        raise TargetTooLong(f"the original target is longer than {longest} bytes")
+    path, query = split_target(target, encoded_slashes=encoded_slashes, fixed=True)
+    return msgspec.structs.replace(original, path=path, query=query, raw_target=target)
 
 
 def not_told() -> CheckMisconfigured:

@@ -45,7 +45,7 @@ class Generation:
     def in_use(self) -> bool:
         """Whether some request needs it that did not come through an ASGI app."""
         doors = self.doors
-        ways = doors.short_way, doors.grpc_checks
+        ways = doors.short_way, doors.grpc_checks, doors.answered_checks, doors.proven_checks
         return any(way is not None and way.in_use for way in ways)
 
     def succeed(self, before: Generation) -> None:

@@ -20,6 +20,8 @@ from gateway.server.arriving import Reception
 from gateway.server.client_connection import Timeouts
 from gateway.server.connections import ConnectionGuard
 from gateway.server.protocol import StrictHttpProtocol
+from gateway.server.short.asking import ChecksProtocol
+from gateway.server.short.checks import Checks
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import Settings
@@ -53,9 +55,12 @@ class Server(uvicorn.Server):
 
     def prepare(self, generation: Generation) -> Callable[[], None]:
         """Return what has it go by another generation from then on."""
-        return lambda: self.adopt(generation.settings, generation.doors.short_way)
+        doors = generation.doors
+        if self._only_checks:
+            return lambda: self.adopt(generation.settings, checks=doors.answered_checks)
+        return lambda: self.adopt(generation.settings, doors.short_way, doors.proven_checks)
 
-    def adopt(self, settings: Settings, short_way: ShortWay | None = None) -> None:
+    def adopt(self, settings: Settings, short_way: ShortWay | None = None, checks: Checks | None = None) -> None:
         """Go by other settings from now on."""
         protocol, limits, exempt = self._protocol, settings.limits, self._only_checks
         protocol.head_limit = limits.header_bytes
@@ -68,6 +73,8 @@ class Server(uvicorn.Server):
         )
         if short_way is not None and issubclass(protocol, ShortWayProtocol):
             protocol.short_way = short_way
+        if issubclass(protocol, ChecksProtocol):
+            protocol.asked = checks
         self.config.timeout_graceful_shutdown = math.ceil(settings.drain.timeout.total_seconds())
 
     def receive_by(self, listeners: Mapping[socket.socket, Bound]) -> None:
@@ -85,6 +92,7 @@ def build_server(
     settings: Settings,
     *,
     short_way: ShortWay | None = None,
+    checks: Checks | None = None,
     lifespan: Literal["on", "off"] = "off",
     boards: Boards | None = None,
     worker: int = 0,
@@ -97,7 +105,8 @@ def build_server(
     """
     boards = boards or Boards(1)
     own = {"guard": ConnectionGuard(0, TrustedProxies(()), board=boards.connections, worker=worker)}
-    protocol = type("Protocol", (StrictHttpProtocol if short_way is None else ShortWayProtocol,), own)
+    plain = ChecksProtocol if only_checks else StrictHttpProtocol
+    protocol = type("Protocol", (plain if short_way is None else ShortWayProtocol,), own)
     server = Server(
         uvicorn.Config(
             app,
@@ -114,7 +123,7 @@ def build_server(
         protocol,
         only_checks=only_checks,
     )
-    server.adopt(settings, short_way)
+    server.adopt(settings, short_way, checks)
     if listeners:
         server.receive_by(listeners)
     return server
@@ -135,6 +144,6 @@ def _checks(settings: Settings) -> Iterator[bytes]:
     return (f"{settings.prefix}/{page}".encode() for page in (BY_STATUS, WHOLE))
 
 
-def build_check_server(app: Any, settings: Settings) -> Server:
-    """Make the server of the listener for checks."""
-    return build_server(app, settings, only_checks=True)
+def build_check_server(app: Any, settings: Settings, checks: Checks | None = None) -> Server:
+    """Make the server of the listener for checks; `checks` answers at once what it can."""
+    return build_server(app, settings, only_checks=True, checks=checks)

@@ -79,15 +79,26 @@ def _build_servers(
 
     Each comes with the sockets that are this worker's; one without any is left out.
     """
-    settings, way, by_socket = current.settings, current.generation.doors.short_way, listeners.by_socket
+    settings, doors, by_socket = current.settings, current.generation.doors, listeners.by_socket
     public = current.door(lambda doors: doors.app)
     built = [
         (
-            build_server(public, settings, short_way=way, boards=boards, worker=worker, listeners=by_socket),
+            build_server(
+                public,
+                settings,
+                short_way=doors.short_way,
+                checks=doors.proven_checks,
+                boards=boards,
+                worker=worker,
+                listeners=by_socket,
+            ),
             listeners.public,
         ),
         (build_server(current.door(lambda doors: doors.admin), settings), listeners.admin),
-        (build_check_server(current.door(lambda doors: doors.checks), settings), listeners.checks),
+        (
+            build_check_server(current.door(lambda doors: doors.checks), settings, doors.answered_checks),
+            listeners.checks,
+        ),
     ]
     for server, _ in built:
         current.preparing.append(server.prepare)

@@ -97,6 +97,13 @@ def nginx(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
 
 
 @contextlib.contextmanager
+def slow_nginx(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
+    """The same, all of whose checks take the ASGI way."""
+    with serve_app(echo) as upstream, serve_behind_nginx(simulator, upstream, "slow", **changes) as running:
+        yield running
+
+
+@contextlib.contextmanager
 def haproxy(simulator: RunningSimulator, **changes: str) -> Generator[Running]:
     """The shipped files in a real HAProxy, before the echoing app."""
     with serve_app(echo) as upstream, serve_behind_haproxy(simulator, upstream, **changes) as running:
@@ -109,6 +116,7 @@ DOORS: dict[str, Callable[[RunningSimulator], contextlib.AbstractContextManager[
     "asgi": asgi_form,
     "wsgi": wsgi,
     "nginx": nginx,
+    "slow-nginx": slow_nginx,
     "haproxy": haproxy,
 }
 

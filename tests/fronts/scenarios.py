@@ -9,12 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Generator
+from typing import Any
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from gateway.web.forward_auth.endpoint import ForwardAuth
 from tests.fronts.app import PATIENCE
 from tests.fronts.lies import KEPT_OUT, LIES, RESERVED
 from tests.fronts.starting import Front
@@ -74,6 +76,8 @@ class Scenarios:
     """Protocols that the front refuses to change to, by 400 or 403, where others serve the request as it is."""
     other_protocols: tuple[str, ...] = ("h2c", "foo", "websocket, h2c")
     """Of these to change to, none reaches the app."""
+    is_answered_at_once = True
+    """Whether its checks are plain enough to be answered by the server's protocol."""
     lets_pass: frozenset[str] = frozenset()
     """Names of `KEPT_OUT` that the front cannot keep from the app."""
 
@@ -149,6 +153,22 @@ class Scenarios:
                 assert "x-tiktok-open-id" not in headers_of(stranger.fetch(path))
         assert "x-tiktok-open-id" not in headers_of(person.fetch("/public/x"))
         assert headers_of(person.fetch("/optional/x"))["x-tiktok-open-id"]
+
+    def test_whoever_is_known_gets_in_without_a_task(
+        self, front: Front, person: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        check = ForwardAuth.check
+
+        async def noted(self: ForwardAuth, *arguments: Any) -> Any:
+            asked.append(arguments)
+            return await check(self, *arguments)
+
+        assert person.fetch("/private/x").status_code == 200
+        monkeypatch.setattr(ForwardAuth, "check", noted)
+        for path in ("/private/x", "/private/other?y=1", "/public/x"):
+            assert person.fetch(path).status_code == 200
+        assert bool(asked) is not self.is_answered_at_once
 
     def test_a_body_arrives(self, person: Browser) -> None:
         answer = person.fetch("/private/form?x=1", method="POST", content=b"hello=world").json()

@@ -18,6 +18,7 @@ from gateway.runtime.wiring.flows import Flows
 from gateway.runtime.wiring.gate import Judging
 from gateway.runtime.wiring.pages import OwnPages
 from gateway.runtime.wiring.records import Clock
+from gateway.server.short.checks import Checks
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.lane import Lane, Means
 from gateway.server.short.sockets_only import SocketsOnly
@@ -55,6 +56,10 @@ class Doors:
     app: AsgiApp
     short_way: ShortWay | None
     checks: AsgiApp
+    answered_checks: Checks | None
+    """Those that are answered without ASGI on their own listener."""
+    proven_checks: Checks | None
+    """The same on the public listener, where a secret proves them."""
     admin: Admin
     own_cookies: OwnCookies
     grpc_checks: GrpcDoor | None
@@ -77,6 +82,7 @@ def build_doors(
     reloads: Reloads | None = None,
 ) -> Doors:
     """Make the ways in. Raises `SettingsError` for one that needs a package which is not there."""
+    means = _build_means(settings, cookies, behind, judging, pages, metrics)
     return Doors(
         app=GatewayMiddleware(
             Apps(behind.all),
@@ -88,7 +94,9 @@ def build_doors(
             answer_ids=settings.log.answer_request_id,
             in_process=behind.in_process,
         ),
-        short_way=_build_short_way(settings, cookies, behind, judging, pages, metrics),
+        short_way=_build_short_way(settings, behind, judging, means),
+        answered_checks=_build_checks(settings, judging, pages, means, by_proof=False),
+        proven_checks=_build_checks(settings, judging, pages, means, by_proof=True),
         checks=CheckListener(
             prefix=settings.prefix,
             forward_auth=pages.forward_auth,
@@ -138,16 +146,10 @@ def _build_grpc_checks(
     )
 
 
-def _build_short_way(
+def _build_means(
     settings: Settings, cookies: Cookies, behind: Behind, judging: Judging, pages: OwnPages, metrics: Metrics
-) -> ShortWay | None:
-    """Return the short way; None where it would lead past an app in this process.
-
-    Where nothing is behind, it leaves all to the long way, until settings come that have an upstream.
-    """
-    if behind.in_process:
-        return None
-    shared = Means(
+) -> Means:
+    return Means(
         pipeline=pages.pipeline,
         lanes={name: Lane(app, behind.proxies[name].pool) for name, app in behind.proxied.items()},
         metrics=metrics,
@@ -157,8 +159,26 @@ def _build_short_way(
         websocket_idle=settings.limits.websocket_idle.total_seconds(),
         answer_ids=settings.log.answer_request_id,
     )
+
+
+def _build_short_way(settings: Settings, behind: Behind, judging: Judging, means: Means) -> ShortWay | None:
+    """Return the short way; None where it would lead past an app in this process.
+
+    Where nothing is behind, it leaves all to the long way, until settings come that have an upstream.
+    """
+    if behind.in_process:
+        return None
     kind = ShortWay if settings.tracing == "off" else SocketsOnly
-    return kind(judging.reader, shared)
+    return kind(judging.reader, means)
+
+
+def _build_checks(
+    settings: Settings, judging: Judging, pages: OwnPages, means: Means, *, by_proof: bool
+) -> Checks | None:
+    """Return what answers checks without ASGI; None where they are traced, or cannot be proven."""
+    if settings.tracing != "off" or (by_proof and settings.forward_auth.secret is None):
+        return None
+    return Checks(judging.reader, means, pages.forward_auth, prefix=settings.prefix, by_proof=by_proof)
 
 
 def _build_admin_api(settings: Settings, flows: Flows) -> AdminApi | None:

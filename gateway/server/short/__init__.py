@@ -9,7 +9,13 @@ the upstream answers is written to the client's transport as it comes (`answerin
 log, and the connection waits for the next one. Whatever cannot be taken so is left to the ASGI app, which judges it
 anew. Who decides, and who says no, is the same `Pipeline` on both ways.
 
-protocol       the strict protocol, with the short way: hands requests to `entry`, or to the parser or the app
+A front that asks has no upstream here: it is told yes within the same call (`checks`), and everything else by the app.
+
+asking         the strict protocol where fronts ask: hands checks to `checks`, or to the parser
+checks         says yes to them, or leaves them
+check_reader   reads who asks, and what about
+check_lines    what the lines of a check say
+protocol       the same, with the short way to upstreams: hands requests to `entry`, or to the parser or the app
 entry          takes requests for it, or leaves them
 sockets_only   leaves all but WebSockets, while requests are traced
 header_block   reads header blocks of the plain kind, line by line

@@ -12,14 +12,13 @@ from gateway.server.short.lane import Lane
 from gateway.telemetry.logs import describe_caller
 
 
-class Permit:
-    """Lets requests pass on one route, to one upstream."""
+class Lasting:
+    """A passage, for as long as it holds."""
 
-    __slots__ = ("_caller", "_until", "described", "lane", "passage")
+    __slots__ = ("_caller", "_until", "described", "passage")
 
-    def __init__(self, passage: Passage, lane: Lane, seconds_left: float, client_address: str) -> None:
+    def __init__(self, passage: Passage, seconds_left: float, client_address: str) -> None:
         self.passage = passage
-        self.lane = lane
         self.described = describe_caller("allow", passage.match.index, client_address, passage.session_name)
         self._caller = passage.caller
         self._until = 0.0
@@ -33,3 +32,26 @@ class Permit:
     def renew(self, seconds_left: float) -> None:
         """Have it hold for so long from now on."""
         self._until = monotonic() + seconds_left
+
+
+class Permit(Lasting):
+    """Lets requests pass on one route, to one upstream."""
+
+    __slots__ = ("lane",)
+
+    def __init__(self, passage: Passage, lane: Lane, seconds_left: float, client_address: str) -> None:
+        super().__init__(passage, seconds_left, client_address)
+        self.lane = lane
+
+
+class Yes(Lasting):
+    """Has a front that asks be told yes, on one route."""
+
+    __slots__ = ("client_address", "lines", "status")
+
+    def __init__(self, passage: Passage, seconds_left: float, client_address: str, status: int, lines: bytes) -> None:
+        """`lines` are those of the answer's fields."""
+        super().__init__(passage, seconds_left, client_address)
+        self.client_address = client_address
+        self.status = status
+        self.lines = lines

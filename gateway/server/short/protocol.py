@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from gateway.server.client_connection import REST
-from gateway.server.protocol import SLACK, StrictHttpProtocol
+from gateway.server.protocol import SLACK
+from gateway.server.short.asking import ChecksProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.exchange import ShortExchange
 from gateway.server.short.learned import LearnedBlock
@@ -21,12 +22,11 @@ LARGE: Final = 64 * 1024
 """Bytes of a counted body from which on it goes past the parser."""
 
 
-class ShortWayProtocol(StrictHttpProtocol):
+class ShortWayProtocol(ChecksProtocol):
     """One client connection, whose requests go straight to the upstream where they can."""
 
     short_way: ClassVar[ShortWay]
     _outlived = False  # the request in hand began under rules that are no longer in force
-    _dated: ClassVar[tuple[object, bytes]] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,10 +71,12 @@ class ShortWayProtocol(StrictHttpProtocol):
 
     def _take_whole(self, data: bytes) -> bool:
         """Take a request that came whole, with nothing after it, if its header block is of the plain kind."""
+        if self.asked is not None and data.startswith(self.asked.begins):
+            return False
         end = data.find(b"\r\n")
         if data.find(b"\r\n\r\n", end) != len(data) - 4 or not self._may_begin():
             return False
-        block = self.short_way.read_block(data[end:], self._peer(), self.scheme or "http")
+        block = self.short_way.read_block(data[end:], self.peer, self.scheme or "http")
         return block is not None and self._take_learned(block, data)
 
     def _take_straight(self, data: bytes) -> None:
@@ -169,7 +171,7 @@ class ShortWayProtocol(StrictHttpProtocol):
             scheme=self.scheme or "http",
             target=self.url,
             headers=self.headers,
-            peer=self._peer(),
+            peer=self.peer,
             websocket=self._to_websocket,
         )
 
@@ -201,13 +203,6 @@ class ShortWayProtocol(StrictHttpProtocol):
         # an answer before the request has ended: whatever follows of it is nobody's (RFC 9112 §9.3)
         stays = self._keep_alive and self._body_taker is None
         return self.date_field() if stays else self.date_field() + b"connection: close\r\n"
-
-    def date_field(self) -> bytes:
-        """Return the line that dates an answer."""
-        headers = self.server_state.default_headers
-        if self._dated[0] is not headers:  # made anew every second
-            type(self)._dated = headers, b"".join([b"%b: %b\r\n" % field for field in headers])
-        return self._dated[1]
 
     def hold(self, waiting: int = 0) -> None:
         """Take no more of the request body for now: so many bytes of it wait for the upstream."""
@@ -259,9 +254,6 @@ class ShortWayProtocol(StrictHttpProtocol):
             self.transport.abort()
 
     # Both ways
-
-    def _peer(self) -> str | None:
-        return self.client[0] if self.client else None
 
     def _is_free(self) -> bool:
         return self._exchange is None and super()._is_free()

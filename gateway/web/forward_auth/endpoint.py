@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
@@ -22,7 +23,7 @@ from gateway.core.decision import Challenge
 from gateway.core.fields import NAMES_A_MOUNT, every, normalised
 from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import join_cookies
-from gateway.core.original import PROOF, not_told, read_original
+from gateway.core.original import PROOF, not_told, read_original, with_target
 from gateway.core.request import RequestHead
 from gateway.errors import CheckMisconfigured, CheckRefused, GatewayError, RequestRefused
 from gateway.flows.authentication import Authentication
@@ -102,18 +103,55 @@ class ForwardAuth:
 
     async def check(self, head: RequestHead, exchange: Exchange, read_body: ReadBody) -> Answer:
         """Answer a check that came where only fronts ask; `read_body` reads what they pass of the visitor's body."""
-        rest = self._rest_of(head)
-        dialect = find_dialect(head.path, rest)
+        dialect = self.dialect_of(head)
         try:
-            original = self._read_original(head, rest)
-            if original is None:
-                raise not_told()
-            if self._of_an_app(original) is None:
-                raise CheckRefused("the path is the gateway's own: no app is to have it")
+            original = self.read_asked(head)
             exchange.note_original(original)
             return await self._judge(original, head, exchange, dialect, read_body)
         except RequestRefused as refused:
             return self.refuse(refused, exchange, head if dialect.whole else None)
+
+    def dialect_of(self, head: RequestHead) -> Dialect:
+        """Return the dialect of a check."""
+        return find_dialect(head.path, self._rest_of(head))
+
+    def read_asked(self, head: RequestHead) -> RequestHead:
+        """Return the request that a front asks about. Raises `RequestRefused`, where it is the gateway's own too."""
+        original = self._read_original(head, self._rest_of(head))
+        if original is None:
+            raise not_told()
+        self._check_app_has(original)
+        return original
+
+    def read_another(self, original: RequestHead, target: bytes) -> RequestHead:
+        """Return what is asked about by a check that is as another, but names this target, which begins with a slash.
+
+        Raises as `read_asked` does.
+        """
+        another = with_target(original, target, encoded_slashes=self._encoded_slashes, longest=self._longest_target)
+        self._check_app_has(another)
+        return another
+
+    def _check_app_has(self, original: RequestHead) -> None:
+        if self._of_an_app(original) is None:
+            raise CheckRefused("the path is the gateway's own: no app is to have it")
+
+    def say_yes(self, dialect: Dialect, passage: Passage, cookies: bytes) -> Answer:
+        """Let a request pass, with what the app is to be told; `cookies` are the visitor's, without ours."""
+        kept = ((b"cookie", cookies),) if cookies else ()
+        return self._say_yes(dialect, *self._gate.build_forward_auth(passage), *kept)
+
+    def is_no_field(self, name: bytes) -> bool:
+        """Whether no check may have a field of that name (lower case): it poses as identity, or names a mount."""
+        return self._gate.identity_headers.is_look_alike(name) or normalised(name) in NAMES_A_MOUNT
+
+    def is_proof(self, shown: Sequence[bytes]) -> bool:
+        """Whether what a check shows is the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
+        if not shown:
+            return False
+        if self._secret is not None and hmac.compare_digest(_digest(b",".join(shown)), self._secret):
+            return True
+        raise CheckRefused("X-Gateway-Check is not what `forward_auth.secret` says: make them the same")
 
     def refuse(self, refused: RequestRefused, exchange: Exchange, head: RequestHead | None = None) -> Answer:
         """Answer no to what cannot be understood: as a page or a problem where there is a `head`, else by 403."""
@@ -171,9 +209,7 @@ class ForwardAuth:
             verdict = await self._pipeline.decide(original)
             exchange.note(verdict)
             if isinstance(verdict, Passage):
-                cookies = join_cookies(every(head.headers, b"cookie"), self._own_cookies)
-                kept = ((b"cookie", cookies),) if cookies else ()
-                return self._say_yes(dialect, *self._gate.build_forward_auth(verdict), *kept)
+                return self.say_yes(dialect, verdict, join_cookies(every(head.headers, b"cookie"), self._own_cookies))
             if not dialect.whole:
                 return _say_no(verdict)
             body = read_body if _has_body(head) else None
@@ -227,13 +263,7 @@ class ForwardAuth:
         return None if original is None or self._answers.site.is_own_path(original.path) else original
 
     def _is_proven(self, head: RequestHead) -> bool:
-        """Whether the check shows the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
-        shown = every(head.headers, PROOF)
-        if not shown:
-            return False
-        if self._secret is not None and hmac.compare_digest(_digest(b",".join(shown)), self._secret):
-            return True
-        raise CheckRefused("X-Gateway-Check is not what `forward_auth.secret` says: make them the same")
+        return self.is_proof(every(head.headers, PROOF))
 
     def _trusts_peer_of(self, request: Request) -> bool:
         client = request.scope.get("client")
