@@ -191,11 +191,6 @@ class Gate:
 
         self._sessions.recognise(session_key, found)
 
-    def admit_if_same(self, match: Match | None, session_key: str) -> Passage | None:
-        """Decide as `admit_at_once`, from what may have grown old: it counts once `confirm` says that it is true."""
-        known = self._memory.find(session_key, self._clock())
-        return self.admit(match, known) if known is not None else None
-
     def seconds_left(self, known: KnownCaller) -> float:
         """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
         return (known.until - self._clock()).total_seconds() if known.remembered else 0.0

@@ -137,10 +137,6 @@ class Pipeline:
         """As `admit_at_once`, once the store has been asked; None for any other decision."""
         self._gate.recognise(match, session_key, told)
 
-    def admit_if_same(self, match: Match | None, session_key: str) -> Passage | None:
-        """Return the passage that holds if `confirm` says that the caller is the same as before."""
-        return self._gate.admit_if_same(match, session_key)
-
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""
         return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf

@@ -1,7 +1,7 @@
 """Answers fronts that ask, from the bytes of a check to those of a yes, without ASGI in between.
 
 Nothing is decided here: what a check is about is read by `ForwardAuth`, whether it may pass is the gate's to say, from
-its memory or when the store has confirmed in one read that nothing has changed. And nothing but a yes is said here:
+its memory or when the store has said who asks, or that nothing has changed. And nothing but a yes is said here:
 whatever is not plain, not proven, not known or not let in is left to the ASGI app, which judges it anew.
 """
 
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.core.fields import build_lines
 from gateway.core.original import BY_STATUS, WHOLE
 from gateway.errors import StoreUnavailable
-from gateway.flows.gate import Passage, Unknown
+from gateway.flows.gate import Passage
 from gateway.server.short.check_reader import Asked, Asker, CheckReader
 from gateway.server.short.lane import Means
 from gateway.server.short.permit import Yes
@@ -84,26 +84,40 @@ class Checks:
         if found is None:
             return False
         asker, asked = found
-        yes = asker.yes.get(asked.place) or self._admit(asker, asked)
+        yes = asker.yes.get(asked.place)
         if yes is None:
-            return False
+            return self._admit(client, data, exchange, asker, asked)
         if yes.holds():
             self.say(yes, client, exchange, asked)
         else:
             self._confirm(WaitingCheck(self, client, data, asker, asked), yes)
         return True
 
-    def _admit(self, asker: Asker, asked: Asked) -> Yes | None:
-        """Return the yes that the gate says from its memory, to be confirmed where that has grown old."""
-        pipeline = self._means.pipeline
-        passage = pipeline.admit_at_once(asked.match, asker.session_key)
-        seconds_left = 0.0
-        if isinstance(passage, Unknown):
-            passage = pipeline.admit_if_same(asked.match, asker.session_key or "")
+    def _admit(self, client: Asking, data: bytes, exchange: Exchange, asker: Asker, asked: Asked) -> bool:
+        """Say yes if the gate does so, from its memory or once the store has said who asks; False for any other way."""
+        passage = self._means.pipeline.admit_at_once(asked.match, asker.session_key)
+        if isinstance(passage, Passage):
+            self.say(self._keep(passage, asker, asked), client, exchange, asked)
         elif passage is not None:
-            seconds_left = pipeline.seconds_left(passage)
-        if passage is None:
-            return None
+            self._recognise(WaitingCheck(self, client, data, asker, asked))
+        return passage is not None
+
+    def _recognise(self, check: WaitingCheck) -> None:
+        asker, asked = check.asker, check.asked
+
+        def told(passage: Passage | StoreUnavailable | None) -> None:
+            if isinstance(passage, Passage):
+                check.end(self._keep(passage, asker, asked))
+            else:
+                check.leave()
+
+        check.begin()
+        assert asker.session_key is not None  # noqa: S101 -- whoever shows none is known for nobody
+        self._means.pipeline.recognise(asked.match, asker.session_key, told)
+
+    def _keep(self, passage: Passage, asker: Asker, asked: Asked) -> Yes:
+        """Make a yes, and keep it for the next check."""
+        seconds_left = self._means.pipeline.seconds_left(passage)
         yes = asker.yes[asked.place] = self._build(passage, asker, asked, seconds_left)
         return yes
 
