@@ -12,6 +12,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final, Protocol
 
 import msgspec
@@ -24,8 +25,11 @@ from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Asking, CompareAndSwap, Records, Walk
 from gateway.flows.record_form import RecordForm
 from gateway.flows.session_index import SessionIndex, SessionIndexStore
+from gateway.telemetry.logs import log
 
 MEMO_SIZE: Final = 20_000
+SILENCE: Final = 60.0
+"""Seconds between two warnings."""
 
 
 class SessionStore(SessionIndexStore, Records, CompareAndSwap, Asking, Walk, Protocol):
@@ -72,6 +76,7 @@ class Sessions:
         self._keyring = keyring
         self._limits = limits
         self._touch_interval = limits.touch_interval
+        self._warned_at = -SILENCE
         self._touching: dict[str, asyncio.Task[None]] = {}
         self._client_key = client_key
         self._index = SessionIndex(store, client_key)
@@ -340,7 +345,19 @@ class Sessions:
         except SealBroken:
             if unreadable is not None:
                 unreadable.add(key)
+            else:  # somebody has come with it, and is nobody
+                self._warn_of_unreadable()
             return None
+
+    def _warn_of_unreadable(self) -> None:
+        now = monotonic()
+        if now - self._warned_at >= SILENCE:
+            self._warned_at = now
+            log.warning(
+                "session_unreadable",
+                advice="none of `secret_keys` opens it, and its owner counts as signed out: if another replica has a "
+                "key that this one lacks, add it here, behind the others; if an old key was taken out, this passes",
+            )
 
     def _open_session(self, key: str, sealed: bytes | None, unreadable: set[str] | None = None) -> Session | None:
         session = self._open(key, sealed, Session, unreadable)

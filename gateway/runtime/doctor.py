@@ -54,7 +54,7 @@ def review(settings: Settings) -> tuple[Item, ...]:
                 redirect_uri=settings.redirect_uri,
                 webhook_url=told["webhook_url"],
                 authorize_url=settings.tiktok.authorize_url,
-                scopes=tuple(dict.fromkeys((*settings.tiktok.scopes, *uses))),
+                scopes=_find_scopes(settings),
                 uses=uses,
                 files=[f"{settings.public_url}{path}" for path in settings.tiktok.ownership_paths],
                 qr_sign_in=settings.qr_sign_in,
@@ -105,19 +105,24 @@ def _find_uses(settings: Settings) -> dict[str, str]:
     return uses
 
 
+def _find_scopes(settings: Settings) -> tuple[str, ...]:
+    """Return every scope that a sign-in or a route may ask for: TikTok must have approved each."""
+    return tuple(dict.fromkeys((*settings.tiktok.scopes, *_find_uses(settings))))
+
+
 def describe_registration(settings: Settings) -> dict[str, str]:
     """Return what belongs on the app's page at TikTok, and an address that must show TikTok's consent page."""
-    tiktok = settings.tiktok
+    tiktok, scopes = settings.tiktok, _find_scopes(settings)
     challenge = build_challenge(new_verifier(), tiktok.pkce) if tiktok.pkce != "off" else None
     return {
         "redirect_uri": settings.redirect_uri,
         "webhook_url": f"{settings.public_url}{settings.prefix}/webhook" if tiktok.webhook.enabled else "",
-        "scopes": ",".join(tiktok.scopes),
+        "scopes": ",".join(scopes),
         "authorization_url": build_authorization_url(
             tiktok.authorize_url,
             client_key=tiktok.client_key,
             redirect_uri=settings.redirect_uri,
-            scopes=tiktok.scopes,
+            scopes=scopes,
             state="gateway-doctor",
             code_challenge=challenge,
             always_ask=True,

@@ -45,6 +45,15 @@ def problems(told: Any) -> set[str]:
     return {finding["name"] for finding in told["findings"] if not finding["ok"] and not finding["warns"]}
 
 
+def test_scopes_that_only_routes_ask_for_are_to_be_registered_too(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    routes = json.dumps([{"path": "/videos/**", "scopes": ["video.list"]}, {"path": "/**"}])
+    _, told = doctor(simulator, redis_server, upstream, routes=routes)
+    assert told["registration"]["scopes"].split(",")[-1] == "video.list"
+    assert "video.list" in told["registration"]["authorization_url"]
+
+
 def test_what_to_register_is_told(simulator: RunningSimulator, redis_server: RedisServer, upstream: str) -> None:
     redis_server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     _, told = doctor(simulator, redis_server, upstream)

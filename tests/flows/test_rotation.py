@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.keyring import Keyring
+from gateway.core.session import build_session_key
 from gateway.errors import StoreUnavailable
 from gateway.flows.sessions import Sessions
 from tests.flows.conftest import Process, World
@@ -64,3 +65,16 @@ async def test_a_store_that_takes_no_writes_keeps_people_signed_in(
 
     monkeypatch.setattr(world.store, "replace", fail)
     assert await with_keys(world, NEW, OLD).read(signed_in.session_key, world.clock()) is not None
+
+
+async def test_a_replica_that_lacks_a_key_says_so_and_not_with_every_request(
+    world: World, process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, grant, _ = await world.signed_in(process)
+    session_id = await with_keys(world, NEW, OLD).begin(grant, user_agent="test", now=world.clock())
+    key, lacking = build_session_key(session_id.encode()), with_keys(world, OLD)
+    assert key is not None
+    for _ in range(3):
+        assert await lacking.read(key, world.clock()) is None
+    assert caplog.text.count("session_unreadable") == 1
+    assert session_id not in caplog.text

@@ -400,7 +400,7 @@ def test_the_listener_answers_checks_and_health_and_nothing_else(running: Runnin
 
 @contextlib.contextmanager
 def unproven(simulator: RunningSimulator, way: str, **changes: str) -> Generator[Front]:
-    changes |= {"routes": ROUTES, "cors__allowed_origins": OTHERS, "trusted_proxies": '["127.0.0.1"]'}
+    changes = {"routes": ROUTES, "cors__allowed_origins": OTHERS, "trusted_proxies": '["127.0.0.1"]'} | changes
     with WAYS[way](simulator, "none", **changes) as running:
         yield Front(running, running.url, {}, sign_in(running.url))
 
@@ -542,6 +542,17 @@ def test_the_operator_hears_of_a_front_that_proves_nothing(
     assert len(heard) == 1
     assert "a front asks at 0.0.0.0:8080 (`listen`) without proof" in heard[0]
     assert "set forward_auth.listen" in heard[0]
+
+
+def test_the_operator_hears_of_a_front_that_is_not_trusted_either(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    with unproven(simulator, "fast", trusted_proxies="[]") as front:
+        monkeypatch.setattr("gateway.web.forward_auth.endpoint.log.warning", lambda event, **_: heard.append(event))
+        assert front.ask("/denied/x").status_code == 202  # as before: anybody may have said what it is about
+        front.ask("/denied/x", cookie="")
+    assert heard == ["check_unproven"]
 
 
 def test_the_operator_hears_where_a_front_should_have_asked(

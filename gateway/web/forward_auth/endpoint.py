@@ -234,12 +234,14 @@ class ForwardAuth:
         dialect = find_dialect(head.path, rest)
         # the path is the front's own word; a field may be a client's, unless a front is known to overwrite it
         is_told = bool(rest) or self._trusts_peer_of(request)
-        original = self._of_an_app(self._read_original(head, rest)) if is_told else None
+        named = self._of_an_app(self._read_original(head, rest))
         if await self._authentication.read(head) is None:
             return _answer(401)
+        if named is not None:  # as no page's script does it: a front asks, and its app will hear of nobody
+            self._warn()
+        original = named if is_told else None
         if original is None:
             return _answer(403 if dialect.whole else dialect.yes)  # a yes would hold for every path
-        self._warn()
         verdict = await self._pipeline.decide(original)
         return _say_no(verdict) if isinstance(verdict, Refusal) else self._say_yes(dialect)  # with no word of who it is
 
