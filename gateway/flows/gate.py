@@ -208,10 +208,8 @@ class Gate:
         def compared(same: bool | StoreUnavailable) -> None:
             if same is True:
                 now = self._clock()
-                if now < known.settled_until:
-                    self._memory.remember(known, mark, now)
-                else:
-                    same = False
+                self._memory.remember(known, mark, now)
+                same = now < known.settled_until
             told(same)
 
         self._sessions.ask_again(known.signed_in, compared)

@@ -6,7 +6,8 @@ Rules
 2. Whoever changes a session or a grant, on whatever replica, makes it forgotten (cache invalidation): the store tells
    each change. While the store cannot promise that, nothing is answered from memory. Whoever holds a `KnownCaller` asks
    whether it is still `remembered`; that is taken away at once.
-3. A read that a change may have crossed on its way is not remembered: it may be the older of the two.
+3. A read that a change may have crossed on its way is not remembered: it may be the older of the two. Whoever is let
+   in by it is to be judged again at once: the change was told before anybody knew of them.
 4. What is too old to be answered from is kept all the same: if the store still has the same bytes, it is true again.
 5. No more than so many bytes are kept, whoever comes: who came first is forgotten first.
 """
@@ -81,6 +82,8 @@ class Memory:
     def remember(self, known: KnownCaller, mark: int, now: datetime) -> None:
         """Remember what was read, or found to be the same, since `mark`."""
         session_key, grant_key = known.signed_in.session_key, known.signed_in.session.grant_key
+        if self._has_changed(session_key, grant_key, mark):
+            known.settled_until = now
         if now >= known.settled_until:
             return
         if self._known.get(session_key) is not known:
@@ -91,7 +94,7 @@ class Memory:
         if not self.lasts or not known.weight:  # it is larger than all there is room for
             return
         known.until = min(now + self.lasts, known.settled_until)
-        known.remembered = self._store.following and not self._has_changed(session_key, grant_key, mark)
+        known.remembered = self._store.following
 
     def note_growth(self, known: KnownCaller, allow: Allow) -> None:
         """Note what was made for a caller besides."""

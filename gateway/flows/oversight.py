@@ -14,7 +14,8 @@ import contextlib
 import unicodedata
 from collections.abc import Callable, Collection, Generator
 from datetime import datetime
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 import msgspec
 
@@ -221,18 +222,25 @@ def has_username(person: SessionView | GrantView, username: str) -> bool:
     return (person.username or "").casefold() == username.removeprefix("@").casefold()
 
 
+LONGEST_NAME: Final = 100
+"""Letters beyond which nobody's name goes on; in another form they may be eighteen times as many."""
+
+
 def is_named(person: SessionView | GrantView, name: str) -> bool:
     """Whether a person's username or display name begins so, however it is written.
 
     Whoever has not granted `user.info.profile` has no username here. Letters that only look otherwise, as people like
     to have them in names, are what they stand for (Unicode's NFKC).
     """
+    if len(name) > LONGEST_NAME:
+        return False
     wanted = _plain(name.removeprefix("@"))
     return bool(wanted) and any(
         _plain(each or "").startswith(wanted) for each in (person.username, person.display_name)
     )
 
 
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 

@@ -170,7 +170,7 @@ class RedisKeywords(TypedDict, total=False):
     tls: RedisTlsKeywords | None
     key_prefix: str
     timeout: str | timedelta
-    upgrade_window: str | timedelta
+    upgrade_window: str | Literal[0]
 
 
 class RedisTlsKeywords(TypedDict, total=False):

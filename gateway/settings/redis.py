@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.problem import KeyFault, quote
 from gateway.settings.redis_url import NAME, check_redis_url
-from gateway.settings.scalars import Duration, ExistingFile
+from gateway.settings.scalars import Duration, ExistingFile, Span
 from gateway.settings.secret import Password
 from gateway.settings.section import OneOrMore, Section
 
@@ -106,7 +106,7 @@ class RedisSettings(Section):
     """Prefix of every key, so that a Redis can be shared."""
     timeout: Duration = timedelta(seconds=2)
     """Longest time one call to Redis may take."""
-    upgrade_window: Duration = timedelta(hours=24)
+    upgrade_window: Span = timedelta(hours=24)
     """How long gateways before 0.2 may run beside the first of this version; then records take half the memory."""
 
     @property

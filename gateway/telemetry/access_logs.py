@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 LOGGERS: Final = (
@@ -23,14 +23,25 @@ LOGGERS: Final = (
 HIDDEN: Final = "..."
 
 
+_PATHS: Final = ("U", "path")
+_QUERIES: Final = ("q", "query_string", "{query_string}e")
+"""What servers call them that tell the two apart: gunicorn and hypercorn, and granian."""
+
+
 class HidesCallbacks(logging.Filter):
-    """Takes the query of callbacks out of records, and lets all of them pass."""
+    """Takes the query of callbacks out of records, and lets all of them pass.
+
+    Nothing is hidden anywhere else: whoever could choose what is might have their own address missing from the log.
+    """
 
     def __init__(self, prefix: str) -> None:
         """`prefix` is the public one; a server may log the path without the mount, so its last part is looked for."""
         super().__init__()
         self.callback = f"/{prefix.rpartition('/')[2]}/callback"
-        self._query = re.compile(re.escape(self.callback) + r"/?\?([^\s\"']+)")
+        # a target or a request line, maybe in colour: what is before the first question mark is the path
+        target = r"(?:\x1b\[[0-9;]*m)*(?:[A-Z]{1,16} )?[^?\s\"']*" + re.escape(self.callback) + r"/?\?"
+        self._alone = re.compile(rf"\A({target})[^\s\"']+")
+        self._quoted = re.compile(rf"(\"{target})[^\s\"']+")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Edit the parts of a line; formatters want them as they are, one by one."""
@@ -38,24 +49,18 @@ class HidesCallbacks(logging.Filter):
         if isinstance(parts, MutableMapping):
             self._edit(parts)
         elif isinstance(parts, tuple):
-            record.args = tuple(self._hide(each, self._find(parts)) for each in parts)
-        record.msg = self._hide(record.msg, self._find([record.msg]))
+            record.args = tuple(map(self._hide, parts))
+        if isinstance(record.msg, str):
+            record.msg = self._quoted.sub(rf"\1{HIDDEN}", self._hide(record.msg))
         return True
 
     def _edit(self, parts: MutableMapping[str, Any]) -> None:
-        """Hide the query wherever a mapping has it: as gunicorn's `r` and `q`, for instance."""
-        query = self._find(parts.values())
-        if not query and any(isinstance(each, str) and each.endswith(self.callback) for each in parts.values()):
-            query = parts.get("query_string", "")  # granian tells it apart from the path
-        for name, value in parts.items() if query else ():
-            parts[name] = self._hide(value, query)
+        is_callback = any(str(parts.get(name, "")).rstrip("/").endswith(self.callback) for name in _PATHS)
+        for name, value in parts.items():
+            parts[name] = HIDDEN if is_callback and value and name in _QUERIES else self._hide(value)
 
-    def _find(self, parts: Iterable[Any]) -> str:
-        found = (self._query.search(part) for part in parts if isinstance(part, str))
-        return next((each[1] for each in found if each is not None), "")
-
-    def _hide(self, part: Any, query: str) -> Any:
-        return part.replace(query, HIDDEN) if query and isinstance(part, str) else part
+    def _hide(self, part: Any) -> Any:
+        return self._alone.sub(rf"\1{HIDDEN}", part) if isinstance(part, str) else part
 
 
 def hide_callbacks(prefix: str) -> None:

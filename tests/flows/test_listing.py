@@ -14,6 +14,7 @@ from gateway.core.session import SessionLimits
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import MalformedRequest
 from gateway.flows.listing import MOST, SPARE, STEPS, STRIDE, Listing, Position
+from gateway.flows.oversight import SessionView, is_named
 from gateway.flows.sessions import Sessions
 from gateway.store.redis import RedisStore
 from tests.redis_server import RedisServer
@@ -198,3 +199,10 @@ async def test_who_has_no_username_is_found_by_how_their_name_begins(store: Redi
     assert await found("ada love") == {"Ada  Lovelace"}
     assert await found("@adal") == {"adalbert"}
     assert await found("ovelace") == set()
+
+
+def test_a_name_that_is_longer_than_any_is_nobodys_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its other form one letter may be eighteen: for each of a thousand people that held up everybody."""
+    who = SessionView("id", "-000ada", None, "\ufdfa" * 200, (), NOW, NOW, NOW, "")
+    monkeypatch.setattr("gateway.flows.oversight._plain", lambda _: pytest.fail("it was worked out"))
+    assert not is_named(who, "\ufdfa" * 101)

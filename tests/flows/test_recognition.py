@@ -12,6 +12,7 @@ from gateway.core.keyring import Keyring
 from gateway.core.route import Match
 from gateway.errors import StoreUnavailable
 from gateway.flows.gate import Gate, Passage
+from gateway.flows.live import _is_due
 from gateway.flows.sessions import Sessions
 from tests.flows.conftest import Process, World
 from tests.flows.test_gate import ask, build_gate
@@ -173,8 +174,36 @@ async def test_a_change_that_crosses_the_read_is_not_overlooked(
         read(keys, tell)
 
     monkeypatch.setattr(world.store, "ask", cross)
-    assert isinstance(await recognise(gate, "/app/x", session_id), Passage)
+    passed = await recognise(gate, "/app/x", session_id)
     assert not isinstance(gate.admit_at_once(*point(gate, "/app/x", session_id)), Passage)
+    # what goes on because of it, a stream say, is judged with the next look: the change itself came too early for that
+    assert isinstance(passed, Passage)
+    assert passed.caller is not None
+    assert _is_due(passed, set(), world.clock())
+
+
+async def test_a_change_that_crosses_a_confirmation_is_not_overlooked_either(
+    world: World, process: Process, session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = build_gate(world, process, lasts=timedelta())
+    passed = await recognise(gate, "/app/x", session_id)
+    assert isinstance(passed, Passage)
+    assert passed.caller is not None
+    read = world.store.ask
+    told: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
+
+    def cross(keys: Any, tell: Any) -> None:
+        def late(values: Any) -> None:
+            world.store._tell(passed.session_key)
+            tell(values)
+
+        read(keys, late)
+
+    monkeypatch.setattr(world.store, "ask", cross)
+    gate.confirm(passed.caller, told.set_result)
+    async with asyncio.timeout(5):
+        assert await told is False
+    assert _is_due(passed, set(), world.clock())
 
 
 async def test_what_an_older_key_has_sealed_is_left_to_the_long_way(world: World, process: Process) -> None:
