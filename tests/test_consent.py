@@ -89,6 +89,9 @@ def test_a_refusal_does_not_go_round_in_circles(page: Page, gateway: Running) ->
     page.click("text=Continue with TikTok")
     page.uncheck('input[value="video.list"]')
     page.click("#allow")
+    expect(page.locator("h1")).to_have_text("You did not share any more")
+    expect(page.locator("main")).to_contain_text("Your public videos")
+    page.click("text=Back to where you were")
     assert page.url == gateway.url + "/videos/mine"
     expect(page.locator("h1")).to_have_text("One more permission")
 

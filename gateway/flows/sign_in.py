@@ -53,6 +53,7 @@ class Begun(msgspec.Struct, frozen=True):
 
     location: str
     binding: Binding
+    refused: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Do not show the address, which has the state."""
@@ -62,13 +63,15 @@ class Begun(msgspec.Struct, frozen=True):
 class Completed(msgspec.Struct, frozen=True):
     """A sign-in that is complete: the new session's id, and the binding cookie.
 
-    `location` is where to send the visitor: where they wanted to go, or to TikTok once more.
+    `location` is where to send the visitor: where they wanted to go, or to TikTok once more. `refused` are scopes that
+    a page has asked them for, and that they have left out.
     """
 
     session_id: str
     subject: str
     location: str
     binding: Binding
+    refused: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Show neither the session id nor the address, which may have a state."""
@@ -210,9 +213,16 @@ class SignIn:
         if self._on_sign_in is not None:
             await self._tell_app(self._on_sign_in, session_id, first=known is None)
         binding = found.binding.complete(self._clock())
-        location = await self._regain(grant, found, binding, visitor) or found.attempt.return_to
+        onward = await self._regain(grant, found, binding, visitor)
+        left_out = tuple(sorted(set(found.attempt.extra).difference(grant.all_scopes)))
         self._report.completed(session_id, grant, known, visitor.presented)
-        return Completed(session_id=session_id, subject=tokens.open_id, location=location, binding=binding)
+        return Completed(
+            session_id=session_id,
+            subject=tokens.open_id,
+            location=onward or found.attempt.return_to,
+            binding=binding,
+            refused=left_out if onward is None else (),
+        )
 
     async def _tell_app(self, hook: SignInHook, session_id: str, *, first: bool) -> None:
         key = build_session_key(session_id.encode())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.requests import Request
 
 from gateway.core.authorization import Wish
 from gateway.core.challenge import is_navigation, is_prefetch
 from gateway.core.session import SessionLimits
 from gateway.core.sign_in import read_callback
-from gateway.errors import MethodRefused, SignInRefused, StoreUnavailable
+from gateway.errors import MethodRefused, ScopeRefused, SignInRefused, StoreUnavailable
 from gateway.flows.authentication import Authentication
 from gateway.flows.sign_in import SignIn, Unchanged
 from gateway.web.answers.answer import Answer, redirect
@@ -113,4 +114,9 @@ class SignInPages:
             return redirect(302, completed.return_to)
         cookies, seconds = self._answers.cookies, int(self._limits.absolute.total_seconds())
         extra = (*cookies.keep_session(head, completed.session_id, seconds), *cookies.bind(head, completed.binding))
-        return redirect(302, completed.location, extra=extra)
+        if not completed.refused:
+            return redirect(302, completed.location, extra=extra)
+        refused = ScopeRefused("the person left out what a page has asked for", refused=completed.refused)
+        refused.return_to = completed.location
+        answer = self._answers.error(refused, head, request_id_of(request))
+        return msgspec.structs.replace(answer, headers=(*answer.headers, *extra))
