@@ -22,6 +22,12 @@ PREFIX = "gateway:"
 BATCH = 5_000
 """People signed in by one pipeline."""
 LIMITS = SessionLimits(idle=timedelta(days=7), absolute=timedelta(days=30))
+_AVATAR = (
+    "https://p16-common-sign.tiktokcdn.example/tos-useast5-avt-0068-tx/{picture}~tplv-tiktokx-cropcenter:168:168.jpeg"
+    "?dr=9640&refresh_token=2b1f9c3d&x-expires=1795720800&x-signature={signature}%3D&t=4d5b0474&ps=13740610"
+    "&shp=a5d48078&shcp=8aecc5ac&idc=useast5&sc=avatar&biz_tag=tt_user.login_kit"
+)
+"""As long as TikTok's are."""
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 
 
@@ -110,6 +116,7 @@ def make_grant(now: datetime) -> Grant:
         open_id=open_id,
         union_id=open_id[::-1],
         display_name="Ada Lovelace",
-        avatar_url=f"https://p16-sign.tiktokcdn.example/tos/{secrets.token_hex(16)}~c5_168x168.webp?x-expires=1795720822",
+        username="ada.lovelace",
+        avatar_url=_AVATAR.format(picture=secrets.token_hex(16), signature=secrets.token_urlsafe(20)),
     )
     return Grant(tokens=tokens, profile=profile, profile_read_at=now)
