@@ -24,7 +24,8 @@ from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.http_server import build_check_server, build_server
 from gateway.server.connections import ConnectionGuard
-from gateway.server.short.asking import ChecksProtocol
+from gateway.server.short.asking import MOST_AT_ONCE, ChecksProtocol
+from gateway.server.short.check_reader import WEIGHT_OF_YES
 from gateway.server.short.protocol import ShortWayProtocol
 from gateway.settings import load
 from tests.server.conftest import ROUTES, DryTransport
@@ -226,7 +227,7 @@ async def test_what_is_not_remembered_is_confirmed_by_the_store_each_time(monkey
 
 
 @pytest.mark.parametrize("told", [False, StoreUnavailable("it is away")])
-async def test_what_the_store_does_not_confirm_is_read_anew_and_without_it_left_to_the_app(
+async def test_what_the_store_does_not_confirm_is_read_anew_and_without_it_nothing_is_asked_twice(
     told: bool | StoreUnavailable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = await open_door(SESSION__CACHE_FOR="0s")
@@ -237,7 +238,8 @@ async def test_what_the_store_does_not_confirm_is_read_anew_and_without_it_left_
     client.data_received(check)
     answer = await until_answered(client, transport)
     assert answer.startswith(b"HTTP/1.1 202 " if told is False else b"HTTP/1.1 503 ")
-    assert door.calls == (0 if told is False else 1)
+    assert (b"\r\nretry-after: " in answer) is (told is not False)
+    assert door.calls == 0
     await door.generation.close()
 
 
@@ -273,6 +275,115 @@ async def test_a_server_that_ends_answers_the_check_in_hand(monkeypatch: pytest.
     assert b"\r\nconnection: close\r\n" in answer
     assert transport.closing
     await door.generation.close()
+
+
+@pytest.mark.parametrize("public", [False, True])
+@pytest.mark.parametrize("page", ["auth", "ext_authz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+async def test_that_the_store_is_away_is_told_as_by_the_app(
+    page: str, method: str, accept: str, monkeypatch: pytest.MonkeyPatch, *, public: bool
+) -> None:
+    door = await open_door(SESSION__CACHE_FOR="0s", public=public)
+    said = (f"Accept: {accept}", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", f"X-Gateway-Check: {SECRET}")
+    check = door.build(f"{method} /oauth2/{page}", *usual("/x?y=1", *said))
+    await make_known(door, check)
+    away = StoreUnavailable("it is away")
+    monkeypatch.setattr(door.generation.judging.gate, "confirm", lambda _, tell: tell(away))
+    monkeypatch.setattr(door.generation.records.store, "ask", lambda _, tell: tell(away))
+
+    async def read(*_: object) -> list[bytes | None]:
+        raise away
+
+    monkeypatch.setattr(door.generation.records.store, "read_many", read)
+    monkeypatch.setattr(door.generation.records.store, "read", read)
+    answers = []
+    for short in (True, False):
+        client, transport = door.connect(short=short)
+        client.data_received(check)
+        answers.append(without_ids(await until_answered(client, transport)))
+    assert answers[0] == answers[1]
+    assert door.calls == 1
+    await door.generation.close()
+
+
+async def test_a_server_that_ends_takes_nothing_that_waits_behind_the_check_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = await open_door(SESSION__CACHE_FOR="0s")
+    check = door.build("GET /oauth2/auth", *usual())
+    await make_known(door, check)
+    asked: list[Callable[[bool | StoreUnavailable], None]] = []
+    gate = door.generation.judging.gate
+    monkeypatch.setattr(gate, "confirm", lambda _, told: asked.append(told))
+    client, transport = door.connect()
+    client.data_received(check + check)
+    client.shutdown()
+    monkeypatch.setattr(gate, "recognise", lambda *words: words[-1](None))
+    asked.pop(0)(False)  # it is left to the app
+    answer = await until_answered(client, transport)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert transport.closing or transport.said_eof
+    await door.generation.close()
+
+
+async def test_what_is_pipelined_has_to_be_a_check_too(door: Door) -> None:
+    check = door.build("GET /oauth2/auth", *usual())
+    await make_known(door, check)
+    for line in ("POST /oauth2/auth", "BREW /oauth2/auth", "GET /oauth2/account"):
+        client, transport = door.connect()
+        client.data_received(check + door.build(line, *usual()))
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        first, second = transport.take().split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(b"202 ")
+        assert b"x-tiktok" not in second
+
+
+async def test_many_checks_of_one_connection_take_turns_with_others(door: Door) -> None:
+    check = door.build("GET /oauth2/auth", *usual())
+    await make_known(door, check)
+    client, transport = door.connect()
+    client.data_received(check * (MOST_AT_ONCE + 3))
+    assert transport.take().count(b"HTTP/1.1 202 ") == MOST_AT_ONCE
+    for _ in range(3):
+        assert (await until_answered(client, transport)).startswith(b"HTTP/1.1 202 ")
+    assert door.calls == 3
+
+
+def all_that_was_said(door: Door) -> int:
+    assert door.checks is not None
+    askers = door.checks._reader._askers.kept.values()
+    return sum(len(yes.lines) + WEIGHT_OF_YES for asker in askers for yes in asker.yes.values())
+
+
+async def test_what_is_kept_of_askers_is_bounded_whatever_cookies_they_have(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 20 * WEIGHT_OF_YES
+    monkeypatch.setattr("gateway.server.short.check_reader.HEAVIEST_YES", most)
+    client, transport = door.connect()
+    for number in range(60):
+        fields = [each for each in usual("/public/x") if not each.startswith("Cookie:")]
+        client.data_received(door.build("GET /oauth2/auth", *fields, f"Cookie: j={number:06}{'x' * 700}"))
+        assert (await until_answered(client, transport)).startswith(b"HTTP/1.1 202 ")
+        assert all_that_was_said(door) <= most
+    assert all_that_was_said(door)
+    assert door.calls == 0
+
+
+async def test_of_what_is_asked_about_no_fields_are_kept(door: Door) -> None:
+    client, transport = door.connect()
+    for number in range(3):
+        for _ in range(3):
+            client.data_received(door.build("GET /oauth2/auth", *usual(f"/x{number}")))
+            await until_answered(client, transport)
+    assert door.checks is not None
+    reader = door.checks._reader
+    kept = [*reader._asked.kept.values(), *reader._forms.kept.values()]
+    assert kept
+    assert all(each.head.headers == () for each in kept)
 
 
 async def test_the_secret_is_asked_for_each_time_where_anybody_may_ask(public: Door) -> None:

@@ -5,11 +5,14 @@ Everything else goes to the parser, and from there to the app.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gateway.server.client_connection import REST
 from gateway.server.protocol import StrictHttpProtocol
 from gateway.server.short.checks import Checks, WaitingCheck
+
+MOST_AT_ONCE: Final = 16
+"""Checks of one connection that are answered in one go, before others have their turn; the rest go to the app."""
 
 
 class ChecksProtocol(StrictHttpProtocol):
@@ -32,7 +35,9 @@ class ChecksProtocol(StrictHttpProtocol):
         if self._phase != REST or self._ending or self._waiting or self._dropping:
             return False
         at, size = 0, len(data)
-        while at < size and self._may_begin():
+        for _ in range(MOST_AT_ONCE):
+            if at == size or not self._may_begin() or not data.startswith(asked.begins, at):
+                break
             end = data.find(b"\r\n\r\n", at) + 4
             if end < 4 or not asked.take(self, data[at:end]):
                 break
@@ -100,7 +105,10 @@ class ChecksProtocol(StrictHttpProtocol):
         self._check = None
         if self.transport.is_closing():
             return
-        if self._waiting:  # behind it
+        if self._last_check:
+            self._waiting = b""  # what is behind it comes too late
+            self._note_waiting(unread=0)
+        if self._waiting:
             self._waiting, self._parsed = data + self._waiting[self._parsed :], 0
             self._go_on_soon()
         else:

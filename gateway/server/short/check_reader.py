@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 from gateway.core.fields import split_line
 from gateway.core.headers import join_cookies
 from gateway.core.request import RequestHead
@@ -43,6 +45,11 @@ MOST_FORMS: Final = 256
 """Most origins, askers, requests asked about, and forms of asking that are kept."""
 HEAVIEST: Final = 4 * 1024 * 1024
 """Most bytes of the lines by which origins, and askers, are known."""
+HEAVIEST_YES: Final = 32 * 1024 * 1024
+"""Most bytes of all that was said to askers."""
+WEIGHT_OF_YES: Final = 1_000
+WEIGHT_OF_CALLER: Final = 5_000
+"""Bytes that a yes takes besides its lines, and somebody it is about: they stay while it does, whoever else forgets."""
 LONGEST_ASKED: Final = 1024
 """The longest request line and fields, in bytes, among what is asked about and kept."""
 _LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[\x21\x22\x24-\x7e]*) HTTP/1\.1")
@@ -111,6 +118,7 @@ class CheckReader:
         self._lines = CheckLines(reader, forward_auth, told_id=by_proof)
         self._origins: Shelf[tuple[bytes, str | None, str], Origin] = Shelf(MOST_ORIGINS, HEAVIEST)
         self._askers: Shelf[tuple[bytes, Origin], Asker] = Shelf(MOST_ASKERS, HEAVIEST)
+        self._said = 0  # bytes
         self._asked: Recurring[tuple[Form, bytes], Asked] = Recurring(MOST_ASKED)
         self._forms: Recurring[Form, Asked] = Recurring(MOST_FORMS)
 
@@ -129,6 +137,26 @@ class CheckReader:
             return None
         asked = self._find_asked(line, said, origin, peer, scheme)
         return (asker, asked) if asked is not None else None
+
+    def read_whole(self, data: bytes, peer: str | None, scheme: str) -> RequestHead | None:
+        """Return the whole head of a check that was read before."""
+        line, *lines = data[:-4].split(b"\r\n")
+        parts = _LINE.fullmatch(line)
+        return self._read_head(parts[1].decode(), parts[2], lines, peer, scheme) if parts is not None else None
+
+    def keep_yes(self, asker: Asker, asked: Asked, yes: Yes) -> None:
+        """Keep a yes for the next check; beyond the bound, all askers and what was said to them are let go."""
+        weight = WEIGHT_OF_YES + len(yes.lines) + (WEIGHT_OF_CALLER if yes.passage.caller is not None else 0)
+        if self._said + weight > HEAVIEST_YES:
+            self._let_go_of_askers()
+        self._said += weight
+        asker.yes[asked.place] = yes
+
+    def _let_go_of_askers(self) -> None:
+        for asker in self._askers.kept.values():
+            asker.yes.clear()  # somebody may have it in hand
+        self._askers.clear()
+        self._said = 0
 
     def _sort(self, lines: list[bytes]) -> Said | None:
         """Return the lines that say something, by what they say; of cookies and proofs, the values."""
@@ -168,7 +196,9 @@ class CheckReader:
             if len(keys) > 1:
                 return None  # the gate has to choose
             asker = Asker(origin, keys[0] if keys else None, join_cookies(cookies, self._own_cookies))
-            self._askers.put((joined, origin), asker, len(joined))
+            if not self._askers.has_room(2 * len(joined)):  # the app's cookies, once more
+                self._let_go_of_askers()
+            self._askers.put((joined, origin), asker, 2 * len(joined))
         return asker
 
     def _find_asked(self, line: bytes, said: Said, origin: Origin, peer: str | None, scheme: str) -> Asked | None:
@@ -188,7 +218,7 @@ class CheckReader:
                 asked = self._learn(line, [*said[ORIGIN], *said[HOST], *said[METHOD], *addresses], peer, scheme)
         except GatewayError:
             return None  # the app tells why
-        if asked is not None and len(key[1]) + len(line) <= LONGEST_ASKED:
+        if asked is not None and sum(map(len, (*form, key[1]))) <= LONGEST_ASKED:
             self._asked.note(key, asked)
             if target and like is None and asked.dialect is not IN_PATH:  # whose line names an address, too
                 self._forms.note(form, asked)
@@ -200,10 +230,14 @@ class CheckReader:
         head = self._read_head(parts[1].decode(), parts[2], fields, peer, scheme) if parts is not None else None
         if head is None or head.path.text not in self._pages:
             return None
-        return self._note_match(self._forward_auth.read_asked(head), self._forward_auth.dialect_of(head))
+        dialect = self._forward_auth.dialect_of(head)
+        if not dialect.whole and head.method not in {"GET", "HEAD"}:
+            return None  # the page takes no other
+        return self._note_match(self._forward_auth.read_asked(head), dialect)
 
     def _note_match(self, original: RequestHead, dialect: Dialect) -> Asked | None:
         match = self._pipeline.match(original.method, original.host, original.path)
+        original = msgspec.structs.replace(original, headers=())  # those of one check, and maybe long
         return Asked(original, match, dialect) if match is not None else None
 
     def _read_head(

@@ -66,6 +66,7 @@ class Checks:
         )
         self._means = means
         self._forward_auth = forward_auth
+        self._by_proof = by_proof
         self._answer_ids = means.answer_ids and by_proof  # the other listener tells none
         self.begins: Final = tuple(_begin(prefix))
         """How checks begin."""
@@ -108,6 +109,8 @@ class Checks:
         def told(passage: Passage | StoreUnavailable | None) -> None:
             if isinstance(passage, Passage):
                 check.end(self._keep(passage, asker, asked))
+            elif isinstance(passage, StoreUnavailable):
+                check.fail(passage)
             else:
                 check.leave()
 
@@ -118,7 +121,8 @@ class Checks:
     def _keep(self, passage: Passage, asker: Asker, asked: Asked) -> Yes:
         """Make a yes, and keep it for the next check."""
         seconds_left = self._means.pipeline.seconds_left(passage)
-        yes = asker.yes[asked.place] = self._build(passage, asker, asked, seconds_left)
+        yes = self._build(passage, asker, asked, seconds_left)
+        self._reader.keep_yes(asker, asked, yes)
         return yes
 
     def _build(self, passage: Passage, asker: Asker, asked: Asked, seconds_left: float) -> Yes:
@@ -139,6 +143,25 @@ class Checks:
         exchange.client_address = yes.client_address
         exchange.tell(*asked.original, means.metrics)
 
+    def say_why_not(self, error: StoreUnavailable, client: Asking, check: WaitingCheck) -> bool:
+        """Answer that it cannot be told now, as the app would; False leaves it to the app."""
+        head = self._reader.read_whole(check.data, client.peer, client.spoken)
+        if head is None:
+            return False
+        means, pipeline = self._means, self._means.pipeline
+        check.client_address = head.client_address
+        if check.asked.dialect.whole:
+            answer = pipeline.answer_error(error, self._forward_auth.read_asked(head), check)
+        else:  # on their own listener it is not looked at whether somebody is still signed in
+            answer = pipeline.answer_error(error, head if self._by_proof else None, check, head.headers)
+        check.status = answer.status
+        ids = (check.id_field(),) if self._answer_ids else ()
+        lines = build_lines((*answer.headers, *answer.length_headers(), *ids))
+        body = answer.body if head.method != "HEAD" else b""
+        client.transport.write(b"".join((STATUS_LINE[answer.status], client.check_fields(), lines, b"\r\n", body)))
+        check.tell(*check.asked.original, means.metrics)
+        return True
+
     def tell_abandoned(self, check: WaitingCheck) -> None:
         """Tell of a check whose front has gone before it was answered."""
         check.client_address = check.asker.origin.client_address
@@ -149,7 +172,10 @@ class Checks:
         pipeline, caller = self._means.pipeline, yes.passage.caller
 
         def told(same: bool | StoreUnavailable) -> None:
-            if same is not True:
+            if isinstance(same, StoreUnavailable):
+                check.fail(same)  # to have the app ask again would take another timeout
+                return
+            if not same:
                 check.asker.yes.pop(check.asked.place, None)
                 check.leave()
                 return
@@ -169,9 +195,9 @@ class WaitingCheck(Exchange):
         super().__init__()
         self.asker = asker
         self.asked = asked
+        self.data = data
         self._checks = checks
         self._client: Asking | None = client
-        self._data = data
 
     def begin(self) -> None:
         """Have the connection wait."""
@@ -190,7 +216,17 @@ class WaitingCheck(Exchange):
         """Leave it to the app."""
         client = self._let_go()
         if client is not None:
-            client.leave_check(self._data)
+            client.leave_check(self.data)
+
+    def fail(self, error: StoreUnavailable) -> None:
+        """Say that the store is away, and have the connection go on."""
+        client = self._let_go()
+        if client is None:
+            return
+        if self._checks.say_why_not(error, client, self):
+            client.end_check()
+        else:
+            client.leave_check(self.data)
 
     def abandon(self) -> None:
         """The front is gone: so is the check."""

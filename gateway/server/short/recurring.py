@@ -54,8 +54,16 @@ class Shelf(Generic[K, V]):
 
     def put(self, key: K, value: V, weight: int) -> None:
         """Keep a value, whose key weighs so many bytes."""
-        if len(self.kept) >= self._most or self._weight + weight > self._heaviest:
-            self.kept.clear()
-            self._weight = 0
+        if not self.has_room(weight):
+            self.clear()
         self.kept[key] = value
         self._weight += weight
+
+    def has_room(self, weight: int) -> bool:
+        """Whether nothing has to go for a value whose key weighs so many bytes."""
+        return len(self.kept) < self._most and self._weight + weight <= self._heaviest
+
+    def clear(self) -> None:
+        """Let all go."""
+        self.kept.clear()
+        self._weight = 0
