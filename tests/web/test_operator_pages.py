@@ -146,6 +146,8 @@ def test_grants_are_found_by_username(overseen: Overseen, operator: Operator, br
         assert "@dash" in everybody
         assert "@ada.plain" in everybody
         found = operator.open("/grants?who=@ADA.plain").text
+        assert "sessions are on their page" in found
+        assert "sessions are on their page" not in operator.open("/grants").text
         assert "@ada.plain" in found
         assert "@dash" not in found
         assert "No grant of anybody whose name begins so." in operator.open("/grants?who=nobody").text
