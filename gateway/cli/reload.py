@@ -81,7 +81,10 @@ def _tell(outcome: dict[str, Any], *, as_json: bool) -> int:
         return print_document(outcome, problems=[Problem("", "", refused)] if refused else [])
     if refused:
         return _complain(refused)
-    print(f"reloaded; changed: {', '.join(outcome['changed']) or 'nothing that was not in force already'}")
+    if outcome["changed"]:
+        print(f"reloaded; changed: {', '.join(outcome['changed'])}")
+    else:
+        print("reloaded; what the settings say was in force already (a file that is saved is, within a second)")
     if outcome["needs_restart"]:
         print(f"needs a restart, and stays as it was until then: {', '.join(outcome['needs_restart'])}")
     if outcome.get("from_environment"):

@@ -15,6 +15,7 @@ def texts(tag: str, output: Path | None) -> int:
         if output is None:
             print(text, end="")
         else:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text, encoding="utf-8")
             print(output)
     except OSError as error:

@@ -15,6 +15,7 @@ from gateway.web.answers.catalogue import (
     build_catalogue,
     extract_texts,
     find_missing,
+    find_misspelt,
     is_tag,
     read_texts,
     write_catalogue,
@@ -29,6 +30,7 @@ def open_pages(settings: Settings) -> Pages:
     host = settings.public_url.partition("://")[2]
     try:
         brand = _read_brand(settings.brand)
+        _refuse_misspelt(brand)
         pages = Pages(prefix=settings.prefix, site=host, brand=brand)
     except OSError as error:
         words = f"{error.filename} cannot be read: {error.strerror}"
@@ -39,6 +41,14 @@ def open_pages(settings: Settings) -> Pages:
     if faults:
         raise SettingsProblems([Problem(each.where, "brand.templates", each.message) for each in faults])
     return pages.offering_qr() if settings.qr_sign_in else pages
+
+
+def _refuse_misspelt(brand: Brand) -> None:
+    faults = [
+        fault for tag, text in brand.texts.items() for fault in find_misspelt(Path(brand.templates) / f"{tag}.po", text)
+    ]
+    if faults:
+        raise SettingsProblems([Problem(each.where, "brand.templates", each.message) for each in faults])
 
 
 def find_unfinished(settings: Settings) -> tuple[Problem, ...]:
@@ -60,7 +70,11 @@ def write_texts(tag: str, path: Path | None) -> str:
     known = [read_catalogue(tag, ours[tag])] if tag in ours else []
     if path is not None:
         texts |= extract_texts(path.parent)
-        known += [read_catalogue(tag, path.read_bytes())] if path.exists() else []
+        if path.exists():
+            text = path.read_bytes()
+            if fault := next(find_misspelt(path, text), None):  # what babel made of it would be written over it
+                raise ValueError(f"{fault.where}: {fault.message}")
+            known += [read_catalogue(tag, text)]
     return write_catalogue(build_catalogue(tag, texts, *known))
 
 

@@ -29,6 +29,7 @@ ELSEWHERE: Final = "the program"
 HIDDEN: Final = "•••"
 _SHORT: Final = frozenset({SHORT, "address"})
 """Keys of sections that a lone text stands for."""
+_KEYS: Final = ("admin", "keys")
 _USER: Final = re.compile(r"://[^/@\s]*@")
 
 
@@ -82,8 +83,10 @@ def _default(field: Any) -> Any:
 
 def _read(path: KeyPath, value: Any, default: Any, origin: Origin) -> Line:
     secret = secret_in(path) is not None or isinstance(value, SecretStr)
-    shown = _show_secret(path, value) if secret else _show(value)
-    key = show_path(path) + (f"[{path[-1]}]" if secret and isinstance(path[-1], int) else "")
+    is_name = isinstance(value, str) and path[:2] == _KEYS and path[-1] == "name"  # for the audit trail to show
+    shown = _show_secret(path, value) if secret and not is_name else _show(value)
+    within_secret = path[len(secret_in(path) or path) :]  # keys of the model: nobody has written a secret for one
+    key = show_path(path) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in within_secret)
     found = _find(path, origin)
     if found is not None:
         known, written = found

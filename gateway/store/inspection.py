@@ -19,6 +19,8 @@ Execute = Callable[..., Awaitable[Any]]
 
 OLDEST: Final = (6, 0)
 """The first version with CLIENT TRACKING and ACLs."""
+REFUSED: Final = "it runs: mend the user or the password in `redis`, or that user in Redis' ACL"
+"""What to do where a Redis lets nobody in by this user and password."""
 _UNSAID: Final = "not told by this server"
 
 

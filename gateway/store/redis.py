@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from gateway.core.finding import Finding
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreRefused, StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.faults import FAULTS, translate
-from gateway.store.inspection import Nodes, ask_node, judge
+from gateway.store.inspection import REFUSED, Nodes, ask_node, judge
 from gateway.store.scripts import Scripts
 
 
@@ -262,8 +262,14 @@ class RedisStore:
     @_bounded
     async def inspect(self) -> list[Finding]:
         """Return what an operator should know of how Redis is set up."""
-        nodes = await self._nodes() if self._nodes is not None else {}
-        asked = [await ask_node(name, node) for name, node in nodes.items()]
+        try:
+            nodes = await self._nodes() if self._nodes is not None else {}
+            asked = [await ask_node(name, node) for name, node in nodes.items()]
+        except FAULTS as error:
+            refused = translate(self.address, error)
+            if not isinstance(refused, StoreRefused):
+                raise
+            return [Finding(False, "Redis", str(refused), REFUSED)]
         kept = {"encrypted": self._encrypted, "same_machine": self._same_machine}
         return [finding for state in asked for finding in judge(state, **kept)]
 

@@ -117,6 +117,17 @@ def test_a_redis_that_is_away_is_found(simulator: RunningSimulator, redis_server
     assert (code, "Redis" in problems(told)) == (1, True)
 
 
+def test_a_redis_that_refuses_the_password_is_not_to_be_started(
+    simulator: RunningSimulator, redis_server: RedisServer, upstream: str
+) -> None:
+    wrong = redis_server.url.replace("redis://", "redis://nobody:a-wrong-password@")
+    code, told = doctor(simulator, redis_server, upstream, redis=wrong)
+    found = next(finding for finding in told["findings"] if finding["name"] == "Redis")
+    assert (code, found["ok"]) == (1, False)
+    assert "mend the user or the password" in found["advice"]
+    assert "start it" not in json.dumps(found)
+
+
 def test_what_only_tiktok_would_refuse_is_no_problem_of_the_simulator(
     simulator: RunningSimulator, redis_server: RedisServer, upstream: str
 ) -> None:

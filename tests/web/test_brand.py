@@ -185,7 +185,18 @@ def test_check_tells_of_it_and_a_gateway_with_it_does_not_start(tmp_path: Path) 
     [
         ({}, "{languages: [tlh]}", "there is no language tlh; there are "),
         ({"messages.po": 'msgid ""\nmsgstr ""\n'}, "{templates: pages}", "messages.po is no catalogue of texts"),
-        ({"fr.po": "nonsense"}, "{templates: pages}", "misformatted keyword, in line 1"),
+        ({"fr.po": "nonsense"}, "{templates: pages}", "fr.po:1: brand.templates: nonsense is no keyword"),
+        (
+            {"nl.po": PO + 'msgid "a"\nmsgstr "b\n'},
+            "{templates: pages}",
+            "nl.po:5: brand.templates: the text",
+        ),
+        (
+            {"nl.po": PO + 'msgid "a"\nmsgstr b\n'},
+            "{templates: pages}",
+            "nl.po:5: brand.templates: the text",
+        ),
+        ({"nl.po": PO + 'msgid "a"\nmsgstr ""\n"a"b"\n'}, "{templates: pages}", "nl.po:6: brand.templates: the text"),
     ],
 )
 def test_languages_that_cannot_be_spoken(tmp_path: Path, files: dict[str, str], brand: str, message: str) -> None:
@@ -214,7 +225,8 @@ def test_a_catalogue_to_fill_in_comes_with_the_package(tmp_path: Path) -> None:
     told = check(tmp_path, "{templates: pages}")
     assert told.returncode == 0
     assert (
-        f"warning: {file}: brand.templates: {total} of {total} texts are not said in it, but in English" in told.stderr
+        f"warning: {file}: brand.templates: {total} of {total} texts are said in English still; fill in their msgstr\n"
+        in told.stderr
     )
     said = file.read_text().replace('msgid "Sign out?"\nmsgstr ""', 'msgid "Sign out?"\nmsgstr "Afmelden?"')
     file.write_text(said + '\nmsgid "Sing out?"\nmsgstr "Zingen?"\n')
@@ -233,6 +245,24 @@ def test_other_words_in_a_language_of_ours_are_all_that_a_file_needs(tmp_path: P
     invoke("texts", "de", "-o", str(tmp_path / "pages" / "de.po"), environ={})
     assert 'msgstr "Raus?"' in (tmp_path / "pages" / "de.po").read_text()
     assert 'msgstr ""\n\n' not in (tmp_path / "pages" / "de.po").read_text()
+
+
+def test_the_folder_of_a_catalogue_is_made_and_one_that_is_written_wrongly_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "pages" / "nl.po"
+    assert invoke("texts", "nl", "-o", str(file), environ={}).returncode == 0
+    wrong = file.read_text().replace('msgid "Sign out?"\nmsgstr ""', 'msgid "Sign out?"\nmsgstr "Afmelden?')
+    file.write_text(wrong)
+    told = invoke("texts", "nl", "-o", str(file), environ={})
+    line = wrong[: wrong.index("Afmelden")].count("\n") + 1
+    assert (told.returncode, f"{file}:{line}: the text must stand" in told.stderr) == (1, True)
+    assert file.read_text() == wrong
+
+
+def test_only_what_a_catalogue_has_not_is_to_be_added(tmp_path: Path) -> None:
+    write(tmp_path / "pages", "nl.po", PO + 'msgid "Sign out?"\nmsgstr ""\n')
+    told = check(tmp_path, "{templates: pages}").stderr
+    total = int(told.partition(" texts are said in English still")[0].rpartition(" ")[2])
+    assert f"fill in their msgstr; `gateway texts nl --output {tmp_path}/pages/nl.po` adds the {total - 1} that" in told
 
 
 def test_what_is_no_language_has_no_catalogue(tmp_path: Path) -> None:

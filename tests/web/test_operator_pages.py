@@ -108,6 +108,8 @@ def test_what_cannot_be_undone_asks_first(
     asked = operator.act(f"/{act}", open_id=subject)
     assert asked.status_code == 200
     assert 'name="sure" value="1"' in asked.text
+    assert "`" not in asked.text
+    assert ("<code>tokens.keep_grants</code>" in asked.text) == (act == "end_sessions")
     assert "<bdi>Dash O&#39;Hare</bdi> (<bdi>@dash</bdi>)" in asked.text
     assert is_signed_in(browser)
     done = operator.act(f"/{act}", open_id=subject, sure="1")
@@ -146,6 +148,8 @@ def test_grants_are_found_by_username(overseen: Overseen, operator: Operator, br
         assert "@dash" in everybody
         assert "@ada.plain" in everybody
         found = operator.open("/grants?who=@ADA.plain").text
+        assert "sessions are on their page" in found
+        assert "sessions are on their page" not in operator.open("/grants").text
         assert "@ada.plain" in found
         assert "@dash" not in found
         assert "No grant of anybody whose name begins so." in operator.open("/grants?who=nobody").text

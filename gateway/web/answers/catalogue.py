@@ -36,6 +36,8 @@ _SAYS_NOTHING: Final = re.compile(
     r'^"(?:Project-Id|Report-|POT-|PO-|Last-|Language-Team|Generated-|MIME-|Content-Tr).*\n', re.MULTILINE
 )
 """Lines of a catalogue's head that would differ from day to day."""
+_KEYWORD: Final = re.compile(r"msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -98,6 +100,18 @@ def write_catalogue(catalogue: Catalog) -> str:
     return _SAYS_NOTHING.sub("", text.getvalue().decode())
 
 
+def find_misspelt(path: Path, text: bytes) -> Iterator[Fault]:
+    """Yield the lines that are not written as gettext has them; babel takes some of these, and says something else."""
+    for number, line in enumerate(map(str.strip, text.decode("utf-8", "replace").split("\n")), 1):
+        keyword, said = line[: (end := re.match(r'[^\s"]*', line).end())], line[end:].strip()  # type: ignore[union-attr]
+        if not line or line.startswith("#"):
+            continue
+        if keyword and not _KEYWORD.fullmatch(keyword):
+            yield Fault(f"{path}:{number}", f"{keyword[:40]} is no keyword: begin with msgid, msgstr, # or a quote")
+        elif not _QUOTED.fullmatch(said):
+            yield Fault(f"{path}:{number}", 'the text must stand in one pair of quotes; a quote within it is \\"')
+
+
 def find_wrong(path: Path, tag: str, text: bytes) -> Iterator[Fault]:
     """Yield the texts of an operator's catalogue that cannot be filled in. Raises `ValueError` for no catalogue."""
     texts = read_texts() | extract_texts(path.parent)
@@ -117,8 +131,10 @@ def find_missing(path: Path, tag: str, text: bytes) -> Iterator[Fault]:
     missing = len(wanted.keys() - said)
     if missing:
         fuzzy = f" ({doubtful} are marked fuzzy, and not said)" if doubtful else ""
-        advice = f"`gateway texts {tag} --output {path}` adds them, to be filled in"
-        yield Fault(str(path), f"{missing} of {len(wanted)} texts are not said in it, but in English{fuzzy}; {advice}")
+        lacking = len(wanted.keys() - {_key(each) for each in catalogue if each.id})
+        adding = f"; `gateway texts {tag} --output {path}` adds the {lacking} that are not in it" if lacking else ""
+        advice = f"fill in their msgstr{adding}"
+        yield Fault(str(path), f"{missing} of {len(wanted)} texts are said in English still{fuzzy}; {advice}")
     for each in catalogue:
         if each.id and _key(each) not in ours and _key(each) not in own:
             yield Fault(f"{path}:{each.lineno}", f"{_shown(each)}: no page says that")
