@@ -76,6 +76,7 @@ class Running:
         monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
         monkeypatch.setattr(gate, "_confirm_or_read", fail)
         monkeypatch.setattr(gate, "confirm", lambda _, told: told(StoreUnavailable("it is away")))
+        monkeypatch.setattr(gate, "recognise", lambda *words: words[-1](StoreUnavailable("it is away")))
         gate.judge_anew()
 
 
