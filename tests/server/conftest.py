@@ -110,8 +110,8 @@ class Dry:
         return upstream, transport
 
 
-@pytest.fixture
-async def dry() -> AsyncGenerator[Dry]:
+async def build_signed_in(**changes: str) -> tuple[Generation, str]:
+    """Build a gateway, and sign somebody in; returns their session id, too."""
     environ = {
         "PUBLIC_URL": "https://app.example",
         "UPSTREAM": "http://127.0.0.1:3000",
@@ -122,6 +122,7 @@ async def dry() -> AsyncGenerator[Dry]:
         "SESSION__CACHE_FOR": "10m",
         "ADMIN__LISTEN": "off",
         "ROUTES": ROUTES,
+        **changes,
     }
     generation = build(load(None, {f"GATEWAY__{name}": value for name, value in environ.items()}))
     now = datetime.now(UTC)
@@ -135,5 +136,11 @@ async def dry() -> AsyncGenerator[Dry]:
         refresh_expires_at=now + timedelta(days=365),
     )
     grant = Grant(tokens=tokens, profile=Profile(open_id="-000me", display_name="Ada"), profile_read_at=now)
-    yield Dry(generation, await generation.records.sessions.begin(grant, user_agent="test", now=now))
+    return generation, await generation.records.sessions.begin(grant, user_agent="test", now=now)
+
+
+@pytest.fixture
+async def dry() -> AsyncGenerator[Dry]:
+    generation, session_id = await build_signed_in()
+    yield Dry(generation, session_id)
     await generation.close()

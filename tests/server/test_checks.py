@@ -7,7 +7,6 @@ import json
 import random
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,20 +14,15 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.core.forwarded import TrustedProxies
-from gateway.core.grant import Grant
-from gateway.core.keyring import new_secret_key
 from gateway.core.session import build_session_key
-from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
-from gateway.runtime.build import build
 from gateway.runtime.generation import Generation
 from gateway.runtime.http_server import build_check_server, build_server
 from gateway.server.connections import ConnectionGuard
 from gateway.server.short.asking import MOST_AT_ONCE, ChecksProtocol
 from gateway.server.short.check_reader import WEIGHT_OF_YES
 from gateway.server.short.protocol import ShortWayProtocol
-from gateway.settings import load
-from tests.server.conftest import ROUTES, DryTransport
+from tests.server.conftest import DryTransport, build_signed_in
 
 pytestmark = pytest.mark.anyio
 
@@ -95,34 +89,13 @@ def usual(uri: str = "/x?y=1", *more: str, host: str = "app.example") -> list[st
 
 
 async def open_door(*, public: bool = False, **changes: str) -> Door:
-    environ = {
-        "PUBLIC_URL": "https://app.example",
+    of_a_front = {
         "UPSTREAM": "none",
-        "REDIS": "memory://",
-        "SECRET_KEYS": json.dumps([new_secret_key()]),
-        "TIKTOK__CLIENT_KEY": "k",
-        "TIKTOK__CLIENT_SECRET": "s",
-        "SESSION__CACHE_FOR": "10m",
-        "ADMIN__LISTEN": "off",
         "TRUSTED_PROXIES": json.dumps([FRONT]),
         "FORWARD_AUTH__LISTEN": "127.0.0.1:9",
-        "ROUTES": ROUTES,
         **({"FORWARD_AUTH__SECRET": SECRET} if public else {}),
-        **changes,
     }
-    generation = build(load(None, {f"GATEWAY__{name}": value for name, value in environ.items()}))
-    now = datetime.now(UTC)
-    tokens = TokenSet(
-        open_id="-000me",
-        access_token="act.me",
-        refresh_token="rft.me",
-        scopes=("user.info.basic",),
-        obtained_at=now,
-        access_expires_at=now + timedelta(days=1),
-        refresh_expires_at=now + timedelta(days=365),
-    )
-    grant = Grant(tokens=tokens, profile=Profile(open_id="-000me", display_name="Ada"), profile_read_at=now)
-    session_id = await generation.records.sessions.begin(grant, user_agent="test", now=now)
+    generation, session_id = await build_signed_in(**of_a_front | changes)
     return Door(generation, session_id, public=public)
 
 

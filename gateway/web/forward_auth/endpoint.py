@@ -143,7 +143,14 @@ class ForwardAuth:
 
     def is_no_field(self, name: bytes) -> bool:
         """Whether no check may have a field of that name (lower case): it poses as identity, or names a mount."""
-        return self._gate.identity_headers.is_look_alike(name) or normalised(name) in NAMES_A_MOUNT
+        return bool(self._why_no_field(name))
+
+    def _why_no_field(self, name: bytes) -> str:
+        if self._gate.identity_headers.is_look_alike(name):
+            return f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}"
+        if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
+            return f"a client's field would have the app look at another path: {name.decode('ascii')}"
+        return ""
 
     def is_proof(self, shown: Sequence[bytes]) -> bool:
         """Whether what a check shows is the secret. Raises `CheckRefused` for another one: a bare yes would mislead."""
@@ -248,10 +255,8 @@ class ForwardAuth:
     def _read_original(self, head: RequestHead, rest: bytes) -> RequestHead | None:
         """Return what is asked about; None where that is not said."""
         for name, _ in head.headers:
-            if self._gate.identity_headers.is_look_alike(name):
-                raise CheckRefused(f"a client's field poses as identity by its spelling: {name[:64].decode('ascii')}")
-            if normalised(name) in NAMES_A_MOUNT:  # the front hands it on, and has no reason to look for it
-                raise CheckRefused(f"a client's field would have the app look at another path: {name.decode('ascii')}")
+            if why := self._why_no_field(name):
+                raise CheckRefused(why)
         return read_original(head, rest, encoded_slashes=self._encoded_slashes, longest=self._longest_target)
 
     def _rest_of(self, head: RequestHead) -> bytes:
