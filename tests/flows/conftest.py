@@ -133,3 +133,9 @@ async def world(simulator: RunningSimulator) -> AsyncGenerator[World]:
 @pytest.fixture
 def process(world: World) -> Process:
     return world.process()
+
+
+@pytest.fixture
+async def session_id(world: World, process: Process) -> str:
+    """Of somebody who has signed in."""
+    return (await world.signed_in(process))[2]

@@ -71,11 +71,6 @@ def gate(world: World, process: Process) -> Gate:
     return build_gate(world, process)
 
 
-@pytest.fixture
-async def session_id(world: World, process: Process) -> str:
-    return (await world.signed_in(process))[2]
-
-
 async def passage(gate: Gate, head: RequestHead) -> Passage:
     verdict = await gate.check(head)
     assert isinstance(verdict, Passage), verdict

@@ -25,11 +25,6 @@ def gate(world: World, process: Process) -> Gate:
     return build_gate(world, process)
 
 
-@pytest.fixture
-async def session_id(world: World, process: Process) -> str:
-    return (await world.signed_in(process))[2]
-
-
 def point(gate: Gate, path: str, session_id: str) -> tuple[Match | None, str]:
     head = ask(path, session_id)
     return gate.match(head.method, head.host, head.path), gate.read_session_keys(head.headers)[0]
