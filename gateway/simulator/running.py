@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import uvicorn
 
 from gateway.simulator.app import create_app
+from gateway.simulator.apps import SimulatorSettings
 from gateway.simulator.people import Person
-from gateway.simulator.state import Simulator, SimulatorSettings
+from gateway.simulator.state import Simulator
 from gateway.simulator.troubles import Troubles
 
 
