@@ -19,6 +19,8 @@ webhook      signed events
 connections  which apps a person has connected, and disconnects
 controls     what is under /simulator/ for tests
 app          all of it as an ASGI app
+file         apps, people and switches as YAML
+tls          a certificate made on the spot
 running      serves it: in a thread for tests, or until Ctrl-C
 consent      walks the authorization page as a person would, over HTTP
 """
@@ -28,9 +30,11 @@ from __future__ import annotations
 from gateway.simulator.app import create_app
 from gateway.simulator.apps import App, SimulatorSettings
 from gateway.simulator.consent import consent
+from gateway.simulator.file import SimulatorFile, WrongFile, build_simulator, read_file
 from gateway.simulator.people import Person
-from gateway.simulator.running import RunningSimulator, run_in_thread, serve
+from gateway.simulator.running import RunningSimulator, find_url, run_in_thread, serve
 from gateway.simulator.state import Simulator
+from gateway.simulator.tls import TrustmeMissing, make_certificate
 from gateway.simulator.troubles import Troubles
 from gateway.simulator.webhook import send_webhook, sign
 
@@ -39,10 +43,17 @@ __all__ = [
     "Person",
     "RunningSimulator",
     "Simulator",
+    "SimulatorFile",
     "SimulatorSettings",
     "Troubles",
+    "TrustmeMissing",
+    "WrongFile",
+    "build_simulator",
     "consent",
     "create_app",
+    "find_url",
+    "make_certificate",
+    "read_file",
     "run_in_thread",
     "send_webhook",
     "serve",

@@ -37,6 +37,7 @@ class SimulatorSettings(App):
 
     more_apps: tuple[App, ...] = ()
     people: Mapping[str, Person] = field(default_factory=lambda: PEOPLE)
+    """By the name under which a form or a test chooses them; never empty."""
 
     def find_app(self, client_key: str | None) -> App | None:
         """Return the app that has this key."""

@@ -70,7 +70,7 @@ def _read(request: Request, simulator: Simulator) -> Asked:
     if query.get("response_type") != "code":
         raise Refused("response_type must be code.", f"It came as {show(query.get('response_type'))}.")
     redirect_uri = query.get("redirect_uri", "")
-    _check_redirect_uri(redirect_uri, app.redirect_uris)
+    _check_redirect_uri(redirect_uri, app.redirect_uris, allow_http=simulator.troubles.allow_http)
     scopes = tuple(query.get("scope", "").split(","))
     _check_scopes(scopes, app)
     _check_state(request, simulator.troubles)
@@ -100,7 +100,7 @@ def _find_app(request: Request, simulator: Simulator) -> App:
     return app
 
 
-def _check_redirect_uri(uri: str, registered: Sequence[str] | None) -> None:
+def _check_redirect_uri(uri: str, registered: Sequence[str] | None, *, allow_http: bool) -> None:
     words = "redirect_uri must be absolute and static: https, or loopback with a port."
     try:
         parts = urlsplit(uri)
@@ -111,17 +111,16 @@ def _check_redirect_uri(uri: str, registered: Sequence[str] | None) -> None:
         raise Refused(words, f"It came as {show(uri)}: what is after the path belongs into `state`.")
     if len(uri) >= _LONGEST_URI:
         raise Refused(words, f"It has {len(uri)} characters; it may have {_LONGEST_URI - 1}.")
-    if not parts.hostname or (parts.scheme != "https" and not _is_loopback(parts.scheme, parts.hostname, port)):
-        raise Refused(words, f"It came as {show(uri)}. Other names than localhost take https.")
+    name = parts.hostname
+    plain = parts.scheme == "http" and (allow_http or (name in _LOOPBACK and port is not None))
+    if not name or not (parts.scheme == "https" or plain):
+        hint = "Without TLS there are only localhost and 127.0.0.1, with a port; the switch allow_http takes others."
+        raise Refused(words, f"It came as {show(uri)}. {hint}")
     if registered is not None and uri not in registered:
         raise Refused(
             "redirect_uri is not registered, to the letter.",
             f"It came as {show(uri)}; registered: {', '.join(registered) or 'none'}. `--redirect-uri` registers yours.",
         )
-
-
-def _is_loopback(scheme: str, name: str, port: int | None) -> bool:
-    return scheme == "http" and name in _LOOPBACK and port is not None
 
 
 def _check_scopes(scopes: Sequence[str], app: App) -> None:

@@ -45,6 +45,7 @@ class Simulator:
 
     settings: SimulatorSettings = field(default_factory=SimulatorSettings)
     troubles: Troubles = field(default_factory=Troubles)
+    people: Mapping[str, Person] = field(default_factory=dict)
     requests: SeenRequests = field(default_factory=SeenRequests)
     calls: collections.Counter[str] = field(default_factory=collections.Counter)
     codes: dict[str, Code] = field(default_factory=dict)
@@ -53,10 +54,9 @@ class Simulator:
     qr_codes: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    @property
-    def people(self) -> Mapping[str, Person]:
-        """Who may sign in, by the name under which a form or a test chooses them."""
-        return self.settings.people
+    def __post_init__(self) -> None:
+        """Know the people of the settings, unless there are others."""
+        self.people = self.people or self.settings.people
 
     def new_code(
         self, person: Person, scopes: tuple[str, ...], redirect_uri: str, *, challenge: str | None, client_key: str
@@ -106,7 +106,7 @@ class Simulator:
                     token.dead = True
 
     def reset(self) -> None:
-        """Forget everything, and return to a good day."""
+        """Forget everything, and turn all switches back."""
         with self.lock:
             self.troubles.reset()
             for each in (self.calls, self.codes, self.access_tokens, self.refresh_tokens, self.qr_codes, self.requests):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gateway.simulator.challenge import ChallengeForm
@@ -18,6 +18,7 @@ class Troubles:
     """All switches; the defaults are a TikTok on a good day. Times in seconds."""
 
     hints: bool = True  # errors also say what would have been right, in `hint`; TikTok's do not
+    allow_http: bool = False  # redirect URIs without TLS for names like `app` in a Compose file; TikTok takes none
     require_state: bool = False
     refuse_client_id: bool = False  # also beside a right client_key
     require_challenge: bool = False
@@ -52,9 +53,16 @@ class Troubles:
     qr_refusal: Literal["expired", "access_denied"] = "expired"  # what a code is whose person has said no
     qr_ticket: str = ""  # answers with this ticket, as if for another code
 
+    usual: dict[str, Any] = field(default_factory=dict)  # what `reset` leaves
+
+    def keep(self, switches: Mapping[str, Any]) -> None:
+        """Set switches that a reset does not turn back. Raises `ValueError` that names what is wrong."""
+        self.update(switches)
+        self.usual = dict(switches)
+
     def update(self, changes: Mapping[str, Any]) -> None:
         """Set some switches. Raises `ValueError` that names what is wrong."""
-        hints = get_type_hints(Troubles)
+        hints = {name: kind for name, kind in get_type_hints(Troubles).items() if name != "usual"}
         for name, value in changes.items():
             if name not in hints:
                 raise ValueError(f"there is no switch `{name}`; there are {', '.join(hints)}")
@@ -62,11 +70,11 @@ class Troubles:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all switches."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "usual"}
 
     def reset(self) -> None:
-        """Return to a good day."""
-        self.update(Troubles().as_dict())
+        """Turn all switches back."""
+        self.update(Troubles().as_dict() | self.usual)
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

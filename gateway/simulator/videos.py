@@ -30,6 +30,8 @@ FIELDS: Final = {
 }
 """By the scope that they need ("Video Object")."""
 MOST_AT_ONCE: Final = 20
+MOST_VIDEOS: Final = 1000
+"""Most that somebody can have."""
 _NEWEST: Final = 1_795_600_000  # seconds since the epoch
 _APART: Final = 86_400  # seconds
 
