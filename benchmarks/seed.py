@@ -1,10 +1,18 @@
-"""Signs many people in at once: writes into Redis what the gateway itself would write, as fast as Redis takes it."""
+"""Signs many people in at once: writes into Redis what the gateway itself would write, as fast as Redis takes it.
+
+As a program it does so with whatever version of the gateway Python finds, each of which writes records of its own form:
+
+    python benchmarks/seed.py PORT SECRET_KEY CLIENT_KEY COUNT SEEN_AT
+
+It prints session ids; SEEN_AT is in Unix seconds. Of this project it imports nothing but the gateway.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import socket
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -120,3 +128,15 @@ def make_grant(now: datetime) -> Grant:
         avatar_url=_AVATAR.format(picture=secrets.token_hex(16), signature=secrets.token_urlsafe(20)),
     )
     return Grant(tokens=tokens, profile=profile, profile_read_at=now)
+
+
+def main() -> None:
+    """Sign in, print the session ids."""
+    port, secret_key, client_key, count, seen_at = sys.argv[1:]
+    moment = datetime.fromtimestamp(int(seen_at), UTC)
+    ids = sign_in_many(int(port), secret_key, client_key, int(count), seen_at=moment)
+    sys.stdout.buffer.write(b"\n".join(ids))
+
+
+if __name__ == "__main__":
+    main()
