@@ -35,13 +35,16 @@ def run_from(folder: Path, *arguments: str) -> tuple[tuple[str, ...], dict[str, 
     return ("-P", *arguments), {"PYTHONPATH": str(folder.resolve())}  # -P: not those of the folder it is started in
 
 
-def sign_in_many(peer: Peer, port: int, secret_key: str, count: int, *, seen_at: datetime) -> list[bytes]:
+def sign_in_many(
+    peer: Peer, port: int, secret_key: str, count: int, *, seen_at: datetime, tokens_only: bool = False
+) -> list[bytes]:
     """Sign in so many people at the Redis on `port`, as this version of the gateway writes it; returns session ids.
 
-    `seen_at`: as for `benchmarks.seed.sign_in_many`. Raises `CalledProcessError`.
+    `seen_at`, `tokens_only`: as for `benchmarks.seed.sign_in_many`. Raises `CalledProcessError`.
     """
     folder = Path(peer.environ.get("PYTHONPATH", HERE))
     words = (str(port), secret_key, CLIENT_KEY, str(count), str(int(seen_at.timestamp())))
-    arguments, environ = run_from(folder, str(HERE / "benchmarks" / "seed.py"), *words)
+    rest = ("tokens-only",) if tokens_only else ()
+    arguments, environ = run_from(folder, str(HERE / "benchmarks" / "seed.py"), *words, *rest)
     done = subprocess.run([peer.program, *arguments], env={**os.environ, **environ}, stdout=subprocess.PIPE, check=True)
     return done.stdout.split()
