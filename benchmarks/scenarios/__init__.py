@@ -23,7 +23,7 @@ Scenario = Callable[[Stage, Options], Sequence[Table]]
 
 SCENARIOS: Mapping[str, tuple[str, Scenario]] = {
     "small": ("signed-in GETs of 1 KiB: requests a second, CPU, latency", small.run),
-    "tail": ("the slowest answers, with 64 and 512 connections", tail.run),
+    "tail": ("the slowest answers: 64 and 512 connections; at half and four fifths of each one's pace", tail.run),
     "bodies": ("100 kB and 100 MB, down and up", bodies.run),
     "memory": ("streams, stalled readers, idle WebSockets", memory.run),
     "sessions": ("the cookie of a random one of up to a million sessions", sessions.run),

@@ -36,7 +36,7 @@ class SessionStore(SessionIndexStore, Records, CompareAndSwap, Asking, Walk, Pro
     """What sessions, grants and their index are kept in."""
 
 
-class SignedIn(msgspec.Struct, frozen=True):
+class SignedIn(msgspec.Struct, frozen=True, gc=False):
     """A live session with the grant it leans on, and the exact bytes both were read from."""
 
     session_key: str
