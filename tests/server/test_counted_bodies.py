@@ -131,7 +131,7 @@ async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.M
         known += block is not None and bool(kwargs.get("counted"))
         return block
 
-    for _ in range(600):
+    for _ in range(300):
         pieces = invent(rng, dry)
         monkeypatch.setattr(ShortWay, "read_block", count_known)
         by_bytes = [await see(dry, pieces), await see(dry, pieces)]
@@ -139,8 +139,8 @@ async def test_both_ways_of_reading_see_the_same(dry: Dry, monkeypatch: pytest.M
         by_parser = await see(dry, pieces)
         assert by_bytes == [by_parser, by_parser], pieces
         forwarded += any(seen.body for seen in by_parser)
-    assert forwarded > 100
-    assert known > 200
+    assert forwarded > 50
+    assert known > 100
 
 
 def upload(size: int, target: bytes = b"/public/up", *, lines: bytes = b"", behind: bytes = b"") -> bytes:
