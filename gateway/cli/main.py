@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.entry import MOST_WORKERS
+
 app = typer.Typer(
     help="Sign in with TikTok, in front of any web app.",
     no_args_is_help=True,
@@ -58,15 +60,14 @@ def demo(port: Port = 8080) -> None:
 @app.command()
 def run(
     config: Config = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes, best one for each core.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=MOST_WORKERS, help="Worker processes, best one for each core.")
+    ] = 1,
 ) -> None:
     """Serve. Example: gateway run -c gateway.yaml --workers 4"""
-    from gateway.runtime.serve import run as serve
-    from gateway.runtime.source import Source
-    from gateway.settings import find
+    from gateway.cli.run import run as serve
 
-    source = Source(find(os.environ, config), os.environ)
-    serve(source.load(), workers, source)
+    serve(config, workers)
 
 
 @app.command("reload")

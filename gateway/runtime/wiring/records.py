@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
@@ -14,8 +15,8 @@ from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
-from gateway.provider import TikTok, TikTokAddresses
 from gateway.runtime.counted import CountedRefreshes
+from gateway.runtime.late_provider import LateTikTok
 from gateway.runtime.life import Life
 from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
@@ -23,6 +24,9 @@ from gateway.settings import Settings
 from gateway.store import open_store
 from gateway.telemetry.audit import open_audit
 from gateway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from gateway.provider import TikTok
 
 Clock = Callable[[], datetime]
 
@@ -32,7 +36,7 @@ class RecordKeeping:
     """The store and TikTok, and the flows that nearly all others lean on."""
 
     store: Store
-    provider: TikTok
+    provider: LateTikTok
     keyring: Keyring
     limits: SessionLimits
     sessions: Sessions
@@ -53,7 +57,7 @@ def build_records(
     """
     store = life.closing(open_store(settings.redis, gateway=settings.public_url, before=before))
     life.running(StoreWatch(store))
-    provider = life.closing(_build_provider(settings, clock))
+    provider = life.closing(LateTikTok(lambda: _build_provider(settings, clock)))
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
@@ -86,6 +90,8 @@ def build_records(
 
 
 def _build_provider(settings: Settings, clock: Clock) -> TikTok:
+    from gateway.provider import TikTok, TikTokAddresses  # see `LateTikTok`
+
     tiktok = settings.tiktok
     return TikTok(
         TikTokAddresses(
