@@ -13,6 +13,7 @@ company     whether that is the only process of its gateway
 
 batch       joins reads into few commands
 reader      the read that nearly every request needs, past redis-py's costs
+wire        the connection that it uses, with many commands under way
 changes     Redis tells what changes, so that a memory of it can be trusted
 inspection  whether a Redis is set up as it should be
 

@@ -17,16 +17,17 @@ from gateway.errors import StoreRefused, StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.faults import FAULTS, translate
 from gateway.store.inspection import REFUSED, Nodes, ask_node, judge
+from gateway.store.reader import TaskReader
 from gateway.store.scripts import Scripts
 
 
 class QuickReader(Protocol):
-    """Reads many keys at once; raises what redis-py raises."""
+    """Reads many keys at once."""
 
-    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values, in order."""
+    def read(self, keys: Sequence[str], told: Callable[[list[bytes | None] | Exception], None]) -> None:
+        """Have the values told, in order; or one of `FAULTS`. Once, whatever happens, and in time."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections that are not in use."""
 
 
@@ -70,10 +71,8 @@ def _bounded(
             # waiting for one's turn is within the time: not every pool of redis-py lets one wait
             async with asyncio.timeout(self.timeout), self._turns:
                 return await method(self, *args, **kwargs)
-        except TimeoutError:
-            raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
         except FAULTS as error:
-            raise translate(self.address, error) from None
+            raise self._translate(error) from None
 
     return call  # type: ignore[return-value]  # `wraps` hides that it is a method
 
@@ -95,7 +94,7 @@ class RedisStore:
         nodes: Nodes | None = None,
         scan: Scan | None = None,
     ) -> None:
-        """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither.
+        """`reader` reads quickly; `feed` tells what others change. The embedded store has neither.
 
         `scan` is for where there are several nodes.
         """
@@ -103,7 +102,7 @@ class RedisStore:
         self._prefix = key_prefix
         self.address = address
         self.timeout = timeout
-        self._reader = reader
+        self._reader = reader or TaskReader(client.mget, timeout=timeout)
         self._feed = feed
         self._encrypted = encrypted
         self._same_machine = same_machine
@@ -149,11 +148,18 @@ class RedisStore:
         if self._feed is not None and self._followers:
             self._feed.start(self._tell_fed)
 
-    @_bounded
-    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+    def _fetch(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
         self.start()
-        full = [self._prefix + key for key in keys]
-        return list(await (self._client.mget(full) if self._reader is None else self._reader.read(full)))
+
+        def tell(found: list[bytes | None] | Exception) -> None:
+            told(found if isinstance(found, list) else self._translate(found))
+
+        self._reader.read([self._prefix + key for key in keys], tell)
+
+    def _translate(self, error: Exception) -> StoreUnavailable:
+        if isinstance(error, TimeoutError):
+            return StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s")
+        return translate(self.address, error)
 
     @_bounded
     async def write(self, key: str, value: bytes, ttl: int) -> None:
@@ -277,8 +283,7 @@ class RedisStore:
         """Close all connections."""
         if self._feed is not None:
             await self._feed.close()
-        if self._reader is not None:
-            await self._reader.close()
+        self._reader.close()
         await self._client.aclose()
         if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
             await pool.disconnect()
