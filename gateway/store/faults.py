@@ -8,6 +8,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
@@ -25,6 +26,7 @@ _REFUSALS: Final[dict[str, type[RedisError]]] = {
     "LOADING": BusyLoadingError,
     "NOAUTH": AuthenticationError,
     "NOPERM": NoPermissionError,
+    "NOSCRIPT": NoScriptError,
     "READONLY": ReadOnlyError,
     "WRONGPASS": AuthenticationError,
 }

@@ -10,47 +10,18 @@ import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from gateway.core.finding import Finding
+from gateway.core.record import Swap
 from gateway.errors import StoreRefused, StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.faults import FAULTS, translate
 from gateway.store.inspection import REFUSED, Nodes, ask_node, judge
-from gateway.store.reader import TaskReader
+from gateway.store.parts import Feed, QuickReader, Scan
+from gateway.store.reader import Reader, TaskReader
 from gateway.store.scripts import Scripts
-
-
-class QuickReader(Protocol):
-    """Reads many keys at once."""
-
-    def read(self, keys: Sequence[str], told: Callable[[list[bytes | None] | Exception], None]) -> None:
-        """Have the values told, in order; or one of `FAULTS`. Once, whatever happens, and in time."""
-
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-
-
-class Feed(Protocol):
-    """Tells what others change."""
-
-    @property
-    def up(self) -> bool:
-        """Whether every change is told now."""
-
-    def start(self, changed: Callable[[str | None], None]) -> None:
-        """Begin, within the event loop."""
-
-    async def close(self) -> None:
-        """Stop."""
-
-
-class Scan(Protocol):
-    """One SCAN of many, over whatever nodes there are."""
-
-    async def __call__(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
-        """Return what is found, and where the next begins; None at the end. Raises what redis-py raises."""
-
+from gateway.store.swaps import swap_each
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -176,6 +147,26 @@ class RedisStore:
             return bool(await self._scripts.replace(keys=[self._prefix + key], args=[old, new, ttl]))
         finally:
             self._tell(key)
+
+    async def replace_each(self, swaps: Sequence[Swap]) -> list[bool]:
+        """As `replace`, of many keys: with one exchange where a connection of our own leads to all of them."""
+        done = await self._swap(swaps)
+        left = [swap for swap, was in zip(swaps, done, strict=True) if was is None]
+        late = iter(
+            await asyncio.gather(*(self.replace(key, old=old, new=new, ttl=ttl) for key, old, new, ttl in left))
+        )
+        return [next(late) if was is None else was for was in done]
+
+    @_bounded
+    async def _swap(self, swaps: Sequence[Swap]) -> list[bool | None]:
+        if not swaps or not isinstance(self._reader, Reader):
+            return [None] * len(swaps)
+        try:
+            full = [(self._prefix + key, old, new, ttl) for key, old, new, ttl in swaps]
+            return await swap_each(self._reader, self._scripts.replace.sha, full)
+        finally:
+            for key, *_ in swaps:
+                self._tell(key)
 
     @_bounded
     async def take(self, key: str) -> bytes | None:
