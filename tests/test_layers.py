@@ -68,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "redis": {"store"},
     "fakeredis": {"store"},
+    "hiredis": {"store"},
     "httpx": {"provider", "simulator"},
     "httpx2": {"provider"},
     "authlib": {"provider"},

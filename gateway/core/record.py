@@ -48,6 +48,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 R = TypeVar("R", bound=Record)
+Swap = tuple[str, bytes, bytes, int]
+"""One sealed record in place of another: key, what it holds now, what from then on, and for how many seconds."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[Record | CompactForm], msgspec.msgpack.Decoder[Record | CompactForm]] = {}
