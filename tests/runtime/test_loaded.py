@@ -19,7 +19,7 @@ from tests.redis_server import RedisServer
 from tests.runtime.conftest import gateway_environ
 
 UNUSED = {
-    *("typer", "rich", "authlib", "httpx", "httpx2", "joserfc", "fakeredis", "grpc", "segno"),
+    *("typer", "authlib", "httpx", "httpx2", "joserfc", "fakeredis", "grpc", "segno"),
     *("gateway.simulator", "gateway.provider", "gateway.migrate", "gateway.cli.main", "gateway.runtime.doctor"),
     *(
         "gateway.web.answers.qr_drawing",
@@ -30,6 +30,17 @@ UNUSED = {
     *("gateway.store.embedded", "gateway.store.sentinel", "gateway.store.cluster"),
 }
 """What is large, or stands for what is."""
+NOBODY = "http://127.0.0.1:1"
+ADDRESSES = TikTokAddresses(
+    client_key="",
+    client_secret="",
+    redirect_uri="",
+    token_url="",
+    revoke_url="",
+    user_info_url="",
+    get_qrcode_url=NOBODY,
+    check_qrcode_url=NOBODY,
+)
 SAY_WHAT_IS_LOADED = """
 import sys
 from gateway.cli.entry import main
@@ -100,7 +111,7 @@ def test_the_client_of_tiktok_is_loaded_beside_the_loop() -> None:
 
     def make() -> TikTok:
         threads.append(threading.get_ident())
-        made.append(TikTok(TikTokAddresses(*[""] * 6, "http://127.0.0.1:1", "http://127.0.0.1:1")))
+        made.append(TikTok(ADDRESSES))
         return made[-1]
 
     async def ask_twice_at_once() -> None:
