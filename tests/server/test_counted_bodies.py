@@ -222,6 +222,14 @@ async def test_a_store_that_is_away_answers_an_upload_early(dry: Dry, monkeypatc
     assert towards_client.said_eof
 
 
+async def test_a_large_head_counts_as_something_that_waits_while_its_body_comes(dry: Dry) -> None:
+    client, _ = dry.connect()
+    for line in (b"/public/" + b"a" * 4100, b"/public/x"):
+        client.data_received(upload(1000, line, lines=b"X-A: %b\r\n" % (b"" if len(line) > 1000 else b"a" * 4100)))
+        assert client._waits["head"] > 4096
+        client, _ = dry.connect()
+
+
 async def test_a_body_that_takes_too_long_is_refused_in_the_words_of_who_asks(dry: Dry) -> None:
     for accept, kind in ((b"text/html", b"text/html"), (b"application/json", b"text/plain")):
         client, towards_client = dry.connect()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from gateway.server.client_connection import BODY, REST
+from gateway.server.protocol import LARGE_HEAD
 from gateway.server.short.asking import ChecksProtocol
 from gateway.server.short.entry import ShortWay
 from gateway.server.short.exchange import ShortExchange
@@ -89,6 +90,8 @@ class ReadingProtocol(ChecksProtocol):
 
     def _take_counted(self, data: bytes, begin: int, end: int, raw: bytes, length: int) -> bool:
         """Take a request with a counted body, as far as that is here."""
+        if end > LARGE_HEAD:  # while its body is waited for it counts as something that waits
+            return False
         block = self.short_way.read_block(raw, self.peer, self.scheme or "http", counted=True)
         if block is None or (end < len(data) and not length):
             return False
