@@ -15,4 +15,5 @@ reload     besides: whether anything is cut while settings change, and whether m
 fronts     besides, what it costs nginx to ask the gateway
 tls        besides, what TLS costs
 hot_path   besides, without sockets: Python's own share of a request
+cold_path  besides, the same of people who were not seen lately, step by step
 """
