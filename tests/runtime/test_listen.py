@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -183,11 +184,11 @@ def test_of_those_who_wait_some_are_taken_in_each_turn_of_the_event_loop() -> No
     many = 100
 
     async def count_turns(bound: socket.socket) -> int:
-        taken, turns = list[asyncio.BaseTransport](), 0
+        taken, turns = list[asyncio.Transport](), 0
 
         class Taken(asyncio.Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                taken.append(transport)
+                taken.append(cast("asyncio.Transport", transport))
 
         servers = await accept(bound, Taken)
         while len(taken) < many:
