@@ -75,8 +75,6 @@ class NoTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Nothing."""
 
-    def abort(self) -> None:
-        """Nothing: it is the end."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return addresses."""
