@@ -1,14 +1,14 @@
 """The gateway under other Pythons, and compiled: CPU a request, in turns, against the first that is named.
 
     python -m benchmarks.builds NAME=PYTHON[,FOLDER][,VARIABLE=VALUE] …
-        [--rounds N] [--seconds S]
+        [--rounds N] [--seconds S] [--no-sockets]
 
     python -m benchmarks.builds "3.11=python3.11" "3.14=other/bin/python" "3.14 with JIT=other/bin/python,PYTHON_JIT=1"
 
 Each PYTHON must have what the gateway depends on, and the extra `demo`. It runs the sources of this checkout, or those
 of FOLDER: a copy of `gateway/`, compiled. Once over sockets, warm, on a core of its own (user's and kernel's CPU
 together); once without a kernel (`benchmarks.hot_path`): that is all that another Python, or a compiler, could make
-faster.
+faster, and with `--no-sockets` all that is measured, which a busy machine disturbs little.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import dataclasses
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ from benchmarks.process import pinned
 from benchmarks.report import Table
 from benchmarks.scenarios.small import make_target, read_cpu
 from benchmarks.stage import set_up
-from benchmarks.turns import Target, Turn, compare_turns, middle, take_turns
+from benchmarks.turns import Ratio, Target, Turn, compare_turns, middle, take_turns
 
 CONNECTIONS = 64
 
@@ -71,7 +72,7 @@ def measure_without_kernel(builds: Sequence[Peer], rounds: int) -> Mapping[str, 
     with pinned(choose_cores()[0]):
         for _ in range(rounds):
             for build in builds:
-                command = [build.program, "-P", "-m", "benchmarks.hot_path", "--rounds", "10"]
+                command = [build.program, "-P", "-m", "benchmarks.hot_path", "--rounds", "40"]
                 done = subprocess.run(
                     command, env={**os.environ, **build.environ}, check=True, capture_output=True, text=True
                 )
@@ -79,32 +80,40 @@ def measure_without_kernel(builds: Sequence[Peer], rounds: int) -> Mapping[str, 
                 if found is None:
                     raise SystemExit(f"{build.name} says {done.stdout!r}")
                 taken[build.name].append(float(found.group(1)))
+                print(f"{build.name}: {found.group(1)}", file=sys.stderr, flush=True)
     return taken
 
 
-def report(turns: Mapping[str, Sequence[Turn[Load]]], alone: Mapping[str, Sequence[float]], rounds: int) -> Table:
+def report_over_sockets(turns: Mapping[str, Sequence[Turn[Load]]], rounds: int) -> Table:
     """Compare each with the first, round by round."""
     first = next(iter(turns))
-    ratios = {
-        name: [one / other for one, other in zip(taken, alone[first], strict=True)] for name, taken in alone.items()
-    }
     return Table(
-        title="builds: CPU of one warm request, signed in, with a browser's headers",
-        note=(
-            f"{rounds} interleaved rounds, medians (least to most); ratios are to {first} in the same round. Without a "
-            "kernel: the least of ten short turns in each round."
-        ),
-        columns=("Python", "CPU µs/request", f"÷ {first}", "without a kernel, µs", f"÷ {first}", "errors"),
+        title="builds: a warm request over sockets",
+        note=f"Signed in, with a browser's headers; {rounds} interleaved rounds, medians (least to most).",
+        columns=("Python", "CPU µs/request", f"÷ {first}", "errors"),
         rows=[
             (
                 name,
                 f"{middle(taken, read_cpu):.1f}",
                 str(compare_turns(taken, turns[first], read_cpu)),
-                f"{median(alone[name]):.1f}",
-                f"{median(ratios[name]):.2f} ({min(ratios[name]):.2f} to {max(ratios[name]):.2f})",
                 str(sum(turn.result.errors for turn in taken)),
             )
             for name, taken in turns.items()
+        ],
+    )
+
+
+def report_without_kernel(taken: Mapping[str, Sequence[float]], rounds: int) -> Table:
+    """Compare each with the first, round by round."""
+    first = next(iter(taken))
+    ratios = {name: [one / other for one, other in zip(own, taken[first], strict=True)] for name, own in taken.items()}
+    return Table(
+        title="builds: a warm request without a kernel",
+        note=f"The least of 40 short turns in each of {rounds} interleaved rounds; of those medians (least to most).",
+        columns=("Python", "CPU µs/request", f"÷ {first}"),
+        rows=[
+            (name, f"{median(own):.1f}", str(Ratio(median(ratios[name]), min(ratios[name]), max(ratios[name]))))
+            for name, own in taken.items()
         ],
     )
 
@@ -115,10 +124,13 @@ def main() -> None:
     parser.add_argument("builds", nargs="+", metavar="NAME=PYTHON[,FOLDER][,VARIABLE=VALUE]", type=read_build)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--no-sockets", dest="sockets", action="store_false")
     options = parser.parse_args()
-    turns = measure_over_sockets(options.builds, options.rounds, options.seconds)
-    alone = measure_without_kernel(options.builds, options.rounds)
-    print(report(turns, alone, options.rounds).build_markdown())
+    if options.sockets:
+        turns = measure_over_sockets(options.builds, options.rounds, options.seconds)
+        print(report_over_sockets(turns, options.rounds).build_markdown(), flush=True)
+    taken = measure_without_kernel(options.builds, options.rounds)
+    print(report_without_kernel(taken, options.rounds).build_markdown())
 
 
 if __name__ == "__main__":

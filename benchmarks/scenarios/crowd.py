@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -23,7 +24,7 @@ from benchmarks.stage import Stage
 
 COUNTS = (10_000, 100_000, 300_000, 1_000_000)
 QUICK = (10_000, 50_000)
-BURST = 0.5
+BURST = 1.0
 """Seconds of asking after which it is looked how many have come."""
 LONGEST = 3_000
 """Bursts within which they must have come."""
@@ -58,6 +59,7 @@ def _measure(peer: Peer, counts: Sequence[int], stage: Stage, options: Options) 
         for count in counts:
             coming.until(count, options.connections)
             grown.append(_look(proxy, coming.count))
+            print(f"{peer.name}: {grown[-1]}", file=sys.stderr, flush=True)  # the last ones take minutes
         return grown
 
 
