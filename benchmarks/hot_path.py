@@ -75,7 +75,6 @@ class NoTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Nothing."""
 
-
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return addresses."""
         return {"peername": ("192.0.2.7", 50000), "sockname": ("192.0.2.1", 8080)}.get(name, default)
