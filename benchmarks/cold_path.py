@@ -102,7 +102,7 @@ async def measure(who: str, redis: str, secret_key: str, ids: list[bytes], optio
     times = [await turn() for _ in range(options.rounds)]
     gc.unfreeze()  # those who come next have a gateway of their own
     await generation.close()
-    return median(times)
+    return float(median(times))
 
 
 def time_steps() -> dict[str, float]:
