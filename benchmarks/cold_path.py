@@ -95,14 +95,14 @@ async def measure(who: str, redis: str, secret_key: str, ids: list[bytes], optio
             await asyncio.wait_for(counter.all_asked.wait(), 20)
             for upstream in upstreams:
                 upstream.data_received(ANSWER)
-        return (process_time() - began) / (options.batch * len(clients)) * 1e6
+        return (process_time() - began) / len(batches) / len(clients) * 1e6
 
     await turn()
     settle_memory()  # as a gateway that runs does
     times = [await turn() for _ in range(options.rounds)]
     gc.unfreeze()  # those who come next have a gateway of their own
     await generation.close()
-    return float(median(times))
+    return median(times)
 
 
 def time_steps() -> dict[str, float]:
