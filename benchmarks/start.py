@@ -129,7 +129,7 @@ def _ask(port: int, log: Path) -> None:
 
 
 def measure(peers: Sequence[Peer], rounds: int) -> tuple[Mapping[str, Sequence[Start]], Mapping[str, int]]:
-    """Start each of them so many times, in turns; and count the modules of those that are gateways."""
+    """Start each of them so many times, in turns; and count the modules of gateways with one worker."""
     proxy_core, load_core = choose_cores()
     taken: dict[str, list[Start]] = {peer.name: [] for peer in peers}
     with (
@@ -142,7 +142,7 @@ def measure(peers: Sequence[Peer], rounds: int) -> tuple[Mapping[str, Sequence[S
                 start = take(peer, stage)
                 if number:  # files are read for the first time before
                     taken[peer.name].append(start)
-        modules = {peer.name: count_modules(peer, stage) for peer in peers if peer.program == GATEWAY.program}
+        modules = {peer.name: count_modules(peer, stage) for peer in peers if peer.command[-2:] == ("--workers", "1")}
     return taken, modules
 
 
