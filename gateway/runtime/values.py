@@ -65,8 +65,10 @@ class Cookies(NamedTuple):
     session: CookieSpec
     binding: CookieSpec
     """Binds sign-in attempts to a browser."""
+    device: CookieSpec
+    """Stands for a proof that a browser still is on the device that its session is bound to."""
     own: OwnCookies
-    """The names of both, and of the operator's, which a browser sends to every port of its host."""
+    """The names of all, and of the operator's, which a browser sends to every port of its host."""
 
 
 def build_cookies(settings: Settings) -> Cookies:
@@ -83,7 +85,9 @@ def build_cookies(settings: Settings) -> Cookies:
     # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
     # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
-    return Cookies(session, binding, OwnCookies(session=session, binding=binding, others=(OPERATOR_COOKIE,)))
+    device = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-device", secure=secure)
+    own = OwnCookies(session=session, binding=binding, device=device, others=(OPERATOR_COOKIE,))
+    return Cookies(session, binding, device, own)
 
 
 def build_plan(settings: Settings, scopes: frozenset[str]) -> AuthorizationPlan:
