@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import re
 import time
 from collections.abc import Generator
 from datetime import timedelta
@@ -31,33 +33,41 @@ LASTS = timedelta(seconds=3)
 """So that a proof comes to its end in a test. Chromium signs only six times within nine minutes."""
 
 
+EXPIRIES = int(os.environ.get("TEST_EXPIRIES", "8"))
+"""How many ends of a proof the browser is to go on through."""
+
+
+def arguments_for(issued: Issued, features: str = FEATURES) -> list[str]:
+    """Return how Chromium is started."""
+    shown = issued.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pinned = base64.b64encode(hashlib.sha256(shown).digest()).decode()
+    return [
+        *CHROMIUM_ARGUMENTS,
+        *([f"--enable-features={features}"] if features else []),
+        f"--ignore-certificate-errors-spki-list={pinned}",
+        "--host-resolver-rules=MAP *.test 127.0.0.1",
+    ]
+
+
 @pytest.fixture(scope="module")
 def chromium(issued: Issued) -> Generator[Browser]:
     """Chromium that keeps keys in software, and knows our certificate: without either it binds nothing."""
     program = need("chromium")
-    shown = issued.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pinned = base64.b64encode(hashlib.sha256(shown).digest()).decode()
-    arguments = [
-        *CHROMIUM_ARGUMENTS,
-        f"--enable-features={FEATURES}",
-        f"--ignore-certificate-errors-spki-list={pinned}",
-        "--host-resolver-rules=MAP *.test 127.0.0.1",
-    ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = playwright.chromium.launch(executable_path=program, args=arguments_for(issued))
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.flows.device_proofs.GRACE", timedelta())
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.flows.device_proofs.GRACE", timedelta(seconds=2))
     monkeypatch.setattr("gateway.core.device_binding.SKEW", timedelta())
     monkeypatch.setattr("gateway.settings.session.SHORTEST_PROOF", timedelta(seconds=1))
 
 
 @pytest.fixture
-def running(outcomes: None, simulator: RunningSimulator, issued: Issued, tmp_path: Path) -> Generator[Running]:
+def running(brief: None, simulator: RunningSimulator, issued: Issued, tmp_path: Path) -> Generator[Running]:
     port = free_port()
     binds = {
         "public_url": f"https://app.test:{port}",
@@ -71,7 +81,8 @@ def running(outcomes: None, simulator: RunningSimulator, issued: Issued, tmp_pat
 
 
 @pytest.fixture
-def context(chromium: Browser) -> Generator[BrowserContext]:
+def context(chromium: Browser, running: Running) -> Generator[BrowserContext]:
+    """A window of its own, closed before the gateway is."""
     context = chromium.new_context(ignore_https_errors=True)
     context.set_default_timeout(20_000)
     yield context
@@ -93,6 +104,14 @@ def proof_of(context: BrowserContext) -> str:
 def outlive(page: Page) -> None:
     """Wait until the proof has come to its end."""
     wait_for(lambda: not proof_of(page.context), "the end of the proof")
+
+
+def count(running: Running, outcome: str) -> int:
+    """Return how often something has come of binding sessions."""
+    assert running.generation is not None
+    told = running.generation.metrics.exposition().decode()
+    found = re.search(rf'gateway_device_bindings_total{{outcome="{outcome}"}} ([0-9]+)', told)
+    return int(found[1]) if found is not None else 0
 
 
 def fetch(page: Page, target: str) -> int:
@@ -129,3 +148,105 @@ def test_the_browser_goes_on_and_a_copy_does_not(context: BrowserContext, runnin
     arrived: Any = page.goto(running.url + "/private/y")
     assert arrived.status == 200
     assert thief.status() == 401
+
+
+USES = """async (milliseconds) => {
+  const end = Date.now() + milliseconds, seen = []
+  const open = () => new Promise((done) => {
+    const socket = new WebSocket(`wss://${location.host}/private/ws`)
+    socket.onopen = () => { socket.close(); done(200) }
+    socket.onerror = () => done(0)
+  })
+  const stream = () => new Promise((done) => {
+    const source = new EventSource("/private/events")  // the app answers with JSON, which ends it
+    source.onerror = () => { source.close(); done(200) }
+  })
+  while (Date.now() < end) {
+    const posted = await fetch("/private/x", {method: "POST", body: "a=1"})
+    const whole = (await posted.json()).body === "a=1" ? 200 : 0
+    seen.push((await fetch("/private/x")).status, whole, await open(), await stream())
+    await new Promise((done) => setTimeout(done, 100))
+  }
+  window.seen = seen
+}"""
+
+
+def test_not_one_request_of_the_browser_is_refused(context: BrowserContext, running: Running) -> None:
+    page, *tabs = [context.new_page() for _ in range(4)]
+    sign_in(page, running)
+    milliseconds = int(EXPIRIES * LASTS.total_seconds() * 1000)
+    for tab in tabs:
+        tab.goto(running.url + "/private/x")
+        tab.evaluate(f"(milliseconds) => {{ ({USES})(milliseconds) }}", milliseconds)
+    for number in range(2 * EXPIRIES):
+        arrived: Any = page.goto(f"{running.url}/private/{number}")
+        assert arrived.status == 200
+        page.wait_for_timeout(milliseconds / EXPIRIES / 2)
+    for tab in tabs:
+        tab.wait_for_function("window.seen !== undefined")
+        seen = tab.evaluate("window.seen")
+        assert len(seen) >= 4
+        assert set(seen) == {200}
+    assert count(running, "confirmed") >= EXPIRIES  # and a browser signs six times within nine minutes
+    assert count(running, "proof_missing") == count(running, "ended") == 0
+
+
+def test_a_link_from_another_site_leads_in(context: BrowserContext, running: Running) -> None:
+    page = context.new_page()
+    sign_in(page, running)
+    other = context.new_page()
+    address = json.dumps(f"{running.url}/private/linked")
+    for leave in (f"location.href = {address}", f"window.open({address}, '_self', 'noopener')"):
+        other.goto("data:text/html,<p>elsewhere")
+        outlive(page)
+        other.evaluate(leave)
+        other.wait_for_url(running.url + "/private/linked")
+        wait_for(lambda: "x-tiktok-open-id" in other.content(), "the app's answer")
+
+
+def test_whoever_signs_in_anew_is_bound_anew(context: BrowserContext, running: Running) -> None:
+    page = context.new_page()
+    sign_in(page, running)
+    before = {name for name in map(str, (each.get("name") for each in context.cookies())) if name.startswith(PROOF)}
+    page.goto(running.url + "/oauth2/sign_out")
+    page.click("button")
+    assert not proof_of(context)
+    sign_in(page, running)
+    after = {name for name in map(str, (each.get("name") for each in context.cookies())) if name.startswith(PROOF)}
+    assert len(after) == 1
+    assert after != before
+    outlive(page)
+    assert fetch(page, "/private/x") == 200
+
+
+def test_a_websocket_outlives_the_proof(context: BrowserContext, running: Running) -> None:
+    page = context.new_page()
+    sign_in(page, running)
+    page.evaluate(
+        """() => new Promise((done) => {
+          window.socket = new WebSocket(`wss://${location.host}/private/ws`)
+          window.socket.onopen = done
+        })"""
+    )
+    outlive(page)
+    said = page.evaluate(
+        """() => new Promise((done) => {
+          window.socket.onmessage = (message) => message.data === "still" && window.socket.close(1000, message.data)
+          window.socket.onclose = (closed) => done(closed.wasClean)
+          window.socket.send("still")
+        })"""
+    )
+    assert said is True
+
+
+def test_a_browser_without_it_notices_nothing(chromium: Browser, running: Running, issued: Issued) -> None:
+    arguments = arguments_for(issued, features="")
+    with chromium.browser_type.launch(executable_path=need("chromium"), args=arguments) as browser:
+        page = browser.new_context(ignore_https_errors=True).new_page()
+        page.goto(running.url + "/private/x")
+        page.click("#allow")
+        page.wait_for_url(running.url + "/private/x")
+        for _ in range(3):
+            assert fetch(page, "/private/x") == 200
+        assert not proof_of(page.context)
+    assert (count(running, "offered"), count(running, "registered")) == (1, 0)
