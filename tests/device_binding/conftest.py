@@ -13,6 +13,9 @@ from tests.device_binding.browser import DeviceBrowser
 from tests.harness import WAYS, Running, echo, serve_app
 from tests.listening import serve_listening
 
+SECRET = "s" * 43
+"""Proves that a front asks."""
+
 
 @pytest.fixture(scope="session")
 def issued() -> Issued:
@@ -33,7 +36,7 @@ def running(
 ) -> Generator[Running]:
     """A gateway over TLS that binds sessions, both ways."""
     files = issued.write(Path(tmp_path_factory.mktemp("tls")))
-    binds = {"session__device_binding": "on"}
+    binds = {"session__device_binding": "on", "forward_auth__secret": SECRET, "trusted_proxies": '["127.0.0.1"]'}
     with (
         serve_app(echo) as upstream,
         serve_listening(simulator, upstream, None, files, request.param, **binds) as serving,
