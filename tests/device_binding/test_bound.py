@@ -9,18 +9,22 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Generator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from gateway.core.device_key import DeviceKey
+from gateway.core.session import Session
 from gateway.errors import StoreUnavailable
+from gateway.flows.oversight import view_session
 from tests.device_binding.browser import DeviceBrowser
 from tests.device_binding.device import Device
 from tests.harness import Browser, Running, headers_of
 from tests.waiting import wait_for
 
 SESSION = "__Host-gateway"
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 CROSS_SITE = {"sec-fetch-site": "cross-site"}
 
 
@@ -62,6 +66,25 @@ def test_its_browser_comes_and_goes(browser: DeviceBrowser) -> None:
     for target in ("/private/x", "/oauth2/userinfo", "/oauth2/account"):
         assert browser.navigate(target).status_code == 200
     assert len(browser.asked) == 2  # registered, and refreshed once: the challenge was known
+
+
+def test_the_account_page_and_operators_are_told(running: Running, browser: DeviceBrowser) -> None:
+    assert "bound to the device" in browser.navigate("/oauth2/account").text
+    assert running.generation is not None
+    view = view_session(
+        "k",
+        Session(
+            subject="s",
+            grant_key="g",
+            signed_in_at=NOW,
+            last_seen_at=NOW,
+            user_agent="",
+            device=DeviceKey("ES256", b"", NOW),
+        ),
+        None,
+        running.generation.records.limits,
+    )
+    assert view.bound_at == NOW
 
 
 def test_the_app_sees_no_proof(browser: DeviceBrowser) -> None:

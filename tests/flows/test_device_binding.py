@@ -40,12 +40,15 @@ class Replica:
             keyring,
             lasts=LASTS,
             clock=world.clock,
-            announce=self.told.append,
+            announce=self.announce,
             count=self.counted.append,
         )
-        missing = MissingProofs(self.told.append, self.counted.append, clock=world.clock)
+        missing = MissingProofs(self.announce, self.counted.append, clock=world.clock)
         self.proofs = DeviceProofs(keyring, COOKIE, clock=world.clock, missed=missing.note)
         self.gate: Gate = build_gate(world, process, devices=self.proofs)
+
+    def announce(self, event: AuditEvent) -> None:
+        self.told.append(event)
 
     async def register(self, session_id: str, device: Device) -> Confirmed | None:
         offer = self.binding.offer(session_id)
