@@ -153,12 +153,13 @@ async def test_who_comes_first_stays(replica: Replica, session_id: str) -> None:
 
 
 async def test_an_offer_serves_for_five_minutes_and_its_own_session(
-    world: World, replica: Replica, session_id: str
+    world: World, replica: Replica, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer, device = replica.binding.offer(session_id), Device()
     world.clock.forward(timedelta(minutes=6))
     with pytest.raises(DeviceProofRefused, match="expired"):
         await replica.binding.register(device.register(offer.challenge, offer.authorization))
+    monkeypatch.delattr("gateway.core.device_proof._verify")  # no signature is looked at
     with pytest.raises(DeviceProofRefused):
         await replica.binding.register(device.register("c", "a"))
     assert await replica.passes(session_id)
