@@ -42,6 +42,8 @@
     ├── SessionEnded                  401   while the request was under way
     ├── NotSignedIn                   401   an app in this process asked who is
     ├── SessionsDiffer                401   the session cookie came twice, for two live sessions
+    ├── DeviceProofMissing            401   the session is bound to a device, which has not proved that it asks
+    ├── DeviceProofRefused            403   what should prove it does not
     ├── SealBroken                    401   blame: client; a record or cookie that no key opens
     │   └── OfAnotherInstance         401   a record of another gateway on the same Redis
     ├── RecordsUnreadable             409   blame: operator; records that no key opens are in the way
@@ -88,7 +90,7 @@ class GatewayError(Exception):
     blame: ClassVar[Blame] = Blame.GATEWAY
     title: ClassVar[str] = "Something went wrong"
     advice: ClassVar[str] = "Please try again in a moment."
-    retry_after: ClassVar[int | None] = None  # seconds, for the Retry-After header
+    retry_after: int | None = None  # seconds, for the Retry-After header
     keeps_session: ClassVar[bool] = False  # whoever was signed in before still is
     return_to: str | None = None  # where the person wanted to go: a checked address, for a link
 
@@ -480,6 +482,30 @@ class SessionsDiffer(GatewayError):
         "Your browser sends two cookies of the same name for this site, and they belong to two sign-ins, so it cannot"
         " be told which one counts. Sign in again: that ends both, and leaves one."
     )
+
+
+class DeviceProofMissing(GatewayError):
+    """The session is bound to a device, and nothing shows that the request comes from there."""
+
+    code = "device_proof_missing"
+    status = 401
+    blame = Blame.CLIENT
+    retry_after = 15
+    """Chromium may be out of signatures for at most nine minutes; 0 where it only could not hold a navigation back."""
+    keeps_session = True
+    title = "Confirming your device"
+    advice = (
+        "You are signed in on one device, and your browser has not confirmed yet that this is the one. This page tries"
+        " again by itself. If that does not help within a minute, sign in again."
+    )
+
+
+class DeviceProofRefused(GatewayError):
+    """What a browser has signed to bind itself, or to prove that it still holds its key, does not do."""
+
+    code = "device_proof_refused"
+    status = 403
+    blame = Blame.CLIENT
 
 
 class SealBroken(GatewayError):

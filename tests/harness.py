@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import httpx
 import pytest
@@ -76,7 +76,7 @@ class Running:
         monkeypatch.setattr(gate._memory, "recall", lambda *_: None)
         monkeypatch.setattr(gate, "_confirm_or_read", fail)
         monkeypatch.setattr(gate, "confirm", lambda _, told: told(StoreUnavailable("it is away")))
-        monkeypatch.setattr(gate, "recognise", lambda *words: words[-1](StoreUnavailable("it is away")))
+        monkeypatch.setattr(gate, "recognise", lambda *words, **_: words[-1](StoreUnavailable("it is away")))
         gate.judge_anew()
 
 
@@ -327,7 +327,7 @@ class Browser:
         self.url = url
         self.client = httpx.Client(timeout=15, trust_env=False)
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

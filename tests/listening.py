@@ -41,7 +41,12 @@ def serve_listening(
     with contextlib.ExitStack() as stack:
         listeners = open_listeners(settings, 1, stack)
         server = build_server(
-            Closing(generation), settings, short_way=short_way, lifespan="on", listeners=listeners.by_socket
+            Closing(generation),
+            settings,
+            short_way=short_way,
+            checks=generation.doors.proven_checks if way == "fast" else None,
+            lifespan="on",
+            listeners=listeners.by_socket,
         )
         with serve_in_thread(server, listeners.public[0].sockets[0]):
             yield Running(settings.public_url, settings, simulator, generation)

@@ -50,6 +50,9 @@ Sign-in
 
 What is kept
     session        one browser that is signed in
+    device_key     the key of the device that it is bound to
+    device_proof   what that key signs
+    device_binding  what is offered to be signed, and what stands for a proof
     grant          what one person granted: tokens, scopes, profile
     record         sealed, as it is stored
     deflated       texts of which most is always the same

@@ -53,6 +53,11 @@ def shows_page(head: RequestHead) -> bool:
     return find_viewer(head.headers, websocket=head.websocket) is Viewer.WINDOW
 
 
+def is_from_elsewhere(head: RequestHead) -> bool:
+    """Whether a page of another site, or of a neighbour under the same domain, has set it off, as browsers tell."""
+    return bool({b"cross-site", b"same-site"}.intersection(every(head.headers, b"sec-fetch-site")))
+
+
 def is_prefetch(head: RequestHead) -> bool:
     """Whether the browser only prepares for a navigation that may never come."""
     return _is_prefetch(dict(head.headers))

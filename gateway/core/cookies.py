@@ -38,40 +38,48 @@ class CookieSpec(msgspec.Struct, frozen=True):
         """Return the cookie whose name ends in `-` and a mark."""
         return msgspec.structs.replace(self, name=f"{self.name}-{mark}")
 
-    def _build(self, value: str, lifetime: str) -> bytes:
+    @property
+    def attributes(self) -> str:
+        """What is set with it, but for how long it lasts."""
         domain = f"; Domain={self.domain}" if self.domain else ""
         secure = "; Secure" if self.secure else ""
         partitioned = "; Partitioned" if self.partitioned else ""
         same_site = f"SameSite={self.same_site}"
-        return f"{self.name}={value}; {lifetime}; Path=/{domain}; HttpOnly; {same_site}{secure}{partitioned}".encode()
+        return f"Path=/{domain}; HttpOnly; {same_site}{secure}{partitioned}"
+
+    def _build(self, value: str, lifetime: str) -> bytes:
+        return f"{self.name}={value}; {lifetime}; {self.attributes}".encode()
 
 
 class OwnCookies(frozenset[bytes]):
     """The names of the gateway's own cookies: some as they are, and others that end in a mark."""
 
     _plain: frozenset[bytes]
-    _lead: bytes
+    _leads: tuple[bytes, ...]
 
-    def __new__(cls, *, session: CookieSpec, binding: CookieSpec, others: tuple[str, ...] = ()) -> Self:
-        """Binding cookies are marked, the session cookie and `others` are not."""
+    def __new__(
+        cls, *, session: CookieSpec, binding: CookieSpec, device: CookieSpec | None = None, others: tuple[str, ...] = ()
+    ) -> Self:
+        """Binding cookies and proofs of a device are marked, the session cookie and `others` are not."""
         plain = frozenset({session.name.encode(), binding.name.encode(), *map(str.encode, others)})
         made = super().__new__(cls, plain)
-        made._plain, made._lead = plain, binding.name.encode() + b"-"
+        made._plain, made._leads = plain, tuple(each.name.encode() + b"-" for each in (binding, device) if each)
         return made
 
     def __contains__(self, name: object) -> bool:
         """Whether a cookie of this name is ours."""
-        return name in self._plain or (isinstance(name, bytes) and name.startswith(self._lead))
+        return name in self._plain or (isinstance(name, bytes) and name.startswith(self._leads))
 
     def within(self, line: bytes) -> frozenset[bytes]:
         """Return the names that count in a line: where no marked cookie can be, those that are quickly compared."""
-        return self if self._lead in line else self._plain
+        return self if any(lead in line for lead in self._leads) else self._plain
 
     @property
     def pattern(self) -> bytes:
         """A regular expression for the names."""
         plain = b"|".join(re.escape(each) for each in sorted(self._plain, key=len, reverse=True))
-        return b"(?:" + re.escape(self._lead) + b"[A-Za-z0-9_-]+|" + plain + b")"
+        leads = b"|".join(map(re.escape, self._leads))
+        return b"(?:(?:" + leads + b")[A-Za-z0-9_-]+|" + plain + b")"
 
 
 def read(headers: Headers, name: bytes) -> tuple[bytes, ...]:

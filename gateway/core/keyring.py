@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.errors import SealBroken
 
 KEY_BYTES: Final = 32
+TAG_BYTES: Final = 28
 _VERSION: Final = b"\x01"
 _ID_END: Final = 5
 _NONCE_END: Final = 17
@@ -48,6 +49,7 @@ class Keyring:
         self._ciphers: dict[bytes, AESGCM] = dict(reversed(ciphers))
         self._newest_id, self._newest = ciphers[0]
         self._names = tuple(_derive(key, b"names", 32) for key in keys)
+        self._tags = tuple(_derive(key, b"tags", 32) for key in keys)
         self.instance = instance
 
     def __repr__(self) -> str:
@@ -81,6 +83,17 @@ class Keyring:
         """Return what a person has been called under each of the keys, newest first."""
         message = self.instance + subject.encode()
         return tuple(hmac.digest(key, message, "sha256").hex()[:32] for key in self._names)
+
+    def tag(self, purpose: str, message: bytes) -> bytes:
+        """Return what proves that this instance has said something (MAC): 28 bytes of HMAC-SHA256."""
+        return self._tag(self._tags[0], purpose, message)
+
+    def is_tag(self, tag: bytes, purpose: str, message: bytes) -> bool:
+        """Whether one of the keys has made a tag of this message for this purpose."""
+        return any(hmac.compare_digest(self._tag(key, purpose, message), tag) for key in self._tags)
+
+    def _tag(self, key: bytes, purpose: str, message: bytes) -> bytes:
+        return hmac.digest(key, self.instance + _associated(purpose, message), "sha256")[:TAG_BYTES]
 
     def sealed_by_newest(self, sealed: bytes) -> bool:
         """Whether a value needs no re-sealing."""

@@ -20,6 +20,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from gateway.core.deflated import deflate_text, inflate_text
+from gateway.core.device_key import DeviceKey
 from gateway.core.grant import GRANT_KEY
 from gateway.core.record import CompactForm, Record
 
@@ -30,6 +31,7 @@ _ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 # Many people share a browser's name, and to deflate one takes longer than all else that writing a session down takes.
 _deflate_agent: Final = lru_cache(maxsize=1024)(deflate_text)
 _inflate_agent: Final = lru_cache(maxsize=1024)(inflate_text)
+_DIGEST: Final = re.compile(rb"[0-9a-f]{64}")
 
 
 class SessionLimits(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class CompactSession(CompactForm, frozen=True):
     signed_in_at: datetime
     last_seen_at: datetime
     user_agent: bytes
+    device: DeviceKey | None = None
 
     def restore(self) -> Session:
         """See `CompactForm`."""
@@ -63,10 +66,11 @@ class CompactSession(CompactForm, frozen=True):
             signed_in_at=self.signed_in_at,
             last_seen_at=self.last_seen_at,
             user_agent=_inflate_agent(self.user_agent),
+            device=self.device,
         )
 
 
-class Session(Record, frozen=True):
+class Session(Record, frozen=True, omit_defaults=True):
     """A signed-in browser, as kept in the store."""
 
     purpose: ClassVar[str] = "session"
@@ -77,6 +81,7 @@ class Session(Record, frozen=True):
     signed_in_at: datetime
     last_seen_at: datetime
     user_agent: str
+    device: DeviceKey | None = None  # whose key has to prove that it is still there; None: not bound to any
 
     def compact(self) -> CompactSession | None:
         """See `Record`."""
@@ -85,12 +90,16 @@ class Session(Record, frozen=True):
             return None
         agent = _deflate_agent(self.user_agent)
         return CompactSession(
-            self.instance, self.subject, bytes.fromhex(grant), self.signed_in_at, self.last_seen_at, agent
+            self.instance, self.subject, bytes.fromhex(grant), self.signed_in_at, self.last_seen_at, agent, self.device
         )
 
     def expires_at(self, limits: SessionLimits) -> datetime:
         """When this session ends if it is not used again."""
         return min(self.last_seen_at + limits.idle, self.signed_in_at + limits.absolute)
+
+    def bound(self, device: DeviceKey) -> Session:
+        """Return the session as bound to a device."""
+        return msgspec.structs.replace(self, device=device)
 
     def touched(self, now: datetime) -> Session:
         """Return the session as seen at `now`; the sign-in, and so the absolute limit, stays."""
@@ -107,6 +116,11 @@ def build_session_key(cookie_value: bytes) -> str | None:
     if not _ID.fullmatch(cookie_value):
         return None
     return SESSION_KEY + hashlib.sha256(cookie_value).hexdigest()
+
+
+def build_session_key_of(digest: bytes) -> str | None:
+    """Return the store key that ends in this digest, in hexadecimal; None when it is no digest."""
+    return SESSION_KEY + digest.decode() if _DIGEST.fullmatch(digest) else None
 
 
 def public_id(session_key: str) -> str:

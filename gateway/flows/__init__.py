@@ -17,6 +17,8 @@ session_index     which of them a person has
 record_form       how they are written while an earlier version runs beside this one
 refresh           access tokens are renewed ahead of need, by one process
 refresh_attempts  what processes tell each other of that
+device_binding    sessions are bound to devices, which prove that they hold their keys
+device_proofs     whether a request comes from there
 authentication    from a request's cookie to session, grant and token
 
 gate              whether a request may pass

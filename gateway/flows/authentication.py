@@ -14,6 +14,7 @@ from gateway.core.identity import Facts, Identity
 from gateway.core.request import RequestHead
 from gateway.core.session import build_session_key, public_id
 from gateway.errors import SessionsDiffer
+from gateway.flows.device_proofs import DeviceProofs
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions, SignedIn
 
@@ -25,8 +26,16 @@ class Authentication:
     """Reads sessions for requests."""
 
     def __init__(
-        self, sessions: Sessions, refresh: Refresh, *, cookie_name: str, clock: Callable[[], datetime]
+        self,
+        sessions: Sessions,
+        refresh: Refresh,
+        *,
+        cookie_name: str,
+        clock: Callable[[], datetime],
+        devices: DeviceProofs | None = None,
     ) -> None:
+        """`devices` tells whether a request comes from the device that its session is bound to; None: nobody asks."""
+        self._devices = devices
         self._sessions = sessions
         self._refresh = refresh
         self._cookie_name = cookie_name.encode()
@@ -36,10 +45,10 @@ class Authentication:
         """Return who is signed in, with a usable access token; None when nobody is.
 
         Raises `StoreUnavailable`, and `ProviderError` when the token has expired and cannot be renewed now: neither
-        means that the person is signed out.
+        means that the person is signed out; or `DeviceProofMissing`.
         """
         key = await self.choose(self.read_session_keys(head.headers))
-        return await self.read_session(key) if key is not None else None
+        return self._check(await self.read_session(key) if key is not None else None, head)
 
     async def read_session(self, key: str) -> SignedIn | None:
         """Return who a session's store key stands for; otherwise as `read`."""
@@ -55,15 +64,33 @@ class Authentication:
     async def peek(self, head: RequestHead) -> SignedIn | None:
         """Return whose session this is, whatever the state of the access token; for the gateway's own pages.
 
-        Raises `StoreUnavailable`, or `SessionsDiffer`.
+        Raises `StoreUnavailable`, `SessionsDiffer` or `DeviceProofMissing`.
         """
         live = await self.find_live(head)
         if len(live) > 1:
             raise SessionsDiffer("the session cookie came several times, and names several live sessions")
-        return live[0] if live else None
+        return self._check(live[0] if live else None, head)
+
+    def _check(self, signed_in: SignedIn | None, head: RequestHead) -> SignedIn | None:
+        if self._devices is not None and signed_in is not None:
+            self._devices.check(signed_in, head.headers)
+        return signed_in
+
+    async def check_device(self, head: RequestHead) -> None:
+        """Raise `DeviceProofMissing` unless a request comes from the device of every session that it names."""
+        for each in await self.find_live(head):
+            self._check(each, head)
+
+    async def find_proven(self, head: RequestHead) -> tuple[SignedIn, ...]:
+        """Return those of the live sessions whose people may be shown something of themselves."""
+        live, devices = await self.find_live(head), self._devices
+        return live if devices is None else tuple(each for each in live if devices.is_proven(each, head.headers))
 
     async def find_live(self, head: RequestHead) -> tuple[SignedIn, ...]:
-        """Return every live session that a request names; more than one only where the cookie came several times."""
+        """Return every live session that a request names; more than one only where the cookie came several times.
+
+        Whether the request comes from their devices is not looked at: they may be ended, and nothing else.
+        """
         keys = self.read_session_keys(head.headers)[:MOST_NAMED]
         found = [await self._sessions.read(key, self._clock()) for key in keys]
         return tuple(each for each in found if each is not None)

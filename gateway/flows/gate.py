@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.assertion import Assertions
+from gateway.core.challenge import is_from_elsewhere, is_navigation
 from gateway.core.cors import read_preflight
 from gateway.core.decision import Allow, Challenge, Consent, Deny, build_allow
 from gateway.core.fields import Headers
@@ -21,6 +22,7 @@ from gateway.core.route import Access, Match
 from gateway.core.webdav import JUDGED_AS, read_destination
 from gateway.errors import DestinationElsewhere, SessionsDiffer, StoreUnavailable
 from gateway.flows.authentication import Authentication, build_identity
+from gateway.flows.device_proofs import DeviceProofs, Proofs
 from gateway.flows.memory import KnownCaller, Memory
 from gateway.flows.sessions import Sessions, SignedIn
 
@@ -31,6 +33,7 @@ class Passage(msgspec.Struct, frozen=True):
     allow: Allow
     match: Match
     caller: KnownCaller | None  # None: nobody, or nobody asked
+    until: datetime | None = None  # when the device of a bound session has to prove itself anew
 
     @property
     def session_key(self) -> str:
@@ -69,12 +72,15 @@ class Gate:
         headers_of_routes: Mapping[int, IdentityHeaders] | None = None,
         assertions: Assertions | None = None,
         own_prefix: str | None = None,
+        devices: DeviceProofs | None = None,
     ) -> None:
         """`headers_of_routes`: those of routes that have some of their own, by the number of the route.
 
-        `own_prefix`: where the gateway's own pages are, onto which nothing can be copied.
+        `own_prefix`: where the gateway's own pages are, onto which nothing can be copied. `devices`: whether requests
+        come from the devices that their sessions are bound to; None: nobody asks.
         """
         self._own_prefix = own_prefix
+        self._devices = devices
         self._headers_of_routes = headers_of_routes or {}
         self._assertions = assertions
         self._policy = policy
@@ -112,12 +118,51 @@ class Gate:
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
             known = await self._confirm_or_read(session_key or "")
-        passage = self.admit(match, known) or self._pass_preflight(head)
+        proofs = self.read_proofs(head.headers)
+        if known is not None and not self._is_proven(known, match, proofs, head):
+            known = None
+        passage = self._hold(self.admit(match, known), proofs) or self._pass_preflight(head)
         return passage or Refusal(refuse(match, head, known.allow.identity if known is not None else None), match)
 
     def read_session_keys(self, headers: Headers) -> tuple[str, ...]:
         """Return the store keys of the sessions that a request names, usually one; only `check` chooses among more."""
         return self._authentication.read_session_keys(headers)
+
+    def read_proofs(self, headers: Headers) -> Proofs:
+        """Return what a request brings to prove which device it comes from."""
+        return self._devices.read(headers) if self._devices is not None else ()
+
+    def _is_proven(self, known: KnownCaller, match: Match | None, proofs: Proofs, head: RequestHead) -> bool:
+        """Whether a caller is taken for who they are; False on a route that lets anybody in, and they come as nobody.
+
+        Raises `DeviceProofMissing`: there, only for a navigation that the browser could not hold back for a proof.
+        """
+        devices, signed_in = self._devices, known.signed_in
+        if devices is None or signed_in.session.device is None:
+            return True
+        if devices.holds_until(signed_in, proofs) is not None:
+            return True
+        missing = devices.miss(signed_in)
+        if is_navigation(head) and is_from_elsewhere(head):
+            missing.retry_after = 0
+            raise missing
+        if match is not None and match.route.access is Access.OPTIONAL:
+            return False
+        raise missing
+
+    def _hold(self, passage: Passage | None, proofs: Proofs) -> Passage | None:
+        """Let a passage end with the proof of its device; None where there is no proof, for `check` to tell."""
+        if self._devices is None or passage is None or passage.caller is None:
+            return passage
+        signed_in = passage.caller.signed_in
+        if signed_in.session.device is None:
+            return passage
+        until = self._devices.holds_until(signed_in, proofs)
+        return msgspec.structs.replace(passage, until=until) if until is not None else None
+
+    def is_in_time(self, passage: Passage) -> bool:
+        """Whether a passage that is to be used again needs no new proof."""
+        return passage.until is None or self._clock() < passage.until
 
     async def _choose(self, keys: Sequence[str], match: Match | None) -> str | None:
         """Return the key that counts. Raises `SessionsDiffer` where none does, and somebody has to be signed in."""
@@ -143,13 +188,20 @@ class Gate:
         preflight = read_preflight(head)
         return self._policy.match(preflight.method, head.host, head.path) if preflight is not None else None
 
-    def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
+    def admit_at_once(
+        self, match: Match | None, session_key: str | None, proofs: Proofs = ()
+    ) -> Passage | Unknown | None:
         """Decide from memory whether a request may pass; None when it may not, for reasons that `check` tells."""
         known = self._recall(match, session_key)
-        return known if isinstance(known, Unknown) else self.admit(match, known)
+        return known if isinstance(known, Unknown) else self._hold(self.admit(match, known), proofs)
 
     def recognise(
-        self, match: Match | None, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+        self,
+        match: Match | None,
+        session_key: str,
+        told: Callable[[Passage | StoreUnavailable | None], None],
+        *,
+        proofs: Proofs = (),
     ) -> None:
         """Have the store say who calls, and have it `told` whether they may pass: without a task.
 
@@ -157,21 +209,25 @@ class Gate:
         """
         known = self._memory.find(session_key, self._clock())
         if known is None:
-            self._recognise_anew(match, session_key, told)
+            self._recognise_anew(match, session_key, proofs, told)
             return
 
         def compared(same: bool | StoreUnavailable) -> None:
             if isinstance(same, StoreUnavailable):
                 told(same)
             elif same:
-                told(self.admit(match, known))
+                told(self._hold(self.admit(match, known), proofs))
             else:
-                self._recognise_anew(match, session_key, told)
+                self._recognise_anew(match, session_key, proofs, told)
 
         self.confirm(known, compared)
 
     def _recognise_anew(
-        self, match: Match | None, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+        self,
+        match: Match | None,
+        session_key: str,
+        proofs: Proofs,
+        told: Callable[[Passage | StoreUnavailable | None], None],
     ) -> None:
         mark = self._memory.begin_read()
 
@@ -182,18 +238,22 @@ class Gate:
             now = self._clock()
             known = self._know(signed_in, mark, now)
             if now < known.settled_until:
-                told(self.admit(match, known))
+                told(self._hold(self.admit(match, known), proofs))
             elif now < self._sessions.lasts_until(signed_in):
                 self._sessions.touch_soon(signed_in, now)
-                told(self.admit(match, known))
+                told(self._hold(self.admit(match, known), proofs))
             else:
                 told(None)
 
         self._sessions.recognise(session_key, found)
 
-    def seconds_left(self, known: KnownCaller) -> float:
-        """Return how long a caller may be answered from memory; whoever keeps one must ask `known.remembered` too."""
-        return (known.until - self._clock()).total_seconds() if known.remembered else 0.0
+    def seconds_left(self, known: KnownCaller, until: datetime | None = None) -> float:
+        """Return how long a caller may be answered from memory, at most `until`.
+
+        Whoever keeps one must ask `known.remembered` too.
+        """
+        ends = known.until if until is None else min(known.until, until)
+        return (ends - self._clock()).total_seconds() if known.remembered else 0.0
 
     def confirm(self, known: KnownCaller, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before, and have it `told`: without a task, in one read.

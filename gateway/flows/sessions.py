@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from gateway.core.device_key import DeviceKey
 from gateway.core.grant import Grant, build_grant_key
 from gateway.core.keyring import Keyring
 from gateway.core.record import R, Record, Swap, open_record, read_record, seal_record
@@ -28,6 +29,7 @@ from gateway.flows.touches import Seen, Touches
 from gateway.telemetry.logs import log
 
 MEMO_SIZE: Final = 20_000
+MOST_TRIES: Final = 5
 SILENCE: Final = 60.0
 """Seconds between two warnings."""
 
@@ -188,6 +190,24 @@ class Sessions:
         await self._store.write(grant_key, self._seal(grant_key, grant), self._keeping(grant, now))
         await self._store.write(key, self._seal(key, session), self._time_to_live(session, now))
         return session_id
+
+    async def bind(self, key: str, device: DeviceKey, now: datetime) -> Session | None:
+        """Bind a session to a device; returns it as it is from now on, bound to whoever came first.
+
+        None where nobody is signed in under that key. Raises `StoreUnavailable`.
+        """
+        for _ in range(MOST_TRIES):  # it may be written by others at the same time: marked as seen, sealed anew
+            sealed = await self._store.read(key)
+            session = self._open_session(key, sealed)
+            if session is None or sealed is None or now >= session.expires_at(self._limits):
+                return None
+            if session.device is not None:
+                return session
+            await self._form.settle(now)
+            bound, ttl = session.bound(device), self._time_to_live(session, now)
+            if await self._store.replace(key, old=sealed, new=self._seal(key, bound), ttl=ttl):
+                return bound
+        raise StoreUnavailable("a session changes faster than it can be bound")
 
     async def touch(self, signed_in: SignedIn, now: datetime) -> None:
         """Write down that the session is in use, at most every `touch_interval`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.core.assertion import AssertionKeys, Assertions
@@ -17,6 +17,9 @@ from gateway.core.request import Limits
 from gateway.settings import Settings
 from gateway.web.answers.site import Site, SiteWithFiles
 from gateway.web.asgi_head import HeadReader
+
+OF_DEVICES: Final = ("Secure-Session-Response", "Secure-Session-Skipped", "Sec-Secure-Session-Id")
+"""What browsers say of sessions that are bound to devices: to the gateway, and to no app behind it."""
 
 
 def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -> HeadReader:
@@ -34,7 +37,7 @@ def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
             check_target=f"{settings.prefix}/{WHOLE}".encode(),
         ),
-        FieldNames(settings.drop_headers, kept=reserved),
+        FieldNames((*settings.drop_headers, *(OF_DEVICES if settings.binds_devices else ())), kept=reserved),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
         own_host=urlsplit(settings.public_url).netloc.encode(),
         probes=frozenset(f"{settings.prefix}/{name}".encode() for name in ("livez", "readyz")),
@@ -65,8 +68,10 @@ class Cookies(NamedTuple):
     session: CookieSpec
     binding: CookieSpec
     """Binds sign-in attempts to a browser."""
+    device: CookieSpec
+    """Stands for a proof that a browser still is on the device that its session is bound to."""
     own: OwnCookies
-    """The names of both, and of the operator's, which a browser sends to every port of its host."""
+    """The names of all, and of the operator's, which a browser sends to every port of its host."""
 
 
 def build_cookies(settings: Settings) -> Cookies:
@@ -83,7 +88,9 @@ def build_cookies(settings: Settings) -> Cookies:
     # never shared between hosts or sites, whatever the session cookie is: only this host completes sign-ins, only in
     # a window of its own, since TikTok shows itself in no frame
     binding = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-sign-in", secure=secure, domain=None)
-    return Cookies(session, binding, OwnCookies(session=session, binding=binding, others=(OPERATOR_COOKIE,)))
+    device = CookieSpec(name=f"{'__Host-' if secure else ''}{bare}-device", secure=secure)
+    own = OwnCookies(session=session, binding=binding, device=device, others=(OPERATOR_COOKIE,))
+    return Cookies(session, binding, device, own)
 
 
 def build_plan(settings: Settings, scopes: frozenset[str]) -> AuthorizationPlan:

@@ -237,6 +237,8 @@ class SessionKeywords(TypedDict, total=False):
     cookie_partitioned: bool
     idle_timeout: str | timedelta
     absolute_timeout: str | timedelta
+    device_binding: Literal["off", "on"]
+    device_proof_lifetime: str | timedelta
     cache_for: str | Literal[0]
     cache_size: str | int
 

@@ -143,6 +143,13 @@ class Settings(Section):
         return self.public_url.startswith("https:")
 
     @property
+    def binds_devices(self) -> bool:
+        """Whether sessions are bound to devices: over https only, for this host alone, in windows of its own."""
+        session = self.session
+        asked = session.device_binding == "on" and self.secure
+        return asked and session.cookie_domain is None and session.cookie_same_site == "lax"
+
+    @property
     def instance_name(self) -> str:
         """What tells this gateway's sessions from those of others of the same app: where the session cookie holds."""
         return self.instance or self.session.cookie_domain or self.public_url

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -11,6 +11,9 @@ from gateway.settings.headers import TOKEN
 from gateway.settings.problem import KeyFault, quote
 from gateway.settings.scalars import HOST_AND_PORT, Duration, PublicUrl, Size, Span, write_duration
 from gateway.settings.section import OneOrMore, Section, Strings
+
+SHORTEST_PROOF: Final = timedelta(minutes=5)
+LONGEST_PROOF: Final = timedelta(hours=1)
 
 
 class SessionSettings(Section):
@@ -30,6 +33,11 @@ class SessionSettings(Section):
     """A session ends when it is not used for this long."""
     absolute_timeout: Duration = timedelta(days=30)
     """A session ends this long after the sign-in, whatever happens."""
+    device_binding: Literal["off", "on"] = "off"
+    """Bind sessions to devices (DBSC): browsers that can are asked for proof that they still hold a key which cannot
+    leave the device, and the session cookie alone is worth nothing elsewhere. Other browsers notice nothing."""
+    device_proof_lifetime: Duration = timedelta(minutes=10)
+    """How long such a proof holds, from 5m to 1h: whoever steals all cookies has that long, and a minute more."""
     cache_for: Span = timedelta(seconds=5)
     """Longest time a process may answer from memory; 0s asks Redis for each request."""
     cache_size: Size = 64 * 1024**2
@@ -41,6 +49,17 @@ class SessionSettings(Section):
         if name and not TOKEN.fullmatch(name):
             raise ValueError("is no cookie name: letters, digits, - and _")
         return name
+
+    @field_validator("device_proof_lifetime")
+    @classmethod
+    def _check_proof(cls, lifetime: timedelta) -> timedelta:
+        if not SHORTEST_PROOF <= lifetime <= LONGEST_PROOF:
+            least, most = write_duration(SHORTEST_PROOF), write_duration(LONGEST_PROOF)
+            raise ValueError(
+                f"must be from {least} to {most}: browsers renew a proof two minutes before it ends, and sign only six "
+                "times within nine"
+            )
+        return lifetime
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:

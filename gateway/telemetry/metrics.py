@@ -31,6 +31,7 @@ CLASSES: Final = range(6)
 WHATS: Final = (
     *("sign_in_completed", "sign_in_refused", "signed_out", "scopes_changed", "grant_ended", "grant_revoked"),
     *("person_erased", "token_issued", "token_refused", "webhook_taken", "webhook_refused"),
+    *("session_bound", "device_proof_missing"),
     *("operator_signed_in", "operator_signed_out", "settings_reloaded", "admin_refused"),
 )
 """Events of the audit trail; `core.audit.What`, which is above this layer."""
@@ -49,6 +50,11 @@ _OUTCOMES: Final = (
     ("completed", ""),
     *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
 )
+DEVICES: Final = (
+    *("offered", "registered", "registration_refused", "confirmed", "challenged", "refused", "ended"),
+    "proof_missing",
+)
+"""What comes of binding sessions to devices; `flows.device_binding.Outcome`, and requests without a proof."""
 _REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
@@ -56,6 +62,7 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("sign_in", *pair) for pair in _OUTCOMES),
     *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
     *(("refresh", outcome) for outcome in _REFRESHES),
+    *(("device", outcome) for outcome in DEVICES),
     ("websockets",),
     ("change_feed",),
     ("cache",),
@@ -130,6 +137,10 @@ class Metrics(Collector):
         """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
         self._cells[_COLUMN["refresh", outcome]] += 1.0
 
+    def count_device(self, outcome: str) -> None:
+        """Count what comes of binding sessions to devices."""
+        self._cells[_COLUMN["device", outcome]] += 1.0
+
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
         self._cells[_WEBSOCKETS] += number
@@ -177,7 +188,13 @@ class Metrics(Collector):
         refreshes = CounterMetricFamily(
             "gateway_refreshes_total", "Refreshes at TikTok: renewed, or the code of the error.", labels=["outcome"]
         )
+        devices = CounterMetricFamily(
+            "gateway_device_bindings_total",
+            "Sessions bound to devices, the proofs of those, and requests without one.",
+            labels=["outcome"],
+        )
         families = {
+            "device": devices,
             "request": requests,
             "error": errors,
             "sign_in": sign_ins,

@@ -19,6 +19,7 @@ from gateway.core.path import CanonicalPath
 from gateway.core.request import RequestHead
 from gateway.core.route import Access, Match
 from gateway.errors import GatewayError, MalformedRequest, StoreUnavailable, forget_frames
+from gateway.flows.device_proofs import Proofs
 from gateway.flows.gate import Gate, Passage, Refusal, Unknown
 from gateway.flows.kept_posts import ReadBody
 from gateway.flows.memory import KnownCaller
@@ -127,19 +128,34 @@ class Pipeline:
         except MalformedRequest:
             return None
 
-    def admit_at_once(self, match: Match | None, session_key: str | None) -> Passage | Unknown | None:
+    def read_proofs(self, headers: Headers) -> Proofs:
+        """Return what a request brings to prove which device it comes from; `judge` reads it by itself."""
+        return self._gate.read_proofs(headers)
+
+    def admit_at_once(
+        self, match: Match | None, session_key: str | None, proofs: Proofs = ()
+    ) -> Passage | Unknown | None:
         """Return the passage, if nobody has to be asked for it; None for any other decision, which `judge` tells."""
-        return self._gate.admit_at_once(match, session_key)
+        return self._gate.admit_at_once(match, session_key, proofs)
 
     def recognise(
-        self, match: Match, session_key: str, told: Callable[[Passage | StoreUnavailable | None], None]
+        self,
+        match: Match,
+        session_key: str,
+        told: Callable[[Passage | StoreUnavailable | None], None],
+        *,
+        proofs: Proofs = (),
     ) -> None:
         """As `admit_at_once`, once the store has been asked; None for any other decision."""
-        self._gate.recognise(match, session_key, told)
+        self._gate.recognise(match, session_key, told, proofs=proofs)
 
     def seconds_left(self, passage: Passage) -> float:
         """Return how long a passage holds, unless its caller is forgotten before."""
-        return self._gate.seconds_left(passage.caller) if passage.caller is not None else inf
+        return self._gate.seconds_left(passage.caller, passage.until) if passage.caller is not None else inf
+
+    def is_in_time(self, passage: Passage) -> bool:
+        """Whether a passage that is to be used again needs no new proof of a device."""
+        return self._gate.is_in_time(passage)
 
     def confirm(self, caller: KnownCaller, told: Callable[[bool | StoreUnavailable], None]) -> None:
         """Ask the store whether a caller is the same as before; see `Gate.confirm`."""

@@ -59,6 +59,7 @@ def build_gate(
         headers_of_routes=routes.headers_of_routes,
         assertions=assertions,
         own_prefix=settings.prefix,
+        devices=records.devices,
     )
     live = live or Live()
     watch = life.leading(Watch(live, gate, clock=clock))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from urllib.parse import urlsplit
 
 from gateway.core.path import canonicalise
 from gateway.core.route import Access
@@ -18,6 +19,7 @@ from gateway.web.answers.answers import Answers
 from gateway.web.answers.site import Site
 from gateway.web.forward_auth.endpoint import ForwardAuth
 from gateway.web.own.account import AccountPages
+from gateway.web.own.device import DevicePages
 from gateway.web.own.endpoints import Endpoints
 from gateway.web.own.for_programs import ForPrograms
 from gateway.web.own.kept_post import KeptPostPages
@@ -48,7 +50,14 @@ def build_pages(
     clock: Clock,
 ) -> OwnPages:
     """Make the pages."""
-    answers = _build_answers(settings, cookies, flows, judging)
+    devices = DevicePages(
+        records.device_binding,
+        cookies.device,
+        host=urlsplit(settings.public_url).hostname or "",
+        prefix=settings.prefix,
+        offers=settings.binds_devices,
+    )
+    answers = _build_answers(settings, cookies, flows, judging, devices)
     authentication, limits = records.authentication, records.limits
     pipeline = Pipeline(judging.gate, answers)
     forward_auth = _build_forward_auth(settings, cookies, records, judging, pipeline, answers)
@@ -74,6 +83,7 @@ def build_pages(
                 session_limits=limits,
                 clock=clock,
             ),
+            devices,
             KeptPostPages(answers=answers, authentication=authentication, kept_posts=flows.kept_posts),
             WebhookPage(flows.webhook),
             ForPrograms(
@@ -108,12 +118,16 @@ def _build_qr_pages(answers: Answers, records: RecordKeeping, flows: Flows) -> t
     )
 
 
-def _build_answers(settings: Settings, cookies: Cookies, flows: Flows, judging: Judging) -> Answers:
+def _build_answers(
+    settings: Settings, cookies: Cookies, flows: Flows, judging: Judging, devices: DevicePages
+) -> Answers:
     site, pages = build_site(settings), open_pages(settings)
     return Answers(
         site=site,
         session_cookie=cookies.session,
         binding_cookie=cookies.binding,
+        device_cookie=cookies.device,
+        offer_binding=devices.offer,
         sign_in=flows.sign_in,
         kept_posts=flows.kept_posts,
         pages=pages.leading_home() if _is_home_open(site, judging) else pages,

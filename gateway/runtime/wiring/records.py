@@ -11,6 +11,8 @@ from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
 from gateway.flows.audit import Announce, Audit
 from gateway.flows.authentication import Authentication
+from gateway.flows.device_binding import DeviceBinding
+from gateway.flows.device_proofs import DeviceProofs, MissingProofs
 from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Store
 from gateway.flows.refresh import Refresh
@@ -42,6 +44,8 @@ class RecordKeeping:
     sessions: Sessions
     refresh: Refresh
     authentication: Authentication
+    devices: DeviceProofs | None
+    device_binding: DeviceBinding
     person_tokens: PersonTokens
     announce: Announce
 
@@ -73,6 +77,7 @@ def build_records(
     )
     name_subject = str if settings.audit.subject == "open_id" else keyring.name
     announce = Audit(open_audit(settings.audit.to), name_subject, metrics.count_event)
+    devices = _build_devices(cookies, keyring, announce, metrics, clock) if settings.binds_devices else None
     refresh = life.closing(
         Refresh(store, sessions, CountedRefreshes(provider, metrics.count_refresh), clock=clock, announce=announce)
     )
@@ -83,10 +88,29 @@ def build_records(
         limits=limits,
         sessions=sessions,
         refresh=refresh,
-        authentication=Authentication(sessions, refresh, cookie_name=cookies.session.name, clock=clock),
+        authentication=Authentication(
+            sessions, refresh, cookie_name=cookies.session.name, clock=clock, devices=devices
+        ),
+        devices=devices,
+        device_binding=DeviceBinding(
+            sessions,
+            keyring,
+            lasts=settings.session.device_proof_lifetime,
+            clock=clock,
+            announce=announce,
+            count=metrics.count_device,
+        ),
         person_tokens=PersonTokens(sessions, refresh, clock=clock),
         announce=announce,
     )
+
+
+def _build_devices(
+    cookies: Cookies, keyring: Keyring, announce: Announce, metrics: Metrics, clock: Clock
+) -> DeviceProofs:
+    """Return what asks bound sessions for proofs."""
+    missing = MissingProofs(announce, metrics.count_device, clock=clock)
+    return DeviceProofs(keyring, cookies.device.name, clock=clock, missed=missing.note)
 
 
 def _build_provider(settings: Settings, clock: Clock) -> TikTok:

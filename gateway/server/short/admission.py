@@ -36,7 +36,8 @@ class Admission:
         match = exchange.target.match
         if match is None:
             return False
-        passage = self._pipeline.admit_at_once(match, exchange.block.sender.session_key)
+        sender = exchange.block.sender
+        passage = self._pipeline.admit_at_once(match, sender.session_key, sender.proofs)
         if passage is None:
             return False
         if not isinstance(passage, Passage):
@@ -61,7 +62,7 @@ class Admission:
                 return
             if isinstance(same, StoreUnavailable):
                 exchange.fail(same)
-            elif same:
+            elif same and self._pipeline.is_in_time(permit.passage):
                 if caller.remembered:
                     permit.renew(self._pipeline.seconds_left(permit.passage))
                 exchange.go(permit)
@@ -72,8 +73,8 @@ class Admission:
 
     def _recognise(self, exchange: ShortExchange, match: Match) -> None:
         """Have the store say who asks: the gate is asked only if there is more to it."""
-        session_key = exchange.block.sender.session_key
-        if session_key is None:
+        sender = exchange.block.sender
+        if sender.session_key is None:
             raise GatewayError("a passage that depends on nobody is always known")
 
         def told(passage: Passage | StoreUnavailable | None) -> None:
@@ -91,7 +92,7 @@ class Admission:
                 else:
                     exchange.flush()
 
-        self._pipeline.recognise(match, session_key, told)
+        self._pipeline.recognise(match, sender.session_key, told, proofs=sender.proofs)
 
     def _ask(self, exchange: ShortExchange) -> None:
         """Have the gate ask the store."""

@@ -17,6 +17,7 @@ from gateway.core.headers import join_cookies
 from gateway.core.request import RequestHead
 from gateway.core.route import Match
 from gateway.errors import GatewayError
+from gateway.flows.device_proofs import Proofs
 from gateway.server.short.check_lines import (
     ADDRESS,
     COOKIE,
@@ -72,11 +73,12 @@ class Origin:
 class Asker:
     """Who asks from there: a set of cookies, and each yes that was said to them."""
 
-    __slots__ = ("cookies", "origin", "session_key", "yes")
+    __slots__ = ("cookies", "origin", "proofs", "session_key", "yes")
 
-    def __init__(self, origin: Origin, session_key: str | None, cookies: bytes) -> None:
+    def __init__(self, origin: Origin, session_key: str | None, cookies: bytes, proofs: Proofs = ()) -> None:
         self.origin = origin
         self.session_key = session_key
+        self.proofs = proofs  # of the device, where the session is bound to one
         self.cookies = cookies  # those of the app
         self.yes: dict[tuple[int, str, bytes], Yes] = {}  # by `Asked.place`
 
@@ -192,10 +194,12 @@ class CheckReader:
         joined = b"\n".join(cookies)
         asker = self._askers.kept.get((joined, origin))
         if asker is None:
-            keys = self._pipeline.read_session_keys(tuple((b"cookie", each) for each in cookies))
+            fields = tuple((b"cookie", each) for each in cookies)
+            keys = self._pipeline.read_session_keys(fields)
             if len(keys) > 1:
                 return None  # the gate has to choose
-            asker = Asker(origin, keys[0] if keys else None, join_cookies(cookies, self._own_cookies))
+            passing, proofs = join_cookies(cookies, self._own_cookies), self._pipeline.read_proofs(fields)
+            asker = Asker(origin, keys[0] if keys else None, passing, proofs)
             if not self._askers.has_room(2 * len(joined)):  # the app's cookies, once more
                 self._let_go_of_askers()
             self._askers.put((joined, origin), asker, 2 * len(joined))

@@ -96,7 +96,7 @@ class Checks:
 
     def _admit(self, client: Asking, data: bytes, exchange: Exchange, asker: Asker, asked: Asked) -> bool:
         """Say yes if the gate does so, from its memory or once the store has said who asks; False for any other way."""
-        passage = self._means.pipeline.admit_at_once(asked.match, asker.session_key)
+        passage = self._means.pipeline.admit_at_once(asked.match, asker.session_key, asker.proofs)
         if isinstance(passage, Passage):
             self.say(self._keep(passage, asker, asked), client, exchange, asked)
         elif passage is not None:
@@ -116,7 +116,7 @@ class Checks:
 
         check.begin()
         assert asker.session_key is not None  # noqa: S101 -- whoever shows none is known for nobody
-        self._means.pipeline.recognise(asked.match, asker.session_key, told)
+        self._means.pipeline.recognise(asked.match, asker.session_key, told, proofs=asker.proofs)
 
     def _keep(self, passage: Passage, asker: Asker, asked: Asked) -> Yes:
         """Make a yes, and keep it for the next check."""
@@ -175,7 +175,7 @@ class Checks:
             if isinstance(same, StoreUnavailable):
                 check.fail(same)  # to have the app ask again would take another timeout
                 return
-            if not same:
+            if not same or not pipeline.is_in_time(yes.passage):
                 check.asker.yes.pop(check.asked.place, None)
                 check.leave()
                 return

@@ -136,10 +136,12 @@ class BlockReader:
         sender = self._senders.kept.get((cookies, origin))
         if sender is None:
             lines = cookies.split(b"\n") if cookies else []
-            keys = self._pipeline.read_session_keys(tuple((b"cookie", line) for line in lines))
+            fields = tuple((b"cookie", line) for line in lines)
+            keys = self._pipeline.read_session_keys(fields)
             if len(keys) > 1:
                 return None  # the gate has to choose
-            sender = LearnedSender(origin, keys[0] if keys else None, join_cookies(lines, self._own_cookies))
+            passing, proofs = join_cookies(lines, self._own_cookies), self._pipeline.read_proofs(fields)
+            sender = LearnedSender(origin, keys[0] if keys else None, passing, proofs)
             self._senders.put((cookies, origin), sender, len(cookies))
         return sender
 

@@ -19,6 +19,7 @@ from gateway.core.path import CanonicalPath, canonicalise
 from gateway.core.request import Limits, RequestHead, split_plain_line
 from gateway.core.route import Match
 from gateway.errors import GatewayError
+from gateway.flows.device_proofs import Proofs
 from gateway.server.short.lane import Lane
 from gateway.server.short.permit import Permit
 from gateway.telemetry.logs import describe_asked
@@ -43,11 +44,12 @@ class LearnedOrigin:
 class LearnedSender:
     """Who asks, as far as an origin and cookies say."""
 
-    __slots__ = ("origin", "passing", "permits", "session_key")
+    __slots__ = ("origin", "passing", "permits", "proofs", "session_key")
 
-    def __init__(self, origin: LearnedOrigin, session_key: str | None, cookies: bytes) -> None:
+    def __init__(self, origin: LearnedOrigin, session_key: str | None, cookies: bytes, proofs: Proofs = ()) -> None:
         self.origin = origin
         self.session_key = session_key
+        self.proofs = proofs  # of the device, where the session is bound to one
         self.passing = b"cookie: %b\r\n%b" % (cookies, origin.lines) if cookies else origin.lines  # for the upstream
         self.permits: dict[int, Permit] = {}  # by the number of the route
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 from urllib.parse import quote
 
@@ -50,6 +50,8 @@ class Answers:
         site: Site,
         session_cookie: CookieSpec,
         binding_cookie: CookieSpec,
+        device_cookie: CookieSpec,
+        offer_binding: Callable[[str], Headers],
         sign_in: SignIn,
         kept_posts: KeptPosts,
         pages: Pages,
@@ -57,9 +59,14 @@ class Answers:
         cors_origins: frozenset[str],
         scopes: frozenset[str],
     ) -> None:
-        """`scopes` are all that the settings name: no sign-in asks for another."""
+        """`offer_binding` returns the fields that offer to bind a new session to its device, given its id.
+
+        `scopes` are all that the settings name: no sign-in asks for another.
+        """
         self.site = site
-        self.cookies = BrowserCookies(session=session_cookie, binding=binding_cookie, host=site.host)
+        self.cookies = BrowserCookies(
+            session=session_cookie, binding=binding_cookie, device=device_cookie, host=site.host, offer=offer_binding
+        )
         self.pages = pages
         self._errors = ErrorPages(pages, site)
         self._sign_in = sign_in

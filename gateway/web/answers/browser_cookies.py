@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from gateway.core import cookies
-from gateway.core.binding import BINDING_LASTS, Binding, choose_binding, find_surplus, read_bindings
+from gateway.core.binding import BINDING_LASTS, MOST_FREED, Binding, choose_binding, find_surplus, read_bindings
 from gateway.core.cookies import CookieSpec
 from gateway.core.fields import Headers
 from gateway.core.request import RequestHead
 from gateway.core.session import build_session_key
 
+_MARK: Final = re.compile(rb"[0-9a-f]{8}")
 _PORT: Final = re.compile(r":[0-9]+$")
 _ADDRESS: Final = re.compile(r"[0-9.]+|\[.*\]")
 
 
 class BrowserCookies:
-    """Reads and sets the gateway's cookies; `host` is the one of the public address."""
+    """Reads and sets the gateway's cookies; `host` is the one of the public address.
 
-    def __init__(self, *, session: CookieSpec, binding: CookieSpec, host: str) -> None:
+    `offer` returns the fields that go with a new session, given its id: they offer to bind it to its device.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: CookieSpec,
+        binding: CookieSpec,
+        host: str,
+        device: CookieSpec | None = None,
+        offer: Callable[[str], Headers] = lambda _: (),
+    ) -> None:
+        self._device = device
+        self._offer = offer
         self.session = session
         self.binding = binding
         self._others = tuple(_build_others(session, _PORT.sub("", host)))
@@ -54,12 +68,21 @@ class BrowserCookies:
         return any(build_session_key(value) for value in cookies.read(head.headers, self.session.name.encode()))
 
     def keep_session(self, head: RequestHead, session_id: str, seconds: int) -> Headers:
-        """Return the fields that set the session cookie, and take others of its name away."""
-        return (*self.forget_others(head), (b"set-cookie", self.session.set(session_id, seconds)))
+        """Return the fields that set the session cookie, and take others of its name away, and proofs of before."""
+        kept = (b"set-cookie", self.session.set(session_id, seconds))
+        return (*self.forget_others(head), kept, *self._forget_proofs(head), *self._offer(session_id))
 
     def forget_session(self, head: RequestHead) -> Headers:
         """Return the fields that delete the session cookie, and others of its name."""
-        return (*self.forget_others(head), (b"set-cookie", self.session.delete()))
+        return (*self.forget_others(head), (b"set-cookie", self.session.delete()), *self._forget_proofs(head))
+
+    def _forget_proofs(self, head: RequestHead) -> Headers:
+        """Return the fields that delete proofs of a device, of sessions that end."""
+        if self._device is None:
+            return ()
+        marks = [mark for mark, _ in cookies.read_marked(head.headers, self._device.name.encode())][:MOST_FREED]
+        proper = [mark.decode() for mark in marks if _MARK.fullmatch(mark)]
+        return tuple((b"set-cookie", self._device.marked(mark).delete()) for mark in proper)
 
     def forget_others(self, head: RequestHead) -> Headers:
         """Return the fields that delete cookies of the session cookie's name but of another domain, if several came.

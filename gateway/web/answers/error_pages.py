@@ -12,6 +12,7 @@ from gateway.core.fields import Headers
 from gateway.core.scopes import FACTS_IN_WORDS
 from gateway.errors import (
     AttemptWithoutCookie,
+    DeviceProofMissing,
     FactRefused,
     GatewayError,
     MethodRefused,
@@ -111,6 +112,8 @@ class ErrorPages:
                 return Link(self._own("start", wanted), texts.say("Try again")), *home
             case ProviderError() if wanted is not None:
                 return Link(self._own("start", wanted), texts.say("Try again")), *home
+            case DeviceProofMissing() if here is not None:
+                return Link(here, texts.say("Try again")), Link(self._own("start", here), texts.say("Sign in again"))
             case _ if isinstance(error, _SIGN_IN_HELPS):
                 return Link(self._own("start", here), texts.say("Sign in again")), *home
             case _ if here is not None and (error.keeps_session or isinstance(error, _TIME_HELPS)):

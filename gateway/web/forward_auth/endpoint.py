@@ -25,7 +25,7 @@ from gateway.core.forwarded import TrustedProxies
 from gateway.core.headers import join_cookies
 from gateway.core.original import PROOF, not_told, read_original, with_target
 from gateway.core.request import RequestHead
-from gateway.errors import CheckMisconfigured, CheckRefused, GatewayError, RequestRefused
+from gateway.errors import CheckMisconfigured, CheckRefused, DeviceProofMissing, GatewayError, RequestRefused
 from gateway.flows.authentication import Authentication
 from gateway.flows.gate import Gate, Passage, Refusal
 from gateway.flows.kept_posts import ReadBody
@@ -168,7 +168,10 @@ class ForwardAuth:
 
     async def challenge(self, original: RequestHead, request_id: str) -> Answer:
         """Answer the browser whose request was not let in, and which the front now hands to `start`."""
-        verdict = await self._pipeline.decide(original)
+        try:
+            verdict = await self._pipeline.decide(original)
+        except DeviceProofMissing as missing:  # the page comes back to what was asked for
+            return self._answers.error(missing, original, request_id)
         if isinstance(verdict, Passage):
             # signed in meanwhile, perhaps in another tab; or the store is back
             self._count(verdict)

@@ -86,8 +86,11 @@ class AccountPages:
         form = await read_form(request)
         if "session" in form:
             return await self._end_another(request, form["session"])
+        everywhere = form.get("everywhere") == "1"
+        if everywhere:
+            await self._authentication.check_device(head_of(request))
         for signed_in in await self._authentication.find_live(head_of(request)):
-            await self._end(signed_in, everywhere=form.get("everywhere") == "1")
+            await self._end(signed_in, everywhere=everywhere)
         return self._ended(request, self._answers.site.own_page("sign_out"))
 
     async def _end_another(self, request: Request, handle: str) -> Answer:
@@ -177,6 +180,7 @@ class AccountPages:
                     signed_in_at=session.signed_in_at,
                     last_seen_at=session.last_seen_at,
                     current=key == signed_in.session_key,
+                    bound=session.device is not None,
                 )
                 for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock())
             ],

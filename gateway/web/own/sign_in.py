@@ -62,7 +62,7 @@ class SignInPages:
 
     async def _find_person(self, request: Request) -> PersonName | None:
         try:
-            live = await self._authentication.find_live(head_of(request))
+            live = await self._authentication.find_proven(head_of(request))
         except StoreUnavailable:
             return None  # the button works all the same, once the store does
         return PersonName.of(live[0].grant.profile) if len(live) == 1 else None
@@ -78,7 +78,7 @@ class SignInPages:
             return moved
         if not is_navigation(head):
             return self._answers.ask_to_sign_in(head, request_id_of(request))
-        live = await self._authentication.find_live(head)
+        live = await self._authentication.find_proven(head)
         wanted = self._read_scopes(request)
         if wanted:
             granted = live[0].grant.all_scopes if len(live) == 1 else self._usual_scopes

@@ -1,0 +1,106 @@
+"""Whether a request comes from the device that its session is bound to: asked of every request of such a session.
+
+A session cookie alone does not do, nor does the word of a browser that has skipped a proof (`Secure-Session-Skipped`):
+a thief can send both. What does is the short-lived cookie that only the device's key gets renewed. Nothing is asked of
+the store, and nothing is noted: that the device was there a moment ago says nothing of who asks now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.core import cookies
+from gateway.core.audit import AuditEvent, What
+from gateway.core.device_binding import GRACE, mark_of, read_proof
+from gateway.core.fields import Headers
+from gateway.core.keyring import Keyring
+from gateway.core.session import public_id
+from gateway.errors import DeviceProofMissing
+from gateway.flows.audit import Announce
+from gateway.flows.sessions import SignedIn
+
+Proofs = tuple[tuple[bytes, bytes], ...]
+"""Proof cookies of a request: what their names end in, and their values."""
+MOST_READ: Final = 8
+"""Most proofs of one request that are looked at: a browser has one for each sign-in of the last minutes."""
+
+
+SILENCE: Final = timedelta(minutes=10)
+"""Time between two events about the same session."""
+MOST_NOTED: Final = 10_000
+"""Most sessions of which it is known when their last was."""
+
+
+class MissingProofs:
+    """Has it written down who came without a proof: what a thief does, and now and then a browser."""
+
+    def __init__(self, announce: Announce, count: Callable[[str], None], *, clock: Callable[[], datetime]) -> None:
+        self._announce = announce
+        self._count = count
+        self._clock = clock
+        self._noted: dict[str, datetime] = {}
+
+    def note(self, signed_in: SignedIn) -> None:
+        """Note that a proof was missing."""
+        self._count("proof_missing")
+        now, name = self._clock(), public_id(signed_in.session_key)
+        before = self._noted.get(name)
+        if before is not None and now - before < SILENCE:
+            return
+        if len(self._noted) >= MOST_NOTED:
+            self._noted.clear()
+        self._noted[name] = now
+        cause = DeviceProofMissing.code
+        self._announce(
+            AuditEvent(what=What.PROOF_MISSING, subject=signed_in.session.subject, session=name, cause=cause)
+        )
+
+
+class DeviceProofs:
+    """Reads proofs. `cookie_name` is what their cookies' names begin with; `missed` is told whose was missing."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        cookie_name: str,
+        *,
+        clock: Callable[[], datetime],
+        missed: Callable[[SignedIn], None] = lambda _: None,
+    ) -> None:
+        self._keyring = keyring
+        self._cookie_name = cookie_name.encode()
+        self._clock = clock
+        self._missed = missed
+
+    def read(self, headers: Headers) -> Proofs:
+        """Return the proofs that a request brings."""
+        return cookies.read_marked(headers, self._cookie_name)
+
+    def holds_until(self, signed_in: SignedIn, proofs: Proofs) -> datetime | None:
+        """Return until when a bound session's requests with these proofs may pass; None where they may not now.
+
+        Right after it was bound they may without: they were under way when the browser knew of no proof yet.
+        """
+        device = signed_in.session.device
+        assert device is not None  # noqa: S101 -- nobody asks it of another
+        mark = mark_of(signed_in.session_key).encode()
+        shown = [value for each, value in proofs[:MOST_READ] if each == mark]
+        found = [read_proof(self._keyring, value, signed_in.session_key) for value in shown]
+        until = max((device.bound_at + GRACE, *(each for each in found if each is not None)))
+        return until if self._clock() < until else None
+
+    def is_proven(self, signed_in: SignedIn, headers: Headers) -> bool:
+        """Whether a request may be taken for the session's own."""
+        return signed_in.session.device is None or self.holds_until(signed_in, self.read(headers)) is not None
+
+    def check(self, signed_in: SignedIn, headers: Headers) -> None:
+        """Raise `DeviceProofMissing` where a request may not be taken for the session's own."""
+        if not self.is_proven(signed_in, headers):
+            raise self.miss(signed_in)
+
+    def miss(self, signed_in: SignedIn) -> DeviceProofMissing:
+        """Note that a proof is missing; returns the error."""
+        self._missed(signed_in)
+        return DeviceProofMissing("the session is bound to a device, and no proof of it came with the request")
