@@ -1,6 +1,7 @@
 """What is measured. Each scenario is given the stage and the options, and returns its tables.
 
 small      many small requests: throughput, CPU, latency
+bound      what it costs that a session is bound to a device
 tail       how long the slowest of them take
 bodies     large and middling bodies, down and up
 memory     what streams, stalled readers and idle WebSockets cost
@@ -16,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.options import Options
 from benchmarks.report import Table
-from benchmarks.scenarios import bodies, crowd, devices, memory, sessions, small, stored, tail
+from benchmarks.scenarios import bodies, bound, crowd, devices, memory, sessions, small, stored, tail
 from benchmarks.stage import Stage
 
 Scenario = Callable[[Stage, Options], Sequence[Table]]
 
 SCENARIOS: Mapping[str, tuple[str, Scenario]] = {
     "small": ("signed-in GETs of 1 KiB: requests a second, CPU, latency", small.run),
+    "bound": ("sessions that are bound to devices, and others", bound.run),
     "tail": ("the slowest answers: 64 and 512 connections; at half and four fifths of each one's pace", tail.run),
     "bodies": ("100 kB and 100 MB, down and up", bodies.run),
     "memory": ("streams, stalled readers, idle WebSockets", memory.run),

@@ -126,6 +126,12 @@ def fetch(page: Page, target: str) -> int:
     return int(page.evaluate("async (target) => (await fetch(target)).status", target))
 
 
+def arrive(page: Page, address: str) -> int:
+    arrived = page.goto(address)
+    assert arrived is not None
+    return arrived.status
+
+
 class Thief:
     """Another client, with the cookies of a browser."""
 

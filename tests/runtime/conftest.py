@@ -45,9 +45,19 @@ class RunningProcess:
 
 @contextlib.contextmanager
 def run_gateway(
-    tmp_path: Path, simulator: RunningSimulator, server: RedisServer, upstream: str, /, *words: str, **changes: str
+    tmp_path: Path,
+    simulator: RunningSimulator,
+    server: RedisServer,
+    upstream: str,
+    /,
+    *words: str,
+    module: str = "gateway",
+    **changes: str,
 ) -> Generator[RunningProcess]:
-    """Run `gateway run` with these further words until the test ends it; in `listen`, @{port} stands for its port."""
+    """Run `gateway run` with these further words until the test ends it; in `listen`, @{port} stands for its port.
+
+    `module` is one of the tests' that runs it otherwise.
+    """
     port, admin = free_port(), free_port()
     url = f"{'https' if 'tls__certificate' in changes else 'http'}://127.0.0.1:{port}"
     settings: dict[str, str] = {
@@ -73,7 +83,7 @@ def run_gateway(
     log = tmp_path / "log"
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", *words],
+            [sys.executable, "-m", module, "run", *words],
             env=gateway_environ(**settings),
             stderr=stderr,
             text=True,
