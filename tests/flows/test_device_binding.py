@@ -67,7 +67,7 @@ class Replica:
         cookie = f"{COOKIE}-{mark_of(key_of(session_id))}={proof}" if proof else "a=b"
         head = ask("/app/x", session_id, cookie=cookie)
         match, key = self.gate.match("GET", head.host, head.path), key_of(session_id)
-        proofs = self.gate.read_proofs(head.headers)
+        proofs = self.gate.read_proofs(head.headers, key)
         assert match is not None
         try:
             passed = isinstance(await self.gate.check(head), Passage)
