@@ -14,5 +14,7 @@ report     Markdown tables; plot: charts
 reload     besides: whether anything is cut while settings change, and whether memory stays flat
 fronts     besides, what it costs nginx to ask the gateway
 tls        besides, what TLS costs
+builds     besides, other Pythons, and the gateway compiled
 hot_path   besides, without sockets: Python's own share of a request
+cold_path  besides, the same of people who were not seen lately, step by step
 """

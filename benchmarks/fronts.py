@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.load.heads import always_another, always_the_same, of_a_browser
 from benchmarks.load.requests import Load
 from benchmarks.peers import Peer, start
 from benchmarks.peers.nginx import NGINX, NGINX_ALWAYS_YES, NGINX_GATEWAY, NGINX_RECIPE_ALWAYS_YES
+from benchmarks.peers.version import of_version
 from benchmarks.process import pinned
 from benchmarks.report import Table
 from benchmarks.scenarios.small import make_target, read_cpu
@@ -29,17 +29,6 @@ from benchmarks.turns import Turn, compare, describe_cores, middle, take_turns
 
 LOADS = {"": always_the_same, "a browser's headers": of_a_browser, "always another request": always_another}
 CONNECTIONS = 64
-
-
-def of_version(peer: Peer, folder: Path) -> Peer:
-    """Return nginx asking the gateway of another version."""
-    assert peer.beside is not None
-    beside = dataclasses.replace(
-        peer.beside,
-        command=("-P", *peer.beside.command),  # this folder's is not to be found first
-        environ={"PYTHONPATH": str(folder.resolve())},
-    )
-    return dataclasses.replace(peer, name=f"{peer.name} ({folder.name})", beside=beside)
 
 
 def measure(peers: Sequence[Peer], rounds: int, seconds: float) -> Mapping[str, Sequence[Turn[Load]]]:

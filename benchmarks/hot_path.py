@@ -16,6 +16,7 @@ import itertools
 import os
 import pstats
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from time import process_time
@@ -65,6 +66,9 @@ class NoTransport(asyncio.Transport):
         """Never."""
         return False
 
+    def abort(self) -> None:
+        """Nothing."""
+
     def pause_reading(self) -> None:
         """Nothing."""
 
@@ -96,13 +100,13 @@ class Owner:
         """Never."""
 
 
-def build_gateway() -> Generation:
-    """Build a gateway with the embedded store."""
+def build_gateway(*, redis: str = "memory://", secret_key: str = "") -> Generation:
+    """Build a gateway; with the embedded store if no other is named."""
     environ = {
         "PUBLIC_URL": "https://app.example",
         "UPSTREAM": "http://127.0.0.1:3000",
-        "REDIS": "memory://",
-        "SECRET_KEYS": f'["{new_secret_key()}"]',
+        "REDIS": redis,
+        "SECRET_KEYS": f'["{secret_key or new_secret_key()}"]',
         "TIKTOK__CLIENT_KEY": "k",
         "TIKTOK__CLIENT_SECRET": "s",
         "SESSION__CACHE_FOR": "10m",
@@ -127,7 +131,9 @@ async def sign_in(generation: Generation, number: int) -> str:
     return await generation.records.sessions.begin(grant, user_agent="benchmark", now=now)
 
 
-def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol], list[Connection]]:
+def connect(
+    generation: Generation, number: int, transport: Callable[[], NoTransport] = NoTransport
+) -> tuple[list[ShortWayProtocol], list[Connection]]:
     """Make so many client connections and as many idle upstream connections, all without sockets."""
     assert generation.doors.short_way is not None
     config = uvicorn.Config(generation.doors.app, log_config=None, access_log=False, server_header=False)
@@ -147,7 +153,7 @@ def connect(generation: Generation, number: int) -> tuple[list[ShortWayProtocol]
         client.connection_made(NoTransport())
         clients.append(client)
         upstream = Connection(pool.upstream, Owner(pool), asyncio.get_running_loop(), place)
-        upstream.connection_made(NoTransport())
+        upstream.connection_made(transport())
         place.open += 1
         place.idle.append(upstream)
         upstreams.append(upstream)

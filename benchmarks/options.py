@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers import Peer
+from benchmarks.peers import GATEWAY, Peer
+from benchmarks.peers.version import of_version
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Options:
     peers: tuple[str, ...]
     """Words, one of which a peer's name must have; none for all."""
     out: Path | None
+    before: Path | None = None
+    """Folder of another version of this project, to be measured beside this one."""
 
     def describe(self) -> str:
         """How long, as part of a sentence."""
@@ -30,12 +33,22 @@ class Options:
         return f"{rounds} of {self.seconds:g} s, medians" if self.rounds > 1 else f"{rounds} of {self.seconds:g} s"
 
     def choose(self, peers: Sequence[Peer]) -> list[Peer]:
-        """The peers that are installed and wanted. The first, the reference, always is wanted."""
+        """The peers that are installed and wanted. The first, the reference, always is wanted.
+
+        Behind the gateway comes the one before, if there is to be one.
+        """
         return [
-            peer
+            version
             for number, peer in enumerate(peers)
             if peer.find() and (not number or not self.peers or any(word in peer.name for word in self.peers))
+            for version in self.find_versions(peer)
         ]
+
+    def find_versions(self, peer: Peer) -> list[Peer]:
+        """The peer, and behind the gateway the one before, if there is to be one."""
+        if self.before is None or peer.name != GATEWAY.name:
+            return [peer]
+        return [peer, of_version(peer, self.before)]
 
 
 def read_options(scenarios: Mapping[str, str], description: str) -> Options:
@@ -53,7 +66,12 @@ def read_options(scenarios: Mapping[str, str], description: str) -> Options:
     parser.add_argument("--connections", type=int, default=64, help="of small requests (default 64)")
     parser.add_argument("--peers", default="", metavar="WORD[,WORD]", help="only peers with such a word in their name")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and charts there")
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout of another version, measured too")
     given = parser.parse_args()
+    try:
+        _ = given.before and of_version(GATEWAY, given.before)
+    except ValueError as error:
+        parser.error(f"--before: {error}")
     if unknown := set(given.scenario) - set(scenarios):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(scenarios)}")
     return Options(
@@ -64,4 +82,5 @@ def read_options(scenarios: Mapping[str, str], description: str) -> Options:
         connections=given.connections,
         peers=tuple(word for word in given.peers.split(",") if word),
         out=given.out,
+        before=given.before,
     )

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Chart
+from benchmarks.report import Chart, Curves
 
 _COLOURS = ("#2f6f9f", "#d98032", "#6a9f58", "#8a6fb0")
+_NINES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 _OURS = "#c2185b"
 
 
@@ -22,11 +23,11 @@ def can_plot() -> bool:
     return True
 
 
-def plot(charts: Sequence[Chart], folder: Path) -> list[Path]:
+def plot(charts: Sequence[Chart | Curves], folder: Path) -> list[Path]:
     """Write each chart into the folder; returns the files."""
     written = []
     for chart in charts:
-        figure = _draw(chart)
+        figure = _draw_curves(chart) if isinstance(chart, Curves) else _draw(chart)
         for kind in ("svg", "png"):
             written.append(folder / f"{chart.name}.{kind}")
             figure.savefig(written[-1], dpi=150, bbox_inches="tight")
@@ -56,6 +57,27 @@ def _draw(chart: Chart) -> Any:
         axes.set_xscale("log")
     if len(chart.series) > 1:
         axes.legend(fontsize=8)
+    return figure
+
+
+def _draw_curves(curves: Curves) -> Any:
+    figure_class: Any = importlib.import_module("matplotlib.figure").Figure
+    figure = figure_class(figsize=(8, 4.5))
+    axes = figure.subplots()
+    for number, (label, points) in enumerate(curves.series.items()):
+        rarities = [1 / (1 - part) for part, _ in points]
+        colour, thick = (_OURS, 2.2) if label == "gateway" else (_COLOURS[number % len(_COLOURS)], 1.2)
+        line = ("-", "--", ":")[number // len(_COLOURS)] if label != "gateway" else "-"
+        axes.plot(rarities, [time for _, time in points], line, color=colour, linewidth=thick, label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks([1 / (1 - part) for part in _NINES], [f"p{part * 100:g}" for part in _NINES])
+    axes.minorticks_off()
+    axes.set_ylabel("milliseconds")
+    axes.set_title(curves.title, fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8)
     return figure
 
 

@@ -42,6 +42,16 @@ class Running:
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
         return total
 
+    def shares(self) -> list[tuple[int, int]]:
+        """Bytes of each process: all that is resident (RSS), and its part of what several have in common (PSS)."""
+        found = []
+        for pid in sorted(self._tree()):
+            sizes = dict(
+                re.findall(r"^(Rss|Pss): +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+            )
+            found.append((int(sizes["Rss"]) * 1024, int(sizes["Pss"]) * 1024))
+        return found
+
     def forget_peak(self) -> None:
         """Have `peak` count from now on."""
         for pid in self._tree():

@@ -20,6 +20,17 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """Lines of time over part: how long the slowest take, each further step to the right a tenth of those before."""
+
+    name: str
+    """Of its file."""
+    title: str
+    series: Mapping[str, Sequence[tuple[float, float]]]
+    """Label to points: the part (0 to 1) of the answers, and milliseconds."""
+
+
+@dataclass(frozen=True)
 class Table:
     """One table, what it says, and its chart."""
 
@@ -28,7 +39,7 @@ class Table:
     """How it was measured: whatever the numbers depend on."""
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    chart: Chart | None = None
+    chart: Chart | Curves | None = None
 
     def build_markdown(self) -> str:
         """The table with its title and note."""

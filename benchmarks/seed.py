@@ -1,10 +1,18 @@
-"""Signs many people in at once: writes into Redis what the gateway itself would write, as fast as Redis takes it."""
+"""Signs many people in at once: writes into Redis what the gateway itself would write, as fast as Redis takes it.
+
+As a program it does so with whatever version of the gateway Python finds, each of which writes records of its own form:
+
+    python benchmarks/seed.py PORT SECRET_KEY CLIENT_KEY COUNT SEEN_AT [tokens-only]
+
+It prints session ids; SEEN_AT is in Unix seconds. Of this project it imports nothing but the gateway.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import socket
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -73,24 +81,30 @@ class _Pipeline:
         self._commands.append(b"".join(parts))
 
 
-def sign_in_many(port: int, secret_key: str, client_key: str, count: int, *, seen_at: datetime) -> list[bytes]:
+def sign_in_many(
+    port: int, secret_key: str, client_key: str, count: int, *, seen_at: datetime, tokens_only: bool = False
+) -> list[bytes]:
     """Sign in so many people; returns their session ids.
 
+    `tokens_only`: of people without name and picture, in a browser without a name.
     `seen_at` is when they signed in and were last seen: whoever was not seen for a minute is written down as seen at
     the next request.
     """
     sizes = [min(BATCH, count - done) for done in range(0, count, BATCH)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_sign_in, port, secret_key, client_key, size, seen_at) for size in sizes]
+        jobs = [pool.submit(_sign_in, port, secret_key, client_key, size, seen_at, tokens_only) for size in sizes]
         return [session_id for job in jobs for session_id in job.result(600)]
 
 
-def _sign_in(port: int, secret_key: str, client_key: str, count: int, seen_at: datetime) -> list[bytes]:
+def _sign_in(
+    port: int, secret_key: str, client_key: str, count: int, seen_at: datetime, tokens_only: bool
+) -> list[bytes]:
     pipeline = _Pipeline(port)
     sessions = Sessions(cast("Store", pipeline), Keyring([read_secret_key(secret_key)]), LIMITS, client_key=client_key)
 
     async def sign_in() -> list[str]:
-        return [await sessions.begin(make_grant(seen_at), user_agent=_AGENT, now=seen_at) for _ in range(count)]
+        make, agent = (make_bare_grant, "") if tokens_only else (make_grant, _AGENT)
+        return [await sessions.begin(make(seen_at), user_agent=agent, now=seen_at) for _ in range(count)]
 
     try:
         ids = [session_id.encode() for session_id in asyncio.run(sign_in())]
@@ -120,3 +134,21 @@ def make_grant(now: datetime) -> Grant:
         avatar_url=_AVATAR.format(picture=secrets.token_hex(16), signature=secrets.token_urlsafe(20)),
     )
     return Grant(tokens=tokens, profile=profile, profile_read_at=now)
+
+
+def make_bare_grant(now: datetime) -> Grant:
+    """A person of whom there is nothing but tokens and open_id."""
+    grant = make_grant(now)
+    return Grant(tokens=grant.tokens, profile=Profile(open_id=grant.tokens.open_id), profile_read_at=now)
+
+
+def main() -> None:
+    """Sign in, print the session ids."""
+    port, secret_key, client_key, count, seen_at, *rest = sys.argv[1:]
+    moment, bare = datetime.fromtimestamp(int(seen_at), UTC), rest == ["tokens-only"]
+    ids = sign_in_many(int(port), secret_key, client_key, int(count), seen_at=moment, tokens_only=bare)
+    sys.stdout.buffer.write(b"\n".join(ids))
+
+
+if __name__ == "__main__":
+    main()

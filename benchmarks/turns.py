@@ -73,8 +73,13 @@ class Ratio:
 
 
 def compare(turns: Sequence[Turn[T]], reference: Sequence[Turn[T]], value: Callable[[T], float]) -> Ratio:
-    """Compare a value of each turn with that of the reference in the same round."""
-    ratios = [value(one.result) / (value(other.result) or 1) for one, other in zip(turns, reference, strict=True)]
+    """Compare a value of what came of each turn with that of the reference in the same round."""
+    return compare_turns(turns, reference, lambda turn: value(turn.result))
+
+
+def compare_turns(turns: Sequence[Turn[T]], reference: Sequence[Turn[T]], value: Callable[[Turn[T]], float]) -> Ratio:
+    """Compare a value of each turn itself, such as the CPU it took."""
+    ratios = [value(one) / (value(other) or 1) for one, other in zip(turns, reference, strict=True)]
     return Ratio(median(ratios), min(ratios), max(ratios))
 
 

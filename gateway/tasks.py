@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def stop(task: asyncio.Task[Any]) -> None:
@@ -15,6 +17,13 @@ async def stop(task: asyncio.Task[Any]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=0.1)
+
+
+async def until_told(ask: Callable[[Callable[[T], None]], None]) -> T:
+    """Return what `ask` tells the function that it is given, now or later; who does not wait any more is not told."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    ask(lambda told: None if future.done() else future.set_result(told))
+    return await future
 
 
 class OwnedTask:

@@ -60,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"wsgi", "web", "store", "flows", "core", "settings"},
     "cli": {"runtime", "simulator", "migrate", "core", "settings", "errors", "printable"},
     "simulator": set(),
+    "pytest_plugin": {"simulator"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -67,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_IN: dict[str, set[str]] = {
     "redis": {"store"},
     "fakeredis": {"store"},
+    "hiredis": {"store"},
     "httpx": {"provider", "simulator"},
     "httpx2": {"provider"},
     "authlib": {"provider"},
@@ -83,7 +85,9 @@ ONLY_IN: dict[str, set[str]] = {
     "structlog": {"telemetry"},
     "prometheus_client": {"telemetry"},
     "opentelemetry": {"telemetry"},
-    "ruamel": {"settings"},
+    "ruamel": {"settings", "simulator"},
+    "trustme": {"simulator"},
+    "pytest": {"pytest_plugin"},
 }
 
 IO_MODULES = {

@@ -1,25 +1,25 @@
 """Load of bodies: so many connections, each moving one body after another, up or down.
 
-A thread a connection. What is sent stays in the CPU's cache, what is received is thrown away within the kernel: the two
-ends take less CPU than a proxy, which has to receive and to send.
+One thread for all (see `benchmarks.servers.crowd`). What is sent stays in the CPU's cache, what is received is thrown
+away within the kernel: the two ends take less CPU than a proxy, which has to receive and to send.
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import struct
-import threading
 import time
 from typing import Literal
 
 import msgspec
 
-from benchmarks.servers.bodies import discard, read_head, read_length, send
+from benchmarks.servers.bodies import discard, read_head, read_length, receive, say, send
+from benchmarks.servers.crowd import Crowd, Work
 
 Direction = Literal["down", "up"]
 TIMEOUT = 30.0
 """Longest time in seconds in which nothing moves."""
+_STEP = 0.05
+"""Seconds until a connection that was lost is replaced."""
 
 
 class Flow(msgspec.Struct):
@@ -38,26 +38,31 @@ class Flow(msgspec.Struct):
 
 def move(port: int, cookie: str, direction: Direction, size: int, *, seconds: float, connections: int) -> Flow:
     """Move bodies of `size` bytes for so many seconds; those under way at the end count as far as they got."""
-    movers = [_Mover(port, cookie, direction, size) for _ in range(connections)]
-    threads = [threading.Thread(target=mover.run, daemon=True) for mover in movers]
-    for thread in threads:
-        thread.start()
+    movers, crowd = [_Mover(port, cookie, direction, size) for _ in range(connections)], Crowd()
     began = time.perf_counter()
-    time.sleep(seconds)
-    moved, took = sum(mover.moved for mover in movers), time.perf_counter() - began
     for mover in movers:
-        mover.stop()
-    for thread in threads:
-        thread.join(TIMEOUT)
-    return Flow(bytes=moved, errors=sum(mover.errors for mover in movers), seconds=took)
+        mover.join(crowd)
+    while (left := began + seconds - time.perf_counter()) > 0:
+        crowd.run(min(left, _STEP))
+        for mover in movers:
+            if mover.lost:
+                mover.join(crowd)
+    took = time.perf_counter() - began
+    crowd.close()
+    return Flow(bytes=sum(mover.moved for mover in movers), errors=sum(mover.errors for mover in movers), seconds=took)
 
 
 def move_one(port: int, cookie: str, direction: Direction, size: int) -> Flow:
     """Move one body of `size` bytes, whole."""
-    mover = _Mover(port, cookie, direction, size)
+    mover, crowd = _Mover(port, cookie, direction, size), Crowd()
     began = time.perf_counter()
-    mover.move_one()
-    return Flow(bytes=mover.moved, errors=mover.errors, seconds=time.perf_counter() - began)
+    mover.join(crowd, times=1)
+    before = -1
+    while mover.under_way and mover.moved > before:
+        before = mover.moved
+        crowd.run(TIMEOUT)
+    crowd.close()
+    return Flow(bytes=mover.moved, errors=mover.errors + mover.under_way, seconds=time.perf_counter() - began)
 
 
 def build_head(port: int, cookie: str, direction: Direction, size: int) -> bytes:
@@ -75,78 +80,61 @@ class _Mover:
     def __init__(self, port: int, cookie: str, direction: Direction, size: int) -> None:
         self.moved = 0
         self.errors = 0
+        self.lost = False
+        """Whether something went wrong: it goes on with another connection, once it joins again."""
+        self.under_way = False
         self._port = port
         self._head = build_head(port, cookie, direction, size)
-        self._direction = direction
+        self._move = self._receive if direction == "down" else self._send
         self._size = size
-        self._stopped = False
-        self._sock: socket.socket | None = None
 
-    def run(self) -> None:
-        """Move body after body until stopped."""
-        while not self._stopped:
-            self.move_one()
-
-    def stop(self) -> None:
-        """Break off."""
-        self._stopped = True
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-
-    def move_one(self) -> None:
-        """Move one body, on the connection there is."""
+    def join(self, crowd: Crowd, times: int = -1) -> None:
+        """Connect, and move so many bodies; -1: one after the other."""
+        self.lost = False
         try:
-            if self._sock is None:
-                self._sock = _connect(self._port)
-            self._sock.sendall(self._head)
-            if self._direction == "down":
-                self._receive(self._sock)
-            else:
-                self._send(self._sock)
+            sock = socket.create_connection(("127.0.0.1", self._port), TIMEOUT)
         except OSError:
-            self._lose()
+            self.lost = True
+            self.errors += 1
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        crowd.add(sock, self._work(sock, times))
 
-    def _receive(self, sock: socket.socket) -> None:
-        head, rest = read_head(sock)
+    def _work(self, sock: socket.socket, times: int) -> Work[None]:
+        try:
+            while times:
+                times -= 1
+                self.under_way = True
+                yield from say(sock, self._head)
+                if not (yield from self._move(sock)):
+                    raise ConnectionError("not what was asked for")
+                self.under_way = False
+        except OSError:
+            self.lost = True
+            self.errors += 1
+            self.under_way = False
+
+    def _receive(self, sock: socket.socket) -> Work[bool]:
+        head, rest = yield from read_head(sock)
         if not head.startswith(b"HTTP/1.1 200") or read_length(head) != self._size:
-            return self._lose()
+            return False
         self.moved += len(rest)
         missing = self._size - len(rest)
         while missing:
-            taken = discard(sock, missing)
+            taken = yield from discard(sock, missing)
             if not taken:
-                return self._lose()
+                return False
             missing -= taken
             self.moved += taken
-        return None
+        return True
 
-    def _send(self, sock: socket.socket) -> None:
+    def _send(self, sock: socket.socket) -> Work[bool]:
         missing = self._size
         while missing:
-            sent = send(sock, missing)
+            sent = yield from send(sock, missing)
             missing -= sent
             self.moved += sent
-        head, rest = read_head(sock)
-        while len(rest) < read_length(head) and (more := sock.recv(4096)):
+        head, rest = yield from read_head(sock)
+        while len(rest) < read_length(head) and (more := (yield from receive(sock))):
             rest += more
-        if not head.startswith(b"HTTP/1.1 200") or rest != b"%d" % self._size:
-            self._lose()
-
-    def _lose(self) -> None:
-        """Something went wrong: begin anew on another connection."""
-        if not self._stopped:
-            self.errors += 1
-        if self._sock is not None:
-            self._sock.close()
-        self._sock = None
-
-
-def _connect(port: int) -> socket.socket:
-    """A socket that waits within the kernel, up to `TIMEOUT`: Python's own way would make it non-blocking."""
-    sock = socket.create_connection(("127.0.0.1", port), TIMEOUT)
-    sock.settimeout(None)
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(TIMEOUT), 0))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+        return head.startswith(b"HTTP/1.1 200") and rest == b"%d" % self._size

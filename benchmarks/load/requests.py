@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 from array import array
 from collections.abc import Callable
 from time import perf_counter
@@ -17,9 +16,10 @@ from typing import cast
 import msgspec
 import uvloop
 
+from benchmarks.load.answers import Reading
+
 SETTLE = 0.3
 """Seconds of asking before the time is taken: until then proxies connect to the app."""
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Load(msgspec.Struct):
@@ -106,13 +106,11 @@ class _Crowd:
 
 
 class _Asker(asyncio.Protocol):
-    """One connection: asks, waits for the whole answer, asks again. Answers must have a Content-Length."""
+    """One connection: asks, waits for the whole answer, asks again."""
 
     def __init__(self, crowd: _Crowd) -> None:
         self._crowd = crowd
-        self._data = b""
-        self._missing = -1  # bytes of the answer still to come; -1: its head is not complete
-        self._usual = -1  # size in bytes of the last answer that came at once
+        self._answer = Reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected: ask."""
@@ -120,36 +118,24 @@ class _Asker(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        self._data = b""
-        self._missing = -1
+        self._answer.begin()
         self._asked = perf_counter()
         self._transport.write(self._crowd.make())
 
     def data_received(self, data: bytes) -> None:
         """Some of an answer."""
-        if len(data) == self._usual and not self._data:
-            self._data, self._missing = data, 0
-        elif self._missing < 0:
-            self._data += data
-            end = self._data.find(b"\r\n\r\n")
-            if end < 0:
-                return None
-            found = _LENGTH.search(self._data, 0, end + 2)
-            if found is None:
-                return self._transport.abort()  # counts as lost
-            self._missing = int(found.group(1)) - (len(self._data) - end - 4)
-            if not self._missing:
-                self._usual = len(data)
+        try:
+            whole = self._answer.take(data)
+        except ValueError:
+            self._transport.abort()  # counts as lost
         else:
-            self._missing -= len(data)
-        if self._missing <= 0:
-            self._note()
-        return None
+            if whole:
+                self._note()
 
     def _note(self) -> None:
         if not self._crowd.open:
             return
-        if self._data.startswith(b"HTTP/1.1 200"):
+        if self._answer.good:
             self._crowd.times.append(perf_counter() - self._asked)
         else:
             self._crowd.errors += 1

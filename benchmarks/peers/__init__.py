@@ -32,6 +32,7 @@ FOR_BODIES = (NGINX, NGINX_UNBUFFERED, *(peer for peer in PEERS[1:] if peer is n
 """Those that treat bodies differently; to whom a service says yes makes no difference."""
 
 __all__ = [
+    "APACHE",
     "CADDY",
     "FOR_BODIES",
     "GATEWAY",
@@ -41,6 +42,7 @@ __all__ = [
     "HAPROXY",
     "NGINX",
     "NGINX_UNBUFFERED",
+    "OAUTH2_PROXY",
     "PEERS",
     "Peer",
     "Proxy",

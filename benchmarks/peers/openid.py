@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from benchmarks.peers.peer import Peer
@@ -84,4 +85,17 @@ redis_connection_url = "redis://127.0.0.1:@{redis}/0"
     version=(),
     sign_in=sign_in_with_openid,
     identity="X-Forwarded-Email",
+)
+OAUTH2_PROXY_WITHOUT_ID_TOKEN = dataclasses.replace(
+    OAUTH2_PROXY,
+    name="oauth2-proxy, access token only",
+    config=OAUTH2_PROXY.config.replace(
+        'provider = "oidc"\noidc_issuer_url = "http://127.0.0.1:@{provider}"',
+        # of its providers of plain OAuth 2.0 this one can be told where everything is; it keeps no other token
+        'provider = "facebook"\n'
+        'login_url = "http://127.0.0.1:@{provider}/authorize"\n'
+        'redeem_url = "http://127.0.0.1:@{provider}/token"\n'
+        'profile_url = "http://127.0.0.1:@{provider}/userinfo"\n'
+        'validate_url = "http://127.0.0.1:@{provider}/userinfo"',
+    ),
 )

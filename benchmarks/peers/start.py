@@ -26,6 +26,8 @@ class Proxy:
     """The Cookie header of requests; empty for proxies that ask nobody."""
     process: Running
     """All its programs."""
+    second: int
+    """Its other port: of the gateway, the admin listener."""
 
 
 _numbers = itertools.count()
@@ -35,11 +37,12 @@ _numbers = itertools.count()
 def start(peer: Peer, stage: Stage) -> Generator[Proxy]:
     """Run a peer until the block ends, signed in. Raises `ProgramFailed`, also when it lets anybody through."""
     with contextlib.ExitStack() as stack:
-        words = {"front": str(choose_port())}
+        words = {"front": str(choose_port()), "second": str(choose_port())}
         processes = []
         if peer.beside is not None:
             words |= {"beside": str(choose_port()), "checks": str(choose_port())}
-            beside = stack.enter_context(_run(peer.beside, stage, {**words, "port": words["beside"]}))
+            own = {"port": words["beside"], "second": str(choose_port())}
+            beside = stack.enter_context(_run(peer.beside, stage, {**words, **own}))
             processes.append(beside)
         processes.append(stack.enter_context(_run(peer, stage, {**words, "port": words["front"]})))
         url = f"http://127.0.0.1:{words['front']}"
@@ -49,7 +52,7 @@ def start(peer: Peer, stage: Stage) -> Generator[Proxy]:
         except (httpx.HTTPError, AssertionError) as error:
             raise ProgramFailed(f"{peer.name}: {error}") from error
         pids = [pid for process in processes for pid in process.pids]
-        yield Proxy(peer.name, int(words["front"]), cookie, Running(*pids))
+        yield Proxy(peer.name, int(words["front"]), cookie, Running(*pids), int(words["second"]))
 
 
 @contextlib.contextmanager
@@ -62,7 +65,6 @@ def _run(peer: Peer, stage: Stage, words: Mapping[str, str]) -> Generator[Runnin
     known = {
         **stage.words(),
         **words,
-        "second": str(choose_port()),
         "folder": str(folder),
         "config": str(folder / "config"),
         "modules": peer.find_modules() if peer.module else "",

@@ -1,4 +1,4 @@
-"""Bodies of 100 kB and 100 MB, down and up."""
+"""Bodies of 1 kB to 1 MB and of 100 MB, down and up."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from benchmarks.stage import Stage
 from benchmarks.turns import Target, Turn, compare, describe_cores, middle, take_turns
 
 CASES: Sequence[tuple[str, Direction, int, int]] = (
+    ("1 kB down", "down", 1_000, 16),
+    ("1 kB up", "up", 1_000, 16),
+    ("10 kB down", "down", 10_000, 16),
+    ("10 kB up", "up", 10_000, 16),
     ("100 kB down", "down", 100_000, 16),
     ("100 kB up", "up", 100_000, 16),
+    ("1 MB down", "down", 1_000_000, 16),
+    ("1 MB up", "up", 1_000_000, 16),
     ("100 MB down", "down", 100_000_000, 4),
     ("100 MB up", "up", 100_000_000, 4),
 )

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.options import Options
+from benchmarks.peers.version import CLIENT_KEY
 from benchmarks.process import choose_port, pinned
 from benchmarks.report import Table
-from benchmarks.scenarios.sessions import AHEAD, CLIENT_KEY, COUNTS, QUICK
+from benchmarks.scenarios.sessions import AHEAD, COUNTS, QUICK
 from benchmarks.seed import LIMITS, make_grant, sign_in_many
 from benchmarks.stage import Stage, run_redis
 from gateway.core.keyring import Keyring, read_secret_key

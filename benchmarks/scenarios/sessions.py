@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import redis
@@ -16,18 +16,16 @@ from benchmarks.load.heads import always_the_same, build_head
 from benchmarks.load.requests import Load, ask
 from benchmarks.options import Options
 from benchmarks.peers import GATEWAY, NGINX, Proxy, start
+from benchmarks.peers.version import sign_in_many
 from benchmarks.process import choose_port, pinned
 from benchmarks.report import Chart, Table
 from benchmarks.scenarios.small import make_target, read_cpu
-from benchmarks.seed import sign_in_many
 from benchmarks.stage import Stage, run_redis
 from benchmarks.turns import Target, Turn, compare, middle, take_turns
-from gateway.simulator import SimulatorSettings
 
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 QUICK = COUNTS[:3]
 UNSEEN = 100_000
-CLIENT_KEY = SimulatorSettings().client_key
 AHEAD = timedelta(hours=1)
 """How long after now people were last seen: nobody is written down as seen while they are measured."""
 LONG_AGO = timedelta(minutes=10)
@@ -38,7 +36,6 @@ class Row:
     """What was measured of one number of sessions."""
 
     name: str
-    count: int
     stored: float
     """Bytes of Redis memory for each."""
     resident: int
@@ -49,30 +46,47 @@ class Row:
 
 def run(stage: Stage, options: Options) -> Sequence[Table]:
     """Measure ever more sessions, then some that have not been seen for a while."""
-    rows = [_measure(f"{count:,}", count, AHEAD, stage, options) for count in (QUICK if options.quick else COUNTS)]
-    rows.append(_measure(f"{UNSEEN:,}, none seen for a minute", UNSEEN, -LONG_AGO, stage, options))
+    rows: list[Row] = []
+    for count in QUICK if options.quick else COUNTS:
+        rows += _measure(f"{count:,}", count, AHEAD, stage, options)
+    rows += _measure(f"{UNSEEN:,}, none seen for a minute", UNSEEN, -LONG_AGO, stage, options)
     return [_report(rows, options)]
 
 
-def _measure(name: str, count: int, seen: timedelta, stage: Stage, options: Options) -> Row:
-    port = choose_port()
-    folder = stage.folder / f"sessions-{port}"
-    folder.mkdir()
+def _measure(name: str, count: int, seen: timedelta, stage: Stage, options: Options) -> Sequence[Row]:
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run_redis(folder, port, stage.load_core))
-        client = stack.enter_context(contextlib.closing(redis.Redis(port=port)))
-        before = client.info("memory")["used_memory"]
-        with pinned(stage.proxy_core, stage.load_core):
-            ids = sign_in_many(port, stage.secret_key, CLIENT_KEY, count, seen_at=datetime.now(UTC) + seen)
-        stored = (client.info("memory")["used_memory"] - before) / count
-        gateway = stack.enter_context(start(GATEWAY, dataclasses.replace(stage, redis=port)))
         nginx = stack.enter_context(start(NGINX, stage))
-        targets = [
-            make_target(nginx, always_the_same, options.connections),
-            _make_target(gateway, ids, repeat=seen > timedelta(0), connections=options.connections),
-        ]
+        targets, stored, resident = [make_target(nginx, always_the_same, options.connections)], {}, {}
+        for peer in options.find_versions(GATEWAY):
+            port, client = stack.enter_context(fresh_redis(stage))
+            before = client.info("memory")["used_memory"]
+            with pinned(stage.proxy_core, stage.load_core):
+                ids = sign_in_many(peer, port, stage.secret_key, count, seen_at=datetime.now(UTC) + seen)
+            stored[peer.name] = (client.info("memory")["used_memory"] - before) / count
+            gateway = stack.enter_context(start(peer, dataclasses.replace(stage, redis=port)))
+            resident[peer.name] = gateway.process
+            targets.append(_make_target(gateway, ids, repeat=seen > timedelta(0), connections=options.connections))
         turns = take_turns(targets, rounds=options.rounds, seconds=options.seconds, load_core=stage.load_core)
-        return Row(name, count, stored, gateway.process.memory(), turns[GATEWAY.name], turns[NGINX.name])
+        return [
+            Row(
+                name=name + peer.removeprefix(GATEWAY.name),
+                stored=stored[peer],
+                resident=process.memory(),
+                ours=turns[peer],
+                reference=turns[NGINX.name],
+            )
+            for peer, process in resident.items()
+        ]
+
+
+@contextlib.contextmanager
+def fresh_redis(stage: Stage) -> Generator[tuple[int, redis.Redis]]:
+    """An empty Redis of its own until the block ends: its port, and a client."""
+    port = choose_port()
+    folder = stage.folder / f"redis-{port}"
+    folder.mkdir()
+    with run_redis(folder, port, stage.load_core), contextlib.closing(redis.Redis(port=port)) as client:
+        yield port, client
 
 
 def _make_target(proxy: Proxy, ids: Sequence[bytes], *, repeat: bool, connections: int) -> Target[Load]:

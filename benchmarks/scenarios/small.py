@@ -35,7 +35,7 @@ def run(stage: Stage, options: Options) -> Sequence[Table]:
         for peer in options.choose(_with_variant(PEERS)):
             proxy = stack.enter_context(start(peer, stage))
             targets.append(make_target(proxy, always_the_same, options.connections))
-            if peer in (NGINX, GATEWAY):
+            if peer in (NGINX, *options.find_versions(GATEWAY)):
                 targets += [
                     make_target(proxy, make, options.connections, variant) for variant, make in VARIANTS.items()
                 ]

@@ -1,4 +1,8 @@
-"""How long the slowest answers take: many connections, each asking again as soon as it is answered."""
+"""How long the slowest answers take.
+
+First with many connections, each asking again as soon as it is answered: how much each proxy can do at most. Then at
+rates below that, with requests that come when they come (see `paced`): how long people wait.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,30 @@ from collections.abc import Mapping, Sequence
 from benchmarks.load.heads import always_the_same
 from benchmarks.load.requests import Load
 from benchmarks.options import Options
-from benchmarks.peers import PEERS, start
+from benchmarks.peers import GATEWAY, GATEWAY_WITHOUT_MEMORY, PEERS, start
 from benchmarks.report import Chart, Table
+from benchmarks.scenarios import paced
 from benchmarks.scenarios.small import make_target
 from benchmarks.stage import Stage
 from benchmarks.turns import Turn, middle, take_turns
 
 CONNECTIONS = (64, 512)
+_PLACE = PEERS.index(GATEWAY) + 1
+MEASURED = (*PEERS[:_PLACE], GATEWAY_WITHOUT_MEMORY, *PEERS[_PLACE:])
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 
 def run(stage: Stage, options: Options) -> Sequence[Table]:
-    """Measure every peer with few and with many connections."""
+    """Measure every peer with few and with many connections, and then below what it can do with few."""
     with contextlib.ExitStack() as stack:
-        proxies = [stack.enter_context(start(peer, stage)) for peer in options.choose(PEERS)]
-        tables = []
+        proxies = [stack.enter_context(start(peer, stage)) for peer in options.choose(MEASURED)]
+        tables, most = [], dict[str, float]()
         for connections in CONNECTIONS:
             targets = [make_target(proxy, always_the_same, connections) for proxy in proxies]
             turns = take_turns(targets, rounds=options.rounds, seconds=options.seconds, load_core=stage.load_core)
             tables.append(_report(turns, options, connections))
-        return tables
+            most = most or {name: middle(taken, lambda turn: turn.result.rate) for name, taken in turns.items()}
+        return [*tables, *paced.measure(proxies, most, stage, options)]
 
 
 def _report(turns: Mapping[str, Sequence[Turn[Load]]], options: Options, connections: int) -> Table:

@@ -80,7 +80,8 @@ class Provider:
         claims = {**PERSON, **asked, "iss": self._issuer, "iat": now, "exp": now + _LASTS}
         return JSONResponse(
             {
-                "access_token": secrets.token_urlsafe(32),
+                "access_token": "act." + secrets.token_hex(34),  # as long as TikTok's, as is the next
+                "refresh_token": "rft." + secrets.token_hex(34),
                 "token_type": "Bearer",
                 "expires_in": _LASTS,
                 "id_token": jwt.encode({"alg": "RS256", "kid": "1"}, claims, self._key),

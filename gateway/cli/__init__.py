@@ -1,9 +1,10 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` is quick.
 
-entry          where every command begins and ends; the short way of `gateway health`
+entry          where every command begins and ends; the short ways of `gateway health` and `gateway run`
 main           the commands and their options
 document       what `--json` prints, of every command
 
+run            `gateway run`
 demo           `gateway demo`
 check          `gateway check`
 explain        `gateway explain`

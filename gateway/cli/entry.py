@@ -1,6 +1,7 @@
 """Where a command line enters, and where it ends: with a message and an exit code, never with a traceback.
 
-`gateway health` goes by a short way, without the commands and what they load: a container asks it every few seconds.
+`gateway health` and `gateway run` go by a short way, without the commands and what they load: a container asks the
+first every few seconds, and the other keeps what it has loaded.
 
 Exit codes: 0 fine; 1 problems, told on standard error; 2 the command line itself is wrong.
 """
@@ -10,9 +11,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.printable import escape_controls
+
+MOST_WORKERS: Final = 256
+_WORKERS: Final = frozenset(map(str, range(1, MOST_WORKERS + 1)))
 
 
 def main() -> None:
@@ -21,13 +26,21 @@ def main() -> None:
         _complain("the command line is not UTF-8")
         raise SystemExit(2)
     try:
-        if (wanted := _read_health(sys.argv[1:])) is not None:
+        if (wanted := _read_options(sys.argv[1:], "health", "--listen")) is not None:
             from gateway.cli.health import health
 
             raise SystemExit(health(wanted.get("-c"), wanted.get("--listen"), os.environ))
+        wanted = _read_options(sys.argv[1:], "run", "--workers")
+        if wanted is not None and (workers := wanted.get("--workers", "1")) in _WORKERS:
+            from gateway.cli.run import run
+
+            run(wanted.get("-c"), int(workers))
+            return
         from gateway.cli.main import app
 
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(_complain("interrupted")) from None
     except GatewayError as error:
         raise SystemExit(_tell(error)) from None
     except Exception as error:
@@ -45,12 +58,12 @@ def _tell(error: GatewayError) -> int:
     return print_document(problems=read_problems(error))
 
 
-def _read_health(words: Sequence[str]) -> dict[str, str] | None:
-    """Return the options of `health`; None for another command, and for options that the commands must judge."""
-    if words[:1] != ["health"] or len(words) % 2 == 0:
+def _read_options(words: Sequence[str], command: str, option: str) -> dict[str, str] | None:
+    """Return `-c` and this option of a command; None for another command, and for what the commands must judge."""
+    if words[:1] != [command] or len(words) % 2 == 0:
         return None
     options = {{"--config": "-c"}.get(name, name): value for name, value in zip(words[1::2], words[2::2], strict=True)}
-    return options if options.keys() <= {"-c", "--listen"} else None
+    return options if options.keys() <= {"-c", option} else None
 
 
 def _describe(error: Exception) -> str:

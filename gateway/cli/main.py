@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.entry import MOST_WORKERS
+
 app = typer.Typer(
     help="Sign in with TikTok, in front of any web app.",
     no_args_is_help=True,
@@ -58,15 +60,14 @@ def demo(port: Port = 8080) -> None:
 @app.command()
 def run(
     config: Config = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes, best one for each core.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=MOST_WORKERS, help="Worker processes, best one for each core.")
+    ] = 1,
 ) -> None:
     """Serve. Example: gateway run -c gateway.yaml --workers 4"""
-    from gateway.runtime.serve import run as serve
-    from gateway.runtime.source import Source
-    from gateway.settings import find
+    from gateway.cli.run import run as serve
 
-    source = Source(find(os.environ, config), os.environ)
-    serve(source.load(), workers, source)
+    serve(config, workers)
 
 
 @app.command("reload")
@@ -349,11 +350,35 @@ def settings(
 
 
 @app.command()
-def simulator(port: Port = 9000) -> None:
-    """Run the TikTok simulator alone, for any app. Example: gateway simulator --port 9000"""
+def simulator(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 9000,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file: apps, people, troubles.")] = None,
+    client_key: Annotated[str | None, typer.Option(help="Key of the app.", show_default=False)] = None,
+    client_secret: Annotated[str | None, typer.Option(help="Secret of the app.", show_default=False)] = None,
+    redirect_uri: Annotated[list[str] | None, typer.Option(help="Take this one, and those given besides.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Told of people who remove the app.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve HTTPS, for TikTok's names too.")] = False,
+    ca_file: Annotated[Path, typer.Option(help="With --tls: where the authority is saved.")] = Path("simulator-ca.pem"),
+    name: Annotated[list[str] | None, typer.Option(help="With --tls: one more name of the server.")] = None,
+) -> None:
+    """Run the TikTok simulator alone, for any app in any language.
+
+    Example: gateway simulator --client-key awabc --redirect-uri http://localhost:3000/callback
+    """
     from gateway.cli.simulator import simulator as run_simulator
 
-    run_simulator(port)
+    run_simulator(
+        host,
+        port,
+        config=config,
+        ca_file=ca_file if tls else None,
+        names=name or (),
+        client_key=client_key,
+        client_secret=client_secret,
+        redirect_uris=tuple(redirect_uri) if redirect_uri else None,
+        webhook_url=webhook_url,
+    )
 
 
 @app.command()

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from joserfc import jwt
-from joserfc.jwk import ECKey
 
 from gateway.core.identity import Identity
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
 
 ALGORITHM: Final = "ES256"
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -38,6 +39,9 @@ class AssertionKeys:
     """The signing keys that belong to the secret keys, newest first."""
 
     def __init__(self, secret_keys: Sequence[bytes]) -> None:
+        from joserfc import jwt  # here and below: most gateways make none, and joserfc is large
+
+        self._encode = jwt.encode
         self._keys = [_derive(key) for key in secret_keys]
         self._header = {"alg": ALGORITHM, "typ": "JWT", "kid": self._keys[0].thumbprint()}
 
@@ -47,7 +51,7 @@ class AssertionKeys:
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return claims as a JWT, signed with the newest key."""
-        return jwt.encode(self._header, claims, self._keys[0], algorithms=[ALGORITHM])
+        return self._encode(self._header, claims, self._keys[0], algorithms=[ALGORITHM])
 
     def public_set(self) -> dict[str, Any]:
         """Return the public keys as a JWK Set (RFC 7517 §5)."""
@@ -105,6 +109,8 @@ class Assertions:
 
 
 def _derive(secret_key: bytes) -> ECKey:
+    from joserfc.jwk import ECKey
+
     stretched = HKDF(algorithm=SHA256(), length=40, salt=None, info=b"tiktok-gateway assertion").derive(secret_key)
     private = ec.derive_private_key(int.from_bytes(stretched) % (_ORDER - 1) + 1, ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -19,7 +19,7 @@ class ChallengeKind(StrEnum):
     PROGRAM = "unauthorized"  # a program: 401, in HTTP's name for it
 
 
-class Allow(msgspec.Struct, frozen=True):
+class Allow(msgspec.Struct, frozen=True, gc=False):
     """Let in. `remove_headers` is always the whole set of reserved names, in normalised spelling."""
 
     set_headers: Headers

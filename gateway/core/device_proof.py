@@ -49,15 +49,25 @@ class Registration(msgspec.Struct, frozen=True):
     authorization: str
 
 
-def read_registration(token: bytes, now: datetime) -> Registration:
-    """Read what binds a browser. Raises `DeviceProofRefused` for anything that the key in it has not signed."""
-    header, payload = _extract(token)
-    algorithm = header["alg"]
-    key = _import_shown(algorithm, header.get("jwk"))
-    _verify(token, key, algorithm)
+def read_offered(token: bytes) -> tuple[str, str]:
+    """Return challenge and authorization that a registration is about, whoever signed it: cheap to read, and to refuse.
+
+    Raises `DeviceProofRefused`.
+    """
+    _, payload = _extract(token)
     challenge, authorization = payload.get("jti"), payload.get("authorization")
     if not isinstance(challenge, str) or not isinstance(authorization, str):
         raise DeviceProofRefused("a registration lacks what was offered")
+    return challenge, authorization
+
+
+def read_registration(token: bytes, now: datetime) -> Registration:
+    """Read what binds a browser. Raises `DeviceProofRefused` for anything that the key in it has not signed."""
+    challenge, authorization = read_offered(token)
+    header, _ = _extract(token)
+    algorithm = header["alg"]
+    key = _import_shown(algorithm, header.get("jwk"))
+    _verify(token, key, algorithm)
     return Registration(DeviceKey(algorithm, key.as_der(private=False), now), challenge, authorization)
 
 

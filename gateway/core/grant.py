@@ -32,7 +32,7 @@ GRANT_KEY: Final = "grant:"
 """What every store key of a grant begins with."""
 
 
-class CompactTokens(msgspec.Struct, array_like=True, frozen=True):
+class CompactTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """TikTok's tokens in few bytes."""
 
     access_token: str
@@ -60,7 +60,7 @@ class CompactTokens(msgspec.Struct, array_like=True, frozen=True):
         )
 
 
-class CompactProfile(msgspec.Struct, array_like=True, frozen=True):
+class CompactProfile(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A profile in few bytes."""
 
     union_id: str | None

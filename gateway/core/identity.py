@@ -37,7 +37,7 @@ _NEVER_SET: Final = HOP_BY_HOP | {b"host", b"content-length", b"cookie", b"expec
 """Fields that say where a request goes or ends, or whose it is."""
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """What TikTok tells of a creator; None where it has not."""
 
     is_verified: bool | None = None
@@ -47,7 +47,7 @@ class Facts(msgspec.Struct, frozen=True):
     video_count: int | None = None
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """What is known of a person who is signed in. Both moments are aware."""
 
     open_id: str

@@ -21,7 +21,7 @@ from gateway.core.keyring import Keyring
 from gateway.errors import OfAnotherInstance, SealBroken
 
 
-class CompactForm(msgspec.Struct, array_like=True, frozen=True):
+class CompactForm(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A record in few bytes. What is added later comes last, with a default: arrays may be shorter or longer."""
 
     def restore(self) -> Record:
@@ -29,8 +29,12 @@ class CompactForm(msgspec.Struct, array_like=True, frozen=True):
         raise NotImplementedError
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that is kept sealed in the store."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A value that is kept sealed in the store.
+
+    What is kept of people by the thousand is no business of the collector of cycles (`gc=False`, here and wherever else
+    it stands): such values hold values only, so they are in no cycle, and it would go over them again and again.
+    """
 
     purpose: ClassVar[str] = ""
     of_instance: ClassVar[bool] = True  # False: of all gateways that come upon the key it is stored under
@@ -44,6 +48,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 R = TypeVar("R", bound=Record)
+Swap = tuple[str, bytes, bytes, int]
+"""One sealed record in place of another: key, what it holds now, what from then on, and for how many seconds."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[Record | CompactForm], msgspec.msgpack.Decoder[Record | CompactForm]] = {}

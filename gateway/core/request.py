@@ -35,12 +35,11 @@ _PATH_BYTES: Final = rb"[\x21\x22\x24-\x3e\x40-\x7e]*"  # nor "?"
 _QUERY: Final = re.compile(_QUERY_BYTES)
 EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose requests say "no content" aloud, with Content-Length: 0 (RFC 9110 §8.6)."""
-_BODILESS: Final = ("GET", "HEAD", "DELETE", "OPTIONS")
-_METHODS: Final = EXPECTS_BODY | set(_BODILESS)
+_METHODS: Final = EXPECTS_BODY | {"GET", "HEAD", "DELETE", "OPTIONS"}
 _PLAIN_LINE: Final = re.compile(
-    rb"(%b) ((/%b)(?:\?(%b))?) HTTP/1\.1" % ("|".join(_BODILESS).encode(), _PATH_BYTES, _QUERY_BYTES)
+    rb"(%b) ((/%b)(?:\?(%b))?) HTTP/1\.1" % ("|".join(sorted(_METHODS)).encode(), _PATH_BYTES, _QUERY_BYTES)
 )
-"""A request line of the plainest form (RFC 9112 §3), of a method that needs no body."""
+"""A request line of the plainest form (RFC 9112 §3), of a usual method."""
 LONGEST_METHOD: Final = 64
 """Most characters of a method; those of WebDAV and its kin have at most 17."""
 ROOM: Final = 1024

@@ -14,6 +14,7 @@ import hashlib
 import re
 import secrets
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import msgspec
@@ -27,6 +28,9 @@ SESSION_KEY: Final = "session:"
 """What every store key of a session begins with."""
 
 _ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
+# Many people share a browser's name, and to deflate one takes longer than all else that writing a session down takes.
+_deflate_agent: Final = lru_cache(maxsize=1024)(deflate_text)
+_inflate_agent: Final = lru_cache(maxsize=1024)(inflate_text)
 _DIGEST: Final = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -61,7 +65,7 @@ class CompactSession(CompactForm, frozen=True):
             grant_key=GRANT_KEY + self.grant.hex(),
             signed_in_at=self.signed_in_at,
             last_seen_at=self.last_seen_at,
-            user_agent=inflate_text(self.user_agent),
+            user_agent=_inflate_agent(self.user_agent),
             device=self.device,
         )
 
@@ -84,7 +88,7 @@ class Session(Record, frozen=True, omit_defaults=True):
         grant = self.grant_key.removeprefix(GRANT_KEY)
         if len(grant) != 64:  # of a form that no version has made
             return None
-        agent = deflate_text(self.user_agent)
+        agent = _deflate_agent(self.user_agent)
         return CompactSession(
             self.instance, self.subject, bytes.fromhex(grant), self.signed_in_at, self.last_seen_at, agent, self.device
         )

@@ -50,7 +50,7 @@ _CONFIGURATION_ERRORS: Final = {
 _PASSING_ERRORS: Final = frozenset({"server_error", "temporarily_unavailable", "rate_limit_exceeded"})
 
 
-class TokenSet(msgspec.Struct, frozen=True):
+class TokenSet(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one grant, as TikTok last gave them."""
 
     open_id: str
@@ -66,7 +66,7 @@ class TokenSet(msgspec.Struct, frozen=True):
         return f"TokenSet(scopes={self.scopes}, access_expires_at={self.access_expires_at:%Y-%m-%dT%H:%M:%SZ})"
 
 
-class Profile(msgspec.Struct, frozen=True):
+class Profile(msgspec.Struct, frozen=True, gc=False):
     """What `/v2/user/info/` told of a person; every field but `open_id` may be missing."""
 
     open_id: str

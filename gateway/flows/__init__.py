@@ -12,6 +12,7 @@ attempt_limit     how many may begin
 kept_posts        the form that somebody had sent before they were asked to sign in
 
 sessions          who is signed in, as kept in the store
+touches           who is seen is written down, behind the answer
 session_index     which of them a person has
 record_form       how they are written while an earlier version runs beside this one
 refresh           access tokens are renewed ahead of need, by one process

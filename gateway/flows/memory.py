@@ -31,7 +31,7 @@ RECENT: Final = 10_000
 """Most changes of which it is known what they changed; before them, anything may have changed."""
 
 
-class KnownCaller(msgspec.Struct):
+class KnownCaller(msgspec.Struct, gc=False):
     """Who is signed in, and until when nothing has to be done about it."""
 
     signed_in: SignedIn

@@ -45,6 +45,7 @@ class SessionView(msgspec.Struct, frozen=True):
     last_seen_at: Moment
     expires_at: Moment
     user_agent: str
+    bound_at: Moment | None = None  # since when it is bound to its device
 
 
 class GrantView(msgspec.Struct, frozen=True):
@@ -257,6 +258,7 @@ def view_session(key: str, session: Session, grant: Grant | None, limits: Sessio
         last_seen_at=_whole(session.last_seen_at),
         expires_at=_whole(session.expires_at(limits)),
         user_agent=session.user_agent,
+        bound_at=_whole(session.device.bound_at) if session.device is not None else None,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from gateway.core.finding import Finding
 from gateway.core.qr_code import QrCode, Scan
+from gateway.core.record import Swap
 from gateway.core.sign_in import VerifiedCode
 from gateway.core.tiktok import Profile, TokenSet
 from gateway.errors import StoreUnavailable
@@ -45,6 +46,9 @@ class CompareAndSwap(Protocol):
 
     async def replace(self, key: str, *, old: bytes, new: bytes, ttl: int) -> bool:
         """Store `new` only if the key still holds exactly `old`; never creates."""
+
+    async def replace_each(self, swaps: Sequence[Swap]) -> list[bool]:
+        """As `replace`, of many keys that have nothing to do with each other; some may be done when it raises."""
 
     async def remove(self, key: str, *, old: bytes) -> bool:
         """Delete only if the key still holds exactly `old`."""

@@ -7,7 +7,6 @@ is of the app at TikTok, so gateways with the same client key share it, and the 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
@@ -20,12 +19,13 @@ import msgspec
 from gateway.core.device_key import DeviceKey
 from gateway.core.grant import Grant, build_grant_key
 from gateway.core.keyring import Keyring
-from gateway.core.record import R, Record, open_record, read_record, seal_record
+from gateway.core.record import R, Record, Swap, open_record, read_record, seal_record
 from gateway.core.session import SESSION_KEY, Session, SessionLimits, build_session_key, new_session_id, public_id
 from gateway.errors import OfAnotherInstance, SealBroken, StoreUnavailable
 from gateway.flows.ports import Asking, CompareAndSwap, Records, Walk
 from gateway.flows.record_form import RecordForm
 from gateway.flows.session_index import SessionIndex, SessionIndexStore
+from gateway.flows.touches import Seen, Touches
 from gateway.telemetry.logs import log
 
 MEMO_SIZE: Final = 20_000
@@ -38,7 +38,7 @@ class SessionStore(SessionIndexStore, Records, CompareAndSwap, Asking, Walk, Pro
     """What sessions, grants and their index are kept in."""
 
 
-class SignedIn(msgspec.Struct, frozen=True):
+class SignedIn(msgspec.Struct, frozen=True, gc=False):
     """A live session with the grant it leans on, and the exact bytes both were read from."""
 
     session_key: str
@@ -79,7 +79,7 @@ class Sessions:
         self._limits = limits
         self._touch_interval = limits.touch_interval
         self._warned_at = -SILENCE
-        self._touching: dict[str, asyncio.Task[None]] = {}
+        self._touches = Touches(self._touch_all)
         self._client_key = client_key
         self._index = SessionIndex(store, client_key)
         self._form = RecordForm(store, compact_after)
@@ -216,31 +216,25 @@ class Sessions:
         """
         if now < self._touch_at(signed_in.session):
             return
-        session, key = signed_in.session.touched(now), signed_in.session_key
         await self._form.settle(now)
-        await self._store.replace(
-            key,
-            old=signed_in.sealed_session,
-            new=self._seal(key, session),
-            ttl=self._time_to_live(session, now),
-        )
+        key, old, new, ttl = self._build_touch(signed_in, now)
+        await self._store.replace(key, old=old, new=new, ttl=ttl)
 
     def touch_soon(self, signed_in: SignedIn, now: datetime) -> None:
-        """Begin to do so, for nobody to wait for: if Redis is away then, the next request does it."""
-        key = signed_in.session_key
-        if key in self._touching:
-            return
-        task = self._touching[key] = asyncio.create_task(self._touch_quietly(signed_in, now), name="touch")
-        task.add_done_callback(lambda _: self._touching.pop(key, None))
+        """Have it written down, for nobody to wait for: if Redis is away then, the next request does it."""
+        self._touches.note(signed_in, now)
 
-    async def _touch_quietly(self, signed_in: SignedIn, now: datetime) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            await self.touch(signed_in, now)
+    async def _touch_all(self, seen: Sequence[Seen]) -> None:
+        await self._form.settle(seen[-1][1])
+        await self._store.replace_each([self._build_touch(*each) for each in seen])
+
+    def _build_touch(self, signed_in: SignedIn, now: datetime) -> Swap:
+        session, key = signed_in.session.touched(now), signed_in.session_key
+        return key, signed_in.sealed_session, self._seal(key, session), self._time_to_live(session, now)
 
     async def close(self) -> None:
         """Wait for what is being written down; no call to the store takes longer than its timeout."""
-        if self._touching:
-            await asyncio.wait(self._touching.values())
+        await self._touches.close()
 
     async def end(self, signed_in: SignedIn) -> None:
         """End one session; the grant goes with the last one, unless it is kept."""

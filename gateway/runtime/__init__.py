@@ -12,6 +12,7 @@ brand        from settings and files to the pages
 values       from settings to the values of the core
 extras       what the settings need that may not be installed
 allow_file   an allow-list in a file, read again when it changes
+late_provider  TikTok, whose client is loaded when it is needed
 counted      refreshes are counted
 store_watch  waits for Redis when a gateway starts
 

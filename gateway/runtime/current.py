@@ -24,6 +24,10 @@ TICK: Final = 1.0
 MANY: Final = 8
 """Former generations that are open at a time; each more is warned of, since each keeps connections and memory."""
 
+THRESHOLDS: Final = (5_000, 5, 200)
+"""Objects more than before at which the collector of cycles goes over those: in a millisecond or two. Then, how many
+times before it goes over all of these times together, and so on."""
+
 Commit = Callable[[], None]
 Preparing = Callable[[Generation], Commit]
 """Gets ready for another generation, and returns what is to be done when it takes over; raises `SettingsError` to
@@ -136,9 +140,10 @@ class Current:
 def settle_memory() -> None:
     """Keep the collector of cycles off what is here to stay: going over it takes tens of milliseconds each time.
 
-    Requests make next to no cycles, so it may look for them rarely.
+    Requests make next to no cycles, so it may look for them rarely. But whoever comes for the first time is remembered,
+    which is nothing to be collected: so it looks often enough that it never has much to go over at once.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(*THRESHOLDS)

@@ -50,7 +50,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections, each through the stages of its listener."""
         await super().startup(sockets=[])
-        self.servers.extend([await accept(each, self.stage(each, self._make_protocol)) for each in sockets or ()])
+        for each in sockets or ():
+            self.servers.extend(await accept(each, self.stage(each, self._make_protocol)))
         self.serving.set()
 
     def prepare(self, generation: Generation) -> Callable[[], None]:

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -65,6 +66,7 @@ def run(settings: Settings, workers: int = 1, source: Source | None = None) -> N
         if workers == 1:
             work(0)
         else:
+            import_module("gateway.provider")  # what each would load later, once (`late_provider`)
             log.info("started_workers", number=workers)
             settle_memory()  # what workers share stays shared, and the parent's end need not go over it
             pulse.watch(listeners.describe())

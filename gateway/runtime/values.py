@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.core.assertion import AssertionKeys, Assertions
@@ -17,6 +17,9 @@ from gateway.core.request import Limits
 from gateway.settings import Settings
 from gateway.web.answers.site import Site, SiteWithFiles
 from gateway.web.asgi_head import HeadReader
+
+OF_DEVICES: Final = ("Secure-Session-Response", "Secure-Session-Skipped", "Sec-Secure-Session-Id")
+"""What browsers say of sessions that are bound to devices: to the gateway, and to no app behind it."""
 
 
 def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -> HeadReader:
@@ -34,7 +37,7 @@ def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -
             own_targets=tuple(f"{settings.prefix}/{page}?".encode() for page in ("start", "sign_in")),
             check_target=f"{settings.prefix}/{WHOLE}".encode(),
         ),
-        FieldNames(settings.drop_headers, kept=reserved),
+        FieldNames((*settings.drop_headers, *(OF_DEVICES if settings.binds_devices else ())), kept=reserved),
         encoded_slashes=any(route.encoded_slashes == "keep" for route in settings.routes),
         own_host=urlsplit(settings.public_url).netloc.encode(),
         probes=frozenset(f"{settings.prefix}/{name}".encode() for name in ("livez", "readyz")),

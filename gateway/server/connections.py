@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from gateway.core.forwarded import TrustedProxies, find_network
@@ -20,6 +22,8 @@ SLOTS: Final = 16_384
 TURNS: Final = 0.005
 """Seconds in which connections that have much to be parsed have their turn, before the event loop sees to others."""
 TICK: Final = 1.0  # seconds between two looks at the clock
+AT_ONCE: Final = 128
+"""Connections that are told of the clock in one turn of the event loop: all at once would keep it from all others."""
 SILENCE: Final = 60.0  # seconds between two warnings
 
 
@@ -163,12 +167,22 @@ class ConnectionGuard:
             self._give_turns_soon()
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TICK, self._tick) if self._slots else None
-        now = loop.time()
-        for connection in tuple(self._slots):
-            connection.tick(now)
+        """Begin to tell all connections of the clock."""
         self._tide.look(len(self._slots), self._waiting_of.total())
+        self._tell_some(iter(tuple(self._slots)))
+
+    def _tell_some(self, connections: Iterator[Connection]) -> None:
+        """Tell some of them, and the others in the next turns; all of them anew, a while after the last."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        some = tuple(islice(connections, AT_ONCE))
+        for connection in some:
+            if connection in self._slots:  # it may have ended since the first were told
+                connection.tick(now)
+        if some:
+            loop.call_soon(self._tell_some, connections)
+        else:
+            self._timer = loop.call_later(TICK, self._tick) if self._slots else None
 
     def trusts(self, address: str | None) -> bool:
         """Whether a peer is one of the trusted proxies."""

@@ -68,6 +68,7 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _find_in_redis(settings)
     if settings.tiktok.pkce == "off":
         yield "tiktok.pkce", "is off: a stolen authorization code can be redeemed by whoever has it"
+    yield from _find_unbound(settings)
     for network in settings.trusted_proxies:
         if network != "unix" and ipaddress.ip_network(network).prefixlen == 0:
             yield "trusted_proxies", f"has {network}: everybody can claim any address, host and scheme"
@@ -105,6 +106,19 @@ def _find(settings: Settings) -> Iterator[tuple[str, str]]:
     admin_keys = [key.get_secret_value() for key in settings.admin.keys]
     if set(admin_keys) & {client.key.get_secret_value() for client in settings.tokens.clients}:
         yield "tokens.clients", "has a key that is one of `admin.keys`: who may ask for tokens could end sessions too"
+
+
+def _find_unbound(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield why no session is bound to a device, though it is asked for."""
+    if settings.session.device_binding == "off" or settings.binds_devices:
+        return
+    reasons = {
+        "public_url is http, where no browser does it": not settings.secure,
+        "session.cookie_domain shares the session with other hosts": settings.session.cookie_domain is not None,
+        "session.cookie_same_site is none": settings.session.cookie_same_site == "none",
+    }
+    told = ", and ".join(reason for reason, holds in reasons.items() if holds)
+    yield "session.device_binding", f"is on, and binds nothing: {told}"
 
 
 def _find_in_forward_auth(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from datetime import timedelta
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -42,15 +45,27 @@ def json_schema() -> dict[str, Any]:
 def _describe(part: dict[str, Any], of: type[BaseModel]) -> None:
     """Write defaults as an operator would, and descriptions on one line."""
     part.pop("title", None)
+    described = _read_docstrings(of)
     for name, field in of.model_fields.items():
         key = part["properties"][name]
         for noise in ("title", "default", "format", "writeOnly"):
             key.pop(noise, None)
-        if field.description:
-            key["description"] = " ".join(field.description.split())
+        if name in described:
+            key["description"] = " ".join(described[name].split())
+            key = part["properties"][name] = dict(sorted(key.items()))  # as pydantic sorts the others
         default = _written(field.default)
         if default is not None:
             key["default"] = default
+
+
+def _read_docstrings(of: type[BaseModel]) -> dict[str, str]:
+    """Return the texts that stand below the fields of a class."""
+    described = {}
+    for field, below in pairwise(cast("ast.ClassDef", ast.parse(inspect.getsource(of)).body[0]).body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                described[name] = text
+    return described
 
 
 def _written(default: Any) -> Any:

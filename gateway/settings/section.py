@@ -9,9 +9,13 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Section(BaseModel):
-    """A mapping in the file: frozen, and strict about its keys."""
+    """A mapping in the file: frozen, and strict about its keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    What is written below a field describes it in the schema (`schema`), which reads it from the source when it is asked
+    for: pydantic would at each start (`use_attribute_docstrings`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class OneOrMore:

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.simulator.api import user_info
+from gateway.simulator import controls
+from gateway.simulator.api import user_info, video_list, video_query
 from gateway.simulator.authorize import authorize
+from gateway.simulator.connections import show_connections
 from gateway.simulator.oauth import revoke, token
 from gateway.simulator.qr import check_qrcode, get_qrcode, phone
+from gateway.simulator.refusal import note_error
+from gateway.simulator.seen import show_requests
 from gateway.simulator.state import Simulator
-from gateway.simulator.webhook import send_webhook
 
 Act = Callable[[Request], Awaitable[Response]]
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def create_app(simulator: Simulator | None = None) -> Starlette:
     """Return the app; its state is `app.state.simulator`."""
     app = Starlette(
         routes=[
+            # of TikTok's two hosts, the one for people takes both; that of the API only what ends with a slash
             _endpoint("/v2/auth/authorize/", authorize, "GET", "POST"),
+            _endpoint("/v2/auth/authorize", authorize, "GET", "POST"),
             _endpoint("/v2/oauth/token/", token, "POST"),
             _endpoint("/v2/oauth/revoke/", revoke, "POST"),
-            _endpoint("/v2/user/info/", user_info, "GET"),
             _endpoint("/v2/oauth/get_qrcode/", get_qrcode, "POST"),
             _endpoint("/v2/oauth/check_qrcode/", check_qrcode, "POST"),
+            _endpoint("/v2/user/info/", user_info, "GET"),
+            _endpoint("/v2/video/list/", video_list, "POST"),
+            _endpoint("/v2/video/query/", video_query, "POST"),
             Route("/simulator/phone", phone, methods=["GET", "POST"]),
-            Route("/simulator/troubles", troubles, methods=["GET", "PATCH"]),
-            Route("/simulator/calls", calls),
-            Route("/simulator/people", people),
-            Route("/simulator/reset", reset, methods=["POST"]),
-            Route("/simulator/disconnect", disconnect, methods=["POST"]),
-            Route("/simulator/webhook", webhook, methods=["POST"]),
-            Route("/{path:path}", unsupported, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            Route("/simulator/connections", show_connections, methods=["GET", "POST"]),
+            Route("/simulator/requests", show_requests),
+            *controls.ROUTES,
+            _endpoint("/{path:path}", unsupported, *_METHODS),
         ]
     )
     app.router.redirect_slashes = False
@@ -50,68 +53,24 @@ def create_app(simulator: Simulator | None = None) -> Starlette:
 def _endpoint(path: str, act: Act, *methods: str) -> Route:
     async def answer(request: Request) -> Response:
         # another method, like a missing slash at the end, is a path TikTok does not know
-        return await act(request) if request.method in methods else await unsupported(request)
+        response = await (act if request.method in methods else unsupported)(request)
+        await request.app.state.simulator.requests.add(request, response)
+        return response
 
-    return Route(path, answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    return Route(path, answer, methods=_METHODS)
 
 
 async def unsupported(request: Request) -> Response:
     """What TikTok says of a path or method it does not know."""
+    path = request.url.path
+    known = {route.path for route in request.app.routes if route.path.startswith("/v2/")}
+    if path in known:
+        hint = f"{request.method} is not what this path takes."
+    elif f"{path}/" in known:
+        hint = f"The path ends with a slash: {path}/"
+    elif path.startswith(("/v1/", "/oauth/", "/platform/")):
+        hint = "Version 1 of the API is gone since February 2024: its successor's paths begin with /v2/."
+    else:
+        hint = f"There are {', '.join(sorted(known))}."
+    note_error(request, "Unsupported path(Janus)", hint)
     return PlainTextResponse("Unsupported path(Janus)", status_code=404)
-
-
-async def troubles(request: Request) -> Response:
-    """Show the switches, or set some."""
-    switches = _simulator(request).troubles
-    if request.method == "PATCH":
-        try:
-            switches.update(await request.json())
-        except (ValueError, AttributeError) as error:
-            return JSONResponse({"problem": str(error)}, status_code=400)
-    return JSONResponse(switches.as_dict())
-
-
-async def calls(request: Request) -> Response:
-    """Count the calls, by endpoint and grant type."""
-    return JSONResponse(dict(_simulator(request).calls))
-
-
-async def people(request: Request) -> Response:
-    """List the people."""
-    return JSONResponse({key: dataclasses.asdict(person) for key, person in _simulator(request).people.items()})
-
-
-async def reset(request: Request) -> Response:
-    """Forget everything."""
-    _simulator(request).reset()
-    return JSONResponse({})
-
-
-async def disconnect(request: Request) -> Response:
-    """End a person's grant, as they would in TikTok's settings: `{"open_id": …}`."""
-    _simulator(request).disconnect((await request.json())["open_id"])
-    return JSONResponse({})
-
-
-async def webhook(request: Request) -> Response:
-    """Send a signed webhook: `{"url", "event"}`, and any other argument of `send_webhook`."""
-    settings = _simulator(request).settings
-    try:
-        asked = await request.json()
-        answer = await run_in_threadpool(
-            send_webhook,
-            asked.pop("url"),
-            asked.pop("event"),
-            asked.pop("open_id", None),
-            client_key=settings.client_key,
-            secret=asked.pop("secret", settings.client_secret),
-            **asked,
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        return JSONResponse({"problem": f"{type(error).__name__}: {error}"}, status_code=400)
-    return JSONResponse({"status": answer.status_code})
-
-
-def _simulator(request: Request) -> Simulator:
-    simulator: Simulator = request.app.state.simulator
-    return simulator

@@ -6,7 +6,7 @@ address belongs to the app.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -15,32 +15,25 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from gateway.simulator.apps import App
+from gateway.simulator.challenge import find_fault
 from gateway.simulator.form import read_form
+from gateway.simulator.page import PAGE
+from gateway.simulator.refusal import Refused, note, note_error, show
 from gateway.simulator.state import Simulator
+from gateway.simulator.troubles import Troubles
 
 _ACCOUNT: Final = "simulated-account"
 _BASIC: Final = "user.info.basic"
-_CHALLENGE: Final = {"hex": re.compile(r"[0-9a-f]{64}"), "base64url": re.compile(r"[A-Za-z0-9_-]{43}")}
-PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 8vh auto; padding: 0 1.2rem; }}
-h1 {{ font-size: 1.35rem; }} fieldset {{ border: 1px solid #8886; border-radius: .6rem; margin: 0 0 1rem; }}
-label {{ display: block; padding: .3rem 0; }} .note {{ opacity: .75; font-size: .9rem; }}
-button {{ font: inherit; padding: .6rem 1.4rem; border-radius: .5rem; border: 1px solid #8888; cursor: pointer; }}
-button.main {{ background: #111; color: #fff; }}
-@media (prefers-color-scheme: dark) {{ button.main {{ background: #fff; color: #111; }} }}
-</style></head><body><main>{body}</main></body></html>"""
-
-
-class Refused(Exception):
-    """The authorization request is wrong; the text is for the app's developer."""
+_LONGEST_URI: Final = 512  # characters; "Login Kit for Web", redirect URIs
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A valid authorization request."""
 
+    app: App
     scopes: tuple[str, ...]
     redirect_uri: str
     state: str
@@ -54,7 +47,8 @@ async def authorize(request: Request) -> Response:
     try:
         asked = _read(request, simulator)
     except Refused as refused:
-        body = f"<h1>Something went wrong</h1><p>{escape(str(refused))}</p>"
+        note_error(request, str(refused), refused.hint)
+        body = f"<h1>Something went wrong</h1><p>{escape(str(refused))}</p><p>{escape(refused.hint)}</p>"
         return HTMLResponse(PAGE.format(title="Error", body=body), status_code=400)
     if request.method == "POST":
         form = await read_form(request)
@@ -68,46 +62,98 @@ async def authorize(request: Request) -> Response:
 
 
 def _read(request: Request, simulator: Simulator) -> Asked:
-    query, settings = request.query_params, simulator.settings
-    if any(len(query.getlist(name)) > 1 for name in query):
-        raise Refused("A parameter is given twice.")
-    if "client_id" in query:
-        raise Refused("client_id is no parameter: it is called client_key.")
-    if "client_secret" in query:
-        raise Refused("The client secret does not belong in an address.")
-    if query.get("client_key") != settings.client_key:
-        raise Refused("client_key: there is no such app.")
+    query = request.query_params
+    for name in query:
+        if len(query.getlist(name)) > 1:
+            raise Refused(f"{name} is given twice.", "Each parameter comes once.")
+    app = _find_app(request, simulator)
     if query.get("response_type") != "code":
-        raise Refused("response_type must be code.")
+        raise Refused("response_type must be code.", f"It came as {show(query.get('response_type'))}.")
     redirect_uri = query.get("redirect_uri", "")
-    _check_redirect_uri(redirect_uri, settings.redirect_uris)
+    _check_redirect_uri(redirect_uri, app.redirect_uris, allow_http=simulator.troubles.allow_http)
     scopes = tuple(query.get("scope", "").split(","))
-    unknown = [scope for scope in scopes if scope not in settings.scopes]
-    if unknown:
-        raise Refused(f"scope: {unknown[0]!r} is none of this app's. Scopes are separated by commas.")
-    return Asked(scopes, redirect_uri, query.get("state", ""), _read_challenge(request, simulator))
+    _check_scopes(scopes, app)
+    _check_state(request, simulator.troubles)
+    return Asked(app, scopes, redirect_uri, query.get("state", ""), _read_challenge(request, simulator.troubles))
 
 
-def _check_redirect_uri(uri: str, registered: tuple[str, ...] | None) -> None:
-    parts = urlsplit(uri)
-    loopback = parts.hostname in {"localhost", "127.0.0.1"} and parts.port is not None
-    static = not parts.query and not parts.fragment and len(uri) < 512
-    if not static or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
-        raise Refused("redirect_uri must be absolute and static: https, or loopback with a port.")
+def _find_app(request: Request, simulator: Simulator) -> App:
+    query = request.query_params
+    if "client_secret" in query:
+        raise Refused(
+            "The client secret does not belong in an address.",
+            "Everybody who sees the address has it: send it to the token endpoint alone.",
+        )
+    if "client_key" not in query and "client_id" in query:
+        raise Refused("client_id is no parameter: it is called client_key.", "TikTok's name for it is its own.")
+    app = simulator.settings.find_app(query.get("client_key"))
+    if app is None:
+        known = ", ".join(each.client_key for each in (simulator.settings, *simulator.settings.more_apps))
+        raise Refused(
+            "client_key: there is no such app.",
+            f"It came as {show(query.get('client_key'))}; registered here: {known}. `--client-key` registers yours.",
+        )
+    if "client_id" in query:
+        if simulator.troubles.refuse_client_id:
+            raise Refused("client_id is no parameter: it is called client_key.", "The switch refuse_client_id is on.")
+        note(request, "client_id came beside client_key: TikTok ignores it.")
+    return app
+
+
+def _check_redirect_uri(uri: str, registered: Sequence[str] | None, *, allow_http: bool) -> None:
+    words = "redirect_uri must be absolute and static: https, or loopback with a port."
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        raise Refused(words, f"It came as {show(uri)}, which is no address: {error}.") from error
+    if parts.query or parts.fragment:
+        raise Refused(words, f"It came as {show(uri)}: what is after the path belongs into `state`.")
+    if len(uri) >= _LONGEST_URI:
+        raise Refused(words, f"It has {len(uri)} characters; it may have {_LONGEST_URI - 1}.")
+    name = parts.hostname
+    plain = parts.scheme == "http" and (allow_http or (name in _LOOPBACK and port is not None))
+    if not name or not (parts.scheme == "https" or plain):
+        hint = "Without TLS there are only localhost and 127.0.0.1, with a port; the switch allow_http takes others."
+        raise Refused(words, f"It came as {show(uri)}. {hint}")
     if registered is not None and uri not in registered:
-        raise Refused("redirect_uri is not registered, to the letter.")
+        raise Refused(
+            "redirect_uri is not registered, to the letter.",
+            f"It came as {show(uri)}; registered: {', '.join(registered) or 'none'}. `--redirect-uri` registers yours.",
+        )
 
 
-def _read_challenge(request: Request, simulator: Simulator) -> str | None:
+def _check_scopes(scopes: Sequence[str], app: App) -> None:
+    unknown = [scope for scope in scopes if scope not in app.scopes]
+    if unknown:
+        raise Refused(
+            f"scope: {show(unknown[0])} is none of this app's. Scopes are separated by commas.",
+            f"The app may ask for {', '.join(app.scopes)}.",
+        )
+
+
+def _check_state(request: Request, troubles: Troubles) -> None:
+    if request.query_params.get("state"):
+        return
+    if troubles.require_state:
+        raise Refused("state is missing.", "The switch require_state is on.")
+    note(request, "state is missing: without it, anybody can sign your visitors in as somebody else (login CSRF).")
+
+
+def _read_challenge(request: Request, troubles: Troubles) -> str | None:
     challenge = request.query_params.get("code_challenge")
     if challenge is None:
-        if simulator.troubles.require_challenge:
-            raise Refused("code_challenge is missing.")
+        if troubles.require_challenge:
+            raise Refused("code_challenge is missing.", "The switch require_challenge is on.")
         return None
-    if request.query_params.get("code_challenge_method") != "S256":
-        raise Refused("code_challenge_method must be S256.")
-    if not _CHALLENGE[simulator.troubles.challenge_form].fullmatch(challenge):
-        raise Refused(f"code_challenge is not of the form {simulator.troubles.challenge_form}.")
+    method = request.query_params.get("code_challenge_method")
+    if method != "S256" and troubles.challenge_form != "ignored":
+        raise Refused("code_challenge_method must be S256.", f"It came as {show(method)}.")
+    fault = find_fault(challenge, troubles.challenge_form)
+    if fault and troubles.challenge_refused_at == "authorize":
+        raise Refused("code_challenge is invalid.", fault)
+    if fault:
+        note(request, f"{fault} The token endpoint is going to refuse it.")
     return challenge
 
 
@@ -120,7 +166,7 @@ def _consent_form(simulator: Simulator, asked: Asked) -> str:
 def build_choices(simulator: Simulator, asked: tuple[str, ...]) -> str:
     """Return the form on which a person says who they are, and what an app may see."""
     people = "".join(
-        f'<label><input type="radio" name="person" value="{key}" {"checked" if not number else ""}> '
+        f'<label><input type="radio" name="person" value="{escape(key)}" {"checked" if not number else ""}> '
         f'<bdi>{escape(person.display_name)}</bdi> <span class="note">{escape(person.open_id[:12])}…</span></label>'
         for number, (key, person) in enumerate(simulator.people.items())
     )
@@ -140,11 +186,10 @@ def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str],
     if not allowed or person is None:
         return _redirect(asked.redirect_uri, _denial(simulator, asked))
     scopes = choose(asked.scopes, chosen)
-    answer = {
-        "code": simulator.new_code(person, scopes, asked.redirect_uri, asked.challenge),
-        "scopes": ",".join(reversed(scopes)),
-        "state": asked.state,
-    }
+    code = simulator.new_code(
+        person, scopes, asked.redirect_uri, challenge=asked.challenge, client_key=asked.app.client_key
+    )
+    answer = {"code": code, "scopes": ",".join(reversed(scopes)), "state": asked.state}
     response = _redirect(asked.redirect_uri, answer)
     response.set_cookie(_ACCOUNT, account, httponly=True, samesite="lax", path="/v2/auth/")
     return response

@@ -14,7 +14,7 @@ class Person:
     open_id: str
     display_name: str
     username: str
-    union_id: str | None
+    union_id: str | None = None
     avatar_url: str = "https://p16.tiktokcdn.example/avatar.jpeg?refresh_token=93c030&x-expires=1795600000"
     bio_description: str = ""
     is_verified: bool = False

@@ -17,9 +17,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from gateway.simulator.authorize import PAGE, build_choices, choose
+from gateway.simulator.apps import App
+from gateway.simulator.authorize import build_choices, choose
 from gateway.simulator.form import read_form
-from gateway.simulator.oauth import OAuthError, answer_form, authenticate
+from gateway.simulator.oauth import answer_form, authenticate
+from gateway.simulator.page import PAGE
+from gateway.simulator.refusal import OAuthError, show
 from gateway.simulator.state import Simulator
 
 
@@ -27,6 +30,7 @@ from gateway.simulator.state import Simulator
 class ShownCode:
     """A QR code that an app shows."""
 
+    app: App
     scopes: tuple[str, ...]
     state: str
     expires_at: float
@@ -51,25 +55,29 @@ async def check_qrcode(request: Request) -> Response:
 
 
 def _give(form: Mapping[str, str], simulator: Simulator, request: Request) -> dict[str, Any]:
-    settings, scopes = simulator.settings, tuple(form.get("scope", "").split(","))
-    if form.get("client_key") != settings.client_key:
-        raise OAuthError("invalid_client", "Client key is incorrect.")
-    if not set(scopes) <= set(settings.scopes):
-        raise OAuthError("invalid_scope", "Scope is none of this app's. Scopes are separated by commas.")
+    app, scopes = simulator.settings.find_app(form.get("client_key")), tuple(form.get("scope", "").split(","))
+    if app is None:
+        came = show(form.get("client_key"))
+        raise OAuthError("invalid_client", "Client key is incorrect.", f"client_key came as {came}.")
+    if not set(scopes) <= set(app.scopes):
+        words = "Scope is none of this app's. Scopes are separated by commas."
+        hint = f"scope came as {show(form.get('scope'))}; the app may ask for {', '.join(app.scopes)}."
+        raise OAuthError("invalid_scope", words, hint)
     if not form.get("state"):
-        raise OAuthError("invalid_request", "state is missing.")
+        raise OAuthError("invalid_request", "state is missing.", "It comes back when the code is confirmed.")
     token = secrets.token_urlsafe(24)
     with simulator.lock:
-        simulator.qr_codes[token] = ShownCode(scopes, form["state"], time.time() + simulator.troubles.qr_lifetime)
-    query = urlencode({"client_key": settings.client_key, "token": token, "client_ticket": "tobefilled"})
+        simulator.qr_codes[token] = ShownCode(app, scopes, form["state"], time.time() + simulator.troubles.qr_lifetime)
+    query = urlencode({"client_key": app.client_key, "token": token, "client_ticket": "tobefilled"})
     return _shaped(simulator, {"scan_qrcode_url": f"{request.base_url}simulator/phone?{query}", "token": token})
 
 
 def _check(form: Mapping[str, str], simulator: Simulator) -> dict[str, Any]:
-    authenticate(form, simulator)
-    shown = simulator.qr_codes.get(form.get("token", ""))
-    if shown is None:
-        raise OAuthError("invalid_request", "Token is unknown.")
+    app = authenticate(form, simulator)
+    shown: ShownCode | None = simulator.qr_codes.get(form.get("token", ""))
+    if shown is None or shown.app != app:
+        hint = "Wanted is the `token` of get_qrcode's answer."
+        raise OAuthError("invalid_request", "Token is unknown.", hint)
     with simulator.lock:
         status = shown.current()
         if status == "refused":
@@ -82,8 +90,13 @@ def _check(form: Mapping[str, str], simulator: Simulator) -> dict[str, Any]:
     told = {"status": status, "client_ticket": simulator.troubles.qr_ticket or shown.ticket, "state": shown.state}
     if simulator.troubles.qr_code_in == "code":
         return _shaped(simulator, told | {"code": shown.code})
-    back = f"{simulator.qr_redirect_uri}?{urlencode({'code': shown.code, 'state': shown.state})}"
+    back = f"{_redirect_uri(app)}?{urlencode({'code': shown.code, 'state': shown.state})}"
     return _shaped(simulator, told | {"redirect_uri": back})
+
+
+def _redirect_uri(app: App) -> str:
+    """Return the address that a QR code's authorization code stands in, where it stands in one."""
+    return (app.redirect_uris or ("https://app.example/callback",))[0]
 
 
 def _shaped(simulator: Simulator, told: dict[str, Any]) -> dict[str, Any]:
@@ -109,9 +122,9 @@ async def phone(request: Request) -> Response:
         return _say("Nobody was signed in", "You have refused.", 200)
     with simulator.lock:
         as_address = simulator.troubles.qr_code_in == "redirect_uri"
-        redirect_uri = simulator.qr_redirect_uri if as_address else ""
+        redirect_uri = _redirect_uri(shown.app) if as_address else ""
         scopes = choose(shown.scopes, form.get("scope", []))
-        shown.code = simulator.new_code(person, scopes, redirect_uri, None)
+        shown.code = simulator.new_code(person, scopes, redirect_uri, challenge=None, client_key=shown.app.client_key)
         shown.status = "confirmed"
     return _say("Confirmed", "The other device goes on by itself.", 200)
 

@@ -7,12 +7,14 @@ import socket
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 
 from gateway.simulator.app import create_app
+from gateway.simulator.apps import SimulatorSettings
 from gateway.simulator.people import Person
-from gateway.simulator.state import Simulator, SimulatorSettings
+from gateway.simulator.state import Simulator
 from gateway.simulator.troubles import Troubles
 
 
@@ -80,33 +82,45 @@ class RunningSimulator:
 
 
 @contextlib.contextmanager
-def run_in_thread(settings: SimulatorSettings | None = None, *, port: int = 0) -> Generator[RunningSimulator]:
-    """Serve on 127.0.0.1 in a thread, on a free port unless one is given."""
-    simulator = Simulator(settings or SimulatorSettings())
+def run_in_thread(
+    settings: SimulatorSettings | None = None,
+    *,
+    port: int = 0,
+    simulator: Simulator | None = None,
+    certificate: Path | None = None,
+) -> Generator[RunningSimulator]:
+    """Serve on 127.0.0.1 in a thread, on a free port unless one is given; over TLS with a `certificate` and its key."""
+    simulator = simulator or Simulator(settings or SimulatorSettings())
     with socket.create_server(("127.0.0.1", port)) as listener:
-        server = _build_server(simulator)
+        server = _build_server(simulator, certificate)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            yield RunningSimulator(f"http://127.0.0.1:{listener.getsockname()[1]}", simulator)
+            yield RunningSimulator(find_url(listener, certificate), simulator)
         finally:
             server.should_exit = True
             thread.join(timeout=10)
 
 
-def serve(listener: socket.socket, settings: SimulatorSettings) -> None:
+def serve(listener: socket.socket, simulator: Simulator, certificate: Path | None = None) -> None:
     """Serve on a listening socket until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
-        _build_server(Simulator(settings)).run(sockets=[listener])
+        _build_server(simulator, certificate).run(sockets=[listener])
 
 
-def _build_server(simulator: Simulator) -> uvicorn.Server:
+def find_url(listener: socket.socket, certificate: Path | None = None) -> str:
+    """Return the address of what serves on a socket, as it is on this machine."""
+    return f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _build_server(simulator: Simulator, certificate: Path | None) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             create_app(simulator),
             log_config=None,
             access_log=False,
             lifespan="off",
+            ssl_certfile=certificate,
             timeout_graceful_shutdown=1,  # a switch may have left an answer hanging
             timeout_keep_alive=75,  # seconds, as fronts do: longer than clients keep a connection, so that they end it
         )

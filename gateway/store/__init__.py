@@ -2,6 +2,7 @@
 
 redis       the store, over redis-py; what it promises is said in `flows.ports`
 scripts     what Redis does in one step
+parts       what differs between the kinds of Redis
 faults      what goes wrong, in our words
 
 single      one server: redis://, rediss://, unix://
@@ -13,6 +14,8 @@ company     whether that is the only process of its gateway
 
 batch       joins reads into few commands
 reader      the read that nearly every request needs, past redis-py's costs
+swaps       replaces many records with one exchange
+wire        the connection that it uses, with many commands under way
 changes     Redis tells what changes, so that a memory of it can be trusted
 inspection  whether a Redis is set up as it should be
 

@@ -1,17 +1,18 @@
 """Joins reads into few commands (batching, request coalescing).
 
-A command through redis-py costs far more than Redis needs to answer it, so under load many requests share one: those of
-one turn of the event loop, and those that come while others are under way. Alone, a read waits for nothing but the turn
-it was asked in.
+Under load many requests share a command: those of one turn of the event loop, and those that come while others are
+under way. Alone, a read waits for nothing but the turn it was asked in.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from gateway.errors import StoreUnavailable
+from gateway.tasks import until_told
 
 Values = list[bytes | None]
 
@@ -26,16 +27,16 @@ Told = Callable[[Values | StoreUnavailable], None]
 
 
 class ReadBatch:
-    """Collects reads. `fetch` reads many keys at once, and raises `StoreUnavailable`."""
+    """Collects reads. `fetch` has the values of many keys told, or why there are none; once, whatever happens."""
 
-    def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Values]]) -> None:
+    def __init__(self, fetch: Callable[[Sequence[str], Told], None]) -> None:
         self._fetch = fetch
         self._waiting: list[tuple[Sequence[str], Told]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0  # commands
 
     def ask(self, keys: Sequence[str], told: Told) -> None:
         """Have the values of `keys` told, in order, once they are here, or why they are not."""
-        if not self._waiting and len(self._running) < MOST_AT_ONCE:
+        if not self._waiting and self._running < MOST_AT_ONCE:
             asyncio.get_running_loop().call_soon(self._start)
         self._waiting.append((keys, told))
 
@@ -43,39 +44,26 @@ class ReadBatch:
         """Return the values of `keys`, in order. Raises `StoreUnavailable`."""
         if not keys:
             return []
-        future: asyncio.Future[Values | StoreUnavailable] = asyncio.get_running_loop().create_future()
-        self.ask(keys, lambda told: None if future.done() else future.set_result(told))
-        told = await future
+        told: Values | StoreUnavailable = await until_told(partial(self.ask, keys))
         if isinstance(told, StoreUnavailable):
             # one each: a shared exception would collect the traceback of everybody
             raise type(told)(str(told))
         return told
 
     def _start(self) -> None:
-        waiting, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
-        if not waiting:
-            return
-        task = asyncio.create_task(self._answer(waiting), name="read batch")
-        self._running.add(task)
-        task.add_done_callback(self._end)
+        while self._waiting and self._running < MOST_AT_ONCE:
+            asked, self._waiting = self._waiting[:MOST_READS], self._waiting[MOST_READS:]
+            self._running += 1
+            self._fetch([key for keys, _ in asked for key in keys], partial(self._answer, asked))
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if self._waiting:
-            self._start()
-
-    async def _answer(self, waiting: list[tuple[Sequence[str], Told]]) -> None:
-        try:
-            values = await self._fetch([key for keys, _ in waiting for key in keys])
-        except BaseException as error:
-            # whatever happens, nobody is left waiting
-            failed = error if isinstance(error, StoreUnavailable) else StoreUnavailable("the read was broken off")
-            for _, told in waiting:
-                told(failed)
-            if failed is error:
-                return
-            raise
-        position = 0
-        for keys, told in waiting:
-            told(values[position : position + len(keys)])
-            position += len(keys)
+    def _answer(self, asked: list[tuple[Sequence[str], Told]], values: Values | StoreUnavailable) -> None:
+        self._running -= 1
+        begin = 0
+        for keys, told in asked:
+            end = begin + len(keys)
+            try:
+                told(values[begin:end] if isinstance(values, list) else values)
+            except Exception as error:  # noqa: BLE001 -- one who asks has a bug: the others are told all the same
+                asyncio.get_running_loop().call_exception_handler({"message": "a read was in vain", "exception": error})
+            begin = end
+        self._start()

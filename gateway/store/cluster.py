@@ -16,15 +16,15 @@ import redis.asyncio as redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff, NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from gateway.settings.redis import ClusterSettings, RedisSettings, split_node
 from gateway.store.changes import PULSE, Changed, ChangeFeed
 from gateway.store.connection import connection_options, meet_master, tls_options
 from gateway.store.inspection import Node
-from gateway.store.reader import Reader, pack
+from gateway.store.reader import Reader, TaskReader, Values, pack
 from gateway.store.redis import FOLLOWED, MAX_CONNECTIONS, RedisStore, read_cursor
-from gateway.tasks import stop
+from gateway.tasks import stop, until_told
 from gateway.telemetry.logs import log
 
 _RETRIES: Final = 5
@@ -41,13 +41,18 @@ _UNREAD: Final = _Unread()
 class ClusterReader:
     """Reads many keys, wherever they are."""
 
-    def __init__(self, client: Any, open_node: Callable[[str, int], Any]) -> None:
+    def __init__(self, client: Any, open_node: Callable[[str, int], Any], *, timeout: float) -> None:
         self._client = client
         self._open_node = open_node
-        self._readers: dict[str, NodeReader] = {}
+        self._timeout = timeout
+        self._readers: dict[str, Reader] = {}
+        self._tasks = TaskReader(self._read_all, timeout=timeout)
 
-    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values, in order. Raises what redis-py raises."""
+    def read(self, keys: Sequence[str], told: Callable[[Values | Exception], None]) -> None:
+        """Have the values told, in order; or one of `FAULTS`."""
+        self._tasks.read(keys, told)
+
+    async def _read_all(self, keys: Sequence[str]) -> Values:
         await self._client.initialize()
         at: dict[str, list[str]] = {}
         for key in dict.fromkeys(keys):
@@ -58,47 +63,39 @@ class ClusterReader:
         return [found[key] for key in keys]
 
     async def _read_from(self, name: str, keys: list[str]) -> dict[str, bytes | None]:
-        try:
-            values = await self._reader(name).read_each(keys)
-        except (RedisError, OSError):
+        commands = b"".join(pack("GET", key) for key in keys)
+        values = await until_told(partial(self._reader(name).exchange, commands, len(keys), _read_each))
+        if isinstance(values, Exception):
             values = [_UNREAD] * len(keys)
         return {
             key: await self._client.get(key) if isinstance(value, _Unread) else value
             for key, value in zip(keys, values, strict=True)
         }
 
-    def _reader(self, name: str) -> NodeReader:
+    def _reader(self, name: str) -> Reader:
         if name not in self._readers:
             host, _, port = name.rpartition(":")
-            self._readers[name] = NodeReader(self._open_node(host, int(port)).connection_pool.make_connection)
+            pool = self._open_node(host, int(port)).connection_pool
+            self._readers[name] = Reader(pool.make_connection, timeout=self._timeout)
         return self._readers[name]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections that are not in use."""
         for reader in self._readers.values():
-            await reader.close()
+            reader.close()
 
 
-class NodeReader(Reader):
-    """Reads many keys from one node, each by a GET of its own."""
+def _read_each(answers: list[Any]) -> list[bytes | _Unread | None]:
+    """Read the answers to several GET: one may be a refusal while the next is a value."""
+    return [_read_one(answer) for answer in answers]
 
-    async def read_each(self, keys: Sequence[str]) -> list[bytes | _Unread | None]:
-        """Return the values, and `_UNREAD` for those of which the node knows nothing."""
-        values: list[bytes | _Unread | None] = await self.exchange(
-            b"".join(pack("GET", key) for key in keys), len(keys)
-        )
-        return values
 
-    async def receive(self, connection: Any, answers: int) -> Any:
-        """Read every answer: one may be a refusal while the next is a value."""
-        values: list[bytes | _Unread | None] = []
-        for _ in range(answers):
-            try:
-                values.append(await connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                # what is no string is none of ours; MGET says nil, too (RESP errors begin with their kind)
-                values.append(None if str(error).startswith("WRONGTYPE") else _UNREAD)
-        return values
+def _read_one(answer: Any) -> bytes | _Unread | None:
+    if not isinstance(answer, RedisError):
+        value: bytes | None = answer
+        return value
+    # what is no string is none of ours; MGET says nil, too (RESP errors begin with their kind)
+    return None if str(answer).startswith("WRONGTYPE") else _UNREAD
 
 
 class ClusterScan:
@@ -256,7 +253,7 @@ def open_cluster_store(settings: RedisSettings, cluster: ClusterSettings) -> Red
         address=f"Redis Cluster at {', '.join(cluster.nodes)}",
         key_prefix=settings.key_prefix,
         timeout=timeout,
-        reader=ClusterReader(client, open_node),
+        reader=ClusterReader(client, open_node, timeout=timeout),
         feed=ClusterFeed(client, open_feed, timeout=timeout),
         encrypted=settings.tls is not None,
         nodes=masters,

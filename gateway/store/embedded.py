@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.core.finding import Finding
 from gateway.errors import SettingsError
-from gateway.store.batch import ReadBatch
+from gateway.store.batch import ReadBatch, Told
 from gateway.store.company import Company
 from gateway.store.redis import RedisStore
 
@@ -37,9 +37,9 @@ class EmbeddedStore(RedisStore):
             for changed in sharer._followers:
                 changed(key)
 
-    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+    def _fetch(self, keys: Sequence[str], told: Told) -> None:
         self._company.look()
-        return await super()._fetch(keys)
+        super()._fetch(keys, told)
 
     async def write(self, key: str, value: bytes, ttl: int) -> None:
         """Store for `ttl` seconds."""

@@ -8,16 +8,33 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    ResponseError,
 )
 
 from gateway.errors import StoreRefused, StoreUnavailable
 
 FAULTS: Final = (RedisError, RedisClusterException, OSError)
 """What redis-py raises; the second is not among the first."""
+
+
+_REFUSALS: Final[dict[str, type[RedisError]]] = {
+    "LOADING": BusyLoadingError,
+    "NOAUTH": AuthenticationError,
+    "NOPERM": NoPermissionError,
+    "NOSCRIPT": NoScriptError,
+    "READONLY": ReadOnlyError,
+    "WRONGPASS": AuthenticationError,
+}
+
+
+def read_refusal(text: str) -> RedisError:
+    """Return what redis-py raises for an error that Redis answers with; it begins with its kind."""
+    return _REFUSALS.get(text.partition(" ")[0], ResponseError)(text)
 
 
 def translate(address: str, error: Exception) -> StoreUnavailable:

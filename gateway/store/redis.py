@@ -10,46 +10,18 @@ import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from gateway.core.finding import Finding
+from gateway.core.record import Swap
 from gateway.errors import StoreRefused, StoreUnavailable
 from gateway.store.batch import ReadBatch
 from gateway.store.faults import FAULTS, translate
 from gateway.store.inspection import REFUSED, Nodes, ask_node, judge
+from gateway.store.parts import Feed, QuickReader, Scan
+from gateway.store.reader import Reader, TaskReader
 from gateway.store.scripts import Scripts
-
-
-class QuickReader(Protocol):
-    """Reads many keys at once; raises what redis-py raises."""
-
-    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values, in order."""
-
-    async def close(self) -> None:
-        """Close the connections that are not in use."""
-
-
-class Feed(Protocol):
-    """Tells what others change."""
-
-    @property
-    def up(self) -> bool:
-        """Whether every change is told now."""
-
-    def start(self, changed: Callable[[str | None], None]) -> None:
-        """Begin, within the event loop."""
-
-    async def close(self) -> None:
-        """Stop."""
-
-
-class Scan(Protocol):
-    """One SCAN of many, over whatever nodes there are."""
-
-    async def __call__(self, at: str, pattern: str, count: int) -> tuple[list[bytes], str | None]:
-        """Return what is found, and where the next begins; None at the end. Raises what redis-py raises."""
-
+from gateway.store.swaps import swap_each
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,10 +42,8 @@ def _bounded(
             # waiting for one's turn is within the time: not every pool of redis-py lets one wait
             async with asyncio.timeout(self.timeout), self._turns:
                 return await method(self, *args, **kwargs)
-        except TimeoutError:
-            raise StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s") from None
         except FAULTS as error:
-            raise translate(self.address, error) from None
+            raise self._translate(error) from None
 
     return call  # type: ignore[return-value]  # `wraps` hides that it is a method
 
@@ -95,7 +65,7 @@ class RedisStore:
         nodes: Nodes | None = None,
         scan: Scan | None = None,
     ) -> None:
-        """`reader` reads quickly; `feed` tells what others change. The embedded store has, and needs, neither.
+        """`reader` reads quickly; `feed` tells what others change. The embedded store has neither.
 
         `scan` is for where there are several nodes.
         """
@@ -103,7 +73,7 @@ class RedisStore:
         self._prefix = key_prefix
         self.address = address
         self.timeout = timeout
-        self._reader = reader
+        self._reader = reader or TaskReader(client.mget, timeout=timeout)
         self._feed = feed
         self._encrypted = encrypted
         self._same_machine = same_machine
@@ -149,11 +119,18 @@ class RedisStore:
         if self._feed is not None and self._followers:
             self._feed.start(self._tell_fed)
 
-    @_bounded
-    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+    def _fetch(self, keys: Sequence[str], told: Callable[[list[bytes | None] | StoreUnavailable], None]) -> None:
         self.start()
-        full = [self._prefix + key for key in keys]
-        return list(await (self._client.mget(full) if self._reader is None else self._reader.read(full)))
+
+        def tell(found: list[bytes | None] | Exception) -> None:
+            told(found if isinstance(found, list) else self._translate(found))
+
+        self._reader.read([self._prefix + key for key in keys], tell)
+
+    def _translate(self, error: Exception) -> StoreUnavailable:
+        if isinstance(error, TimeoutError):
+            return StoreUnavailable(f"{self.address} did not answer within {self.timeout:g} s")
+        return translate(self.address, error)
 
     @_bounded
     async def write(self, key: str, value: bytes, ttl: int) -> None:
@@ -170,6 +147,26 @@ class RedisStore:
             return bool(await self._scripts.replace(keys=[self._prefix + key], args=[old, new, ttl]))
         finally:
             self._tell(key)
+
+    async def replace_each(self, swaps: Sequence[Swap]) -> list[bool]:
+        """As `replace`, of many keys: with one exchange where a connection of our own leads to all of them."""
+        done = await self._swap(swaps)
+        left = [swap for swap, was in zip(swaps, done, strict=True) if was is None]
+        late = iter(
+            await asyncio.gather(*(self.replace(key, old=old, new=new, ttl=ttl) for key, old, new, ttl in left))
+        )
+        return [next(late) if was is None else was for was in done]
+
+    @_bounded
+    async def _swap(self, swaps: Sequence[Swap]) -> list[bool | None]:
+        if not swaps or not isinstance(self._reader, Reader):
+            return [None] * len(swaps)
+        try:
+            full = [(self._prefix + key, old, new, ttl) for key, old, new, ttl in swaps]
+            return await swap_each(self._reader, self._scripts.replace.sha, full)
+        finally:
+            for key, *_ in swaps:
+                self._tell(key)
 
     @_bounded
     async def take(self, key: str) -> bytes | None:
@@ -277,8 +274,7 @@ class RedisStore:
         """Close all connections."""
         if self._feed is not None:
             await self._feed.close()
-        if self._reader is not None:
-            await self._reader.close()
+        self._reader.close()
         await self._client.aclose()
         if (pool := getattr(self._client, "connection_pool", None)) is not None:  # a cluster's client has none
             await pool.disconnect()

@@ -73,13 +73,13 @@ def open_sentinel_store(settings: RedisSettings, watched: SentinelSettings) -> R
     # `RedisStore` lets no more than these run at once
     pool = open_pool(ONCE_MORE, max_connections=MAX_CONNECTIONS, socket_timeout=timeout)
     plain_pool = open_pool(0)
-    reader = Reader(plain_pool.make_connection)
+    reader = Reader(plain_pool.make_connection, timeout=timeout)
 
     async def confirm(connection: Any) -> None:
         async with asyncio.timeout(timeout):
             master = await sentinel.discover_master(watched.service)
         if master != (connection.host, connection.port):
-            await reader.close()
+            reader.close()
             await pool.disconnect()
             raise RedisConnectionError("the Sentinels name another master")
 

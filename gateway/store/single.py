@@ -45,7 +45,7 @@ def open_single_store(settings: RedisSettings) -> RedisStore:
         address=_describe(url),
         key_prefix=settings.key_prefix,
         timeout=timeout,
-        reader=Reader(plain.connection_pool.make_connection),
+        reader=Reader(plain.connection_pool.make_connection, timeout=timeout),
         feed=feed,
         encrypted=url.startswith("rediss:"),
         same_machine=url.startswith("unix:") or is_loopback(urlsplit(url).hostname or ""),

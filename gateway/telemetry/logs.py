@@ -25,6 +25,7 @@ import msgspec
 import structlog
 
 from gateway.printable import escape_controls
+from gateway.telemetry.unhurried import Unhurried, open_unhurried
 
 Event = structlog.typing.EventDict
 
@@ -119,6 +120,10 @@ class RequestLines:
 
     def _flush(self) -> None:
         lines, self._waiting = self._waiting, []
+        if _pipe is not None:
+            for piece in _pack(lines):
+                _pipe.write_lines(piece.encode("utf-8", "replace"))
+            return
         out = sys.stderr.buffer
         for piece in _pack(lines) if self._shared else ("".join(lines),):
             out.write(piece.encode("utf-8", "replace"))
@@ -139,6 +144,8 @@ def _pack(lines: Sequence[str]) -> Iterator[str]:
 
 
 _lines: RequestLines | None = None
+_pipe: Unhurried | None = None
+"""Where standard error is one that may be full."""
 _shared_place: bool | None = None
 """Whether other processes write to the same place; None: this is not our own process."""
 
@@ -213,7 +220,9 @@ def configure_logs(
         if form == "json"
         else [_escape_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    global _lines, _pipe, _shared_place
+    _pipe = _pipe or open_unhurried(sys.stderr, _tell_dropped)
+    handler = logging.StreamHandler(_pipe or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
@@ -228,6 +237,9 @@ def configure_logs(
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(level.upper())
     logging.getLogger("gateway.audit").setLevel("INFO")  # who wants no audit trail says so
-    global _lines, _shared_place
     _shared_place = shared
     _lines = request_lines(form, level)
+
+
+def _tell_dropped(lines: int) -> None:
+    log.error("log_lines_dropped", lines=lines, advice="whoever reads standard error was too slow, or had stopped")

@@ -2,9 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.core.grant import GRANT_KEY
 from gateway.core.session import (
     Session,
     SessionLimits,
+    _deflate_agent,
     build_session_key,
     new_session_id,
     public_id,
@@ -54,3 +56,16 @@ def test_the_key_hides_the_id() -> None:
 )
 def test_what_cannot_be_an_id_has_no_key(cookie: bytes) -> None:
     assert build_session_key(cookie) is None
+
+
+def test_a_browsers_name_is_deflated_once_however_many_sessions_have_it() -> None:
+    before = _deflate_agent.cache_info().misses
+    agent = "Mozilla/5.0 (X11; a browser that no other test has)"
+    for number in range(3):
+        person = Session(
+            subject=f"{number}", grant_key=GRANT_KEY + "0" * 64, signed_in_at=NOW, last_seen_at=NOW, user_agent=agent
+        )
+        compact = person.compact()
+        assert compact is not None
+        assert compact.restore().user_agent == agent
+    assert _deflate_agent.cache_info().misses == before + 1

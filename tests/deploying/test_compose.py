@@ -55,12 +55,13 @@ def read_settings(tmp_path: Path) -> Settings:
     return load(path, ENVIRON)
 
 
-def read_by_compose(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def read_by_compose(folder: Path, *besides: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Have Compose itself read the file, with these variables: Debian's, which knows all of it but the `name`."""
     program = need("docker-compose")
     text = (FOLDER / "compose.yaml").read_text()
     (folder / "compose.yaml").write_text(re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE))
-    command = [program, "-f", str(folder / "compose.yaml"), "config"]
+    files = [word for path in (folder / "compose.yaml", *besides) for word in ("-f", str(path))]
+    command = [program, *files, "config"]
     return subprocess.run(command, env=clean_environ(environ), capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -73,6 +74,36 @@ def test_compose_takes_the_file(tmp_path: Path) -> None:
     assert gateway["ports"] == ["127.0.0.1:8080:8080/tcp"]
     assert [name for name, each in model["services"].items() if each.get("ports")] == ["gateway"]
     assert {name for name, each in model["networks"].items() if each.get("internal")} == {"app", "store"}
+
+
+def test_the_simulator_takes_tiktoks_place(tmp_path: Path) -> None:
+    """The settings are those that the simulator serves, by a name on the gateway's network; and it starts so."""
+    here = tmp_path / "simulator.yaml"
+    text = (FOLDER / "simulator.yaml").read_text()
+    here.write_text(f'version: "3.9"\n{text}')  # which Debian's Compose wants to hear
+    environ = {**ENVIRON, "PUBLIC_URL": "http://localhost:8080"}
+    done = read_by_compose(tmp_path, here, **environ)
+    assert done.returncode == 0, done.stderr
+    services = YAML(typ="safe", pure=True).load(done.stdout)["services"]
+    told = services["gateway"]["environment"]
+    assert told["GATEWAY__TIKTOK__TOKEN_URL"] == "http://simulator:9000/v2/oauth/token/"
+    path = tmp_path / "gateway.yaml"
+    secrets = write_secrets(tmp_path / "secrets", read_services()["gateway"]["secrets"])
+    path.write_text(SETTINGS.replace("/run/secrets", str(secrets)))
+    settings = load(path, {name: value for name, value in told.items() if value is not None})
+    assert settings.tiktok.authorize_url == "http://localhost:9000/v2/auth/authorize/"
+    simulator = services["simulator"]
+    assert (simulator["read_only"], simulator["cap_drop"]) == (True, ["ALL"])
+    assert set(simulator["networks"]) & set(services["gateway"]["networks"])
+    command = [word.replace("0.0.0.0", "127.0.0.1") for word in simulator["command"]]
+    with running(
+        [sys.executable, "-m", "gateway", *command, f"--port={(port := free_port())}"],
+        tmp_path / "log",
+        environ={},
+        cwd=tmp_path,
+    ) as process:
+        wait_until_it_answers(f"http://127.0.0.1:{port}/simulator/calls", process, tmp_path / "log")
+        assert "client key     k\n" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("missing", ["PUBLIC_URL", "TIKTOK_CLIENT_KEY"])

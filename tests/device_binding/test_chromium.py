@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -66,17 +67,24 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.settings.session.SHORTEST_PROOF", timedelta(seconds=1))
 
 
-@pytest.fixture
-def running(brief: None, simulator: RunningSimulator, issued: Issued, tmp_path: Path) -> Generator[Running]:
+@contextlib.contextmanager
+def serve(simulator: RunningSimulator, issued: Issued, folder: Path, host: str = "app.test") -> Generator[Running]:
+    """Serve a gateway that binds sessions, for a host that Chromium finds here."""
     port = free_port()
     binds = {
-        "public_url": f"https://app.test:{port}",
+        "public_url": f"https://{host}:{port}",
         "listen": json.dumps({"address": f"127.0.0.1:{port}"}),
         "session__device_binding": "on",
         "session__device_proof_lifetime": f"{int(LASTS.total_seconds())}s",
     }
-    files = issued.write(tmp_path)
+    files = issued.write(folder)
     with serve_app(echo) as upstream, serve_listening(simulator, upstream, None, files, "fast", **binds) as serving:
+        yield serving
+
+
+@pytest.fixture
+def running(brief: None, simulator: RunningSimulator, issued: Issued, tmp_path: Path) -> Generator[Running]:
+    with serve(simulator, issued, tmp_path) as serving:
         yield serving
 
 
@@ -154,8 +162,9 @@ USES = """async (milliseconds) => {
   const end = Date.now() + milliseconds, seen = []
   const open = () => new Promise((done) => {
     const socket = new WebSocket(`wss://${location.host}/private/ws`)
-    socket.onopen = () => { socket.close(); done(200) }
-    socket.onerror = () => done(0)
+    let opened = 0
+    socket.onopen = () => { opened = 200; socket.close() }
+    socket.onclose = () => done(opened)
   })
   const stream = () => new Promise((done) => {
     const source = new EventSource("/private/events")  // the app answers with JSON, which ends it
@@ -250,3 +259,37 @@ def test_a_browser_without_it_notices_nothing(chromium: Browser, running: Runnin
             assert fetch(page, "/private/x") == 200
         assert not proof_of(page.context)
     assert (count(running, "offered"), count(running, "registered")) == (1, 0)
+
+
+def test_a_browser_that_may_sign_no_more_shows_what_it_has_signed(
+    context: BrowserContext,
+    running: Running,
+    simulator: RunningSimulator,
+    issued: Issued,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another app of the same domain has used up its six signatures; and whoever signs in there then is not bound."""
+    monkeypatch.setattr("gateway.core.device_binding.CHALLENGE_EVERY", timedelta(hours=1))
+    page = context.new_page()
+    sign_in(page, running)
+    outlive(page)
+    assert fetch(page, "/private/x") == 200  # signed for the challenge of this hour
+    with serve(simulator, issued, tmp_path, "other.app.test") as other:
+        for _ in range(6):
+            page.goto(other.url + "/private/x")
+            page.click("#allow")
+            page.wait_for_url(other.url + "/private/x")
+            assert fetch(page, "/private/x") == 200
+            page.wait_for_timeout(1000)
+            page.goto(other.url + "/oauth2/sign_out")
+            page.click("button")
+        assert count(other, "offered") == 6
+        assert count(other, "registered") < 6
+    page.goto(running.url + "/public/x")
+    thief = Thief(context, running)
+    for _ in range(3):
+        outlive(page)
+        assert fetch(page, "/private/x") == 200
+    wait_for(lambda: thief.status() == 401, "the end of what was stolen")
+    assert count(running, "proof_missing") == 1

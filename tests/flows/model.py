@@ -96,6 +96,9 @@ class ModelStore:
         await self._travel()  # the answer may be lost though it was done
         return replaced
 
+    async def replace_each(self, swaps: Sequence[tuple[str, bytes, bytes, int]]) -> list[bool]:
+        return [await self.replace(key, old=old, new=new, ttl=ttl) for key, old, new, ttl in swaps]
+
     async def take(self, key: str) -> bytes | None:
         await self._travel()
         return self.values.pop(key, (None, 0.0))[0]

@@ -6,16 +6,20 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from starlette.requests import Request
 
 from gateway.core.audit import AuditEvent, What
+from gateway.core.cookies import CookieSpec
 from gateway.core.device_binding import CHALLENGE_EVERY, GRACE, SKEW, mark_of, name_binding
 from gateway.core.keyring import Keyring
 from gateway.core.session import build_session_key
-from gateway.errors import DeviceProofMissing, DeviceProofRefused
+from gateway.errors import DeviceProofMissing, DeviceProofRefused, NoSuchPage
 from gateway.flows.device_binding import Challenged, Confirmed, DeviceBinding
 from gateway.flows.device_proofs import DeviceProofs, MissingProofs
 from gateway.flows.gate import Gate, Passage
 from gateway.flows.sessions import Sessions
+from gateway.web.asgi_head import HEAD_KEY
+from gateway.web.own.device import DevicePages
 from tests.device_binding.device import Device
 from tests.flows.conftest import Process, World
 from tests.flows.test_gate import ask, build_gate
@@ -40,12 +44,15 @@ class Replica:
             keyring,
             lasts=LASTS,
             clock=world.clock,
-            announce=self.told.append,
+            announce=self.announce,
             count=self.counted.append,
         )
-        missing = MissingProofs(self.told.append, self.counted.append, clock=world.clock)
+        missing = MissingProofs(self.announce, self.counted.append, clock=world.clock)
         self.proofs = DeviceProofs(keyring, COOKIE, clock=world.clock, missed=missing.note)
         self.gate: Gate = build_gate(world, process, devices=self.proofs)
+
+    def announce(self, event: AuditEvent) -> None:
+        self.told.append(event)
 
     async def register(self, session_id: str, device: Device) -> Confirmed | None:
         offer = self.binding.offer(session_id)
@@ -147,12 +154,13 @@ async def test_who_comes_first_stays(replica: Replica, session_id: str) -> None:
 
 
 async def test_an_offer_serves_for_five_minutes_and_its_own_session(
-    world: World, replica: Replica, session_id: str
+    world: World, replica: Replica, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer, device = replica.binding.offer(session_id), Device()
     world.clock.forward(timedelta(minutes=6))
     with pytest.raises(DeviceProofRefused, match="expired"):
         await replica.binding.register(device.register(offer.challenge, offer.authorization))
+    monkeypatch.delattr("gateway.core.device_proof._verify")  # no signature is looked at
     with pytest.raises(DeviceProofRefused):
         await replica.binding.register(device.register("c", "a"))
     assert await replica.passes(session_id)
@@ -255,6 +263,35 @@ async def test_where_nobody_asks_a_bound_session_is_as_any_other(
 ) -> None:
     session_id, _, _ = bound
     assert isinstance(await build_gate(world, world.process()).check(ask("/app/x", session_id)), Passage)
+
+
+def post(binding: str = "", token: bytes = b"") -> Request:
+    fields = {b"sec-secure-session-id": b'"%b"' % binding.encode(), b"secure-session-response": token}
+    shown = [pair for pair in fields.items() if pair[1].strip(b'"')]
+    return Request({"type": "http", "method": "POST", "headers": shown, HEAD_KEY: ask("/oauth2/device/refresh")})
+
+
+async def test_bound_browsers_are_answered_while_it_is_off_and_nobody_else(
+    replica: Replica, bound: tuple[str, Device, str]
+) -> None:
+    session_id, device, _ = bound
+    read = replica.gate.read_session_keys
+    pages = DevicePages(
+        replica.binding,
+        CookieSpec(COOKIE, secure=True),
+        read_session_keys=read,
+        host="h",
+        prefix="/oauth2",
+        offers=False,
+    )
+    assert pages.offer(session_id) == ()
+    binding = name_binding(key_of(session_id))
+    asked = await pages.go_on(post(binding))
+    challenge = dict(asked.headers)[b"secure-session-challenge"].split(b'"')[1].decode()
+    assert (await pages.go_on(post(binding, device.prove(challenge)))).status == 200
+    for stranger in (post(), post("0" * 64), post("x")):
+        with pytest.raises(NoSuchPage):
+            await pages.go_on(stranger)
 
 
 async def test_a_refusal_names_nobody_to_a_thief(replica: Replica, bound: tuple[str, Device, str]) -> None:

@@ -300,3 +300,21 @@ async def test_what_is_too_old_to_answer_from_is_found_until_it_has_to_be_seen_t
     assert memory.recall(key, known.until) is None
     assert memory.find(key, known.until) is known
     assert memory.find(key, known.settled_until) is None
+
+
+async def test_whom_it_remembers_is_no_work_for_the_collector_of_cycles(world: World, process: Process) -> None:
+    """Else it goes over all of them again and again, and everybody waits for it meanwhile."""
+    gate = build_gate(world, process)
+    _, _, session_id = await world.signed_in(process)
+    verdict = await gate.check(request_with(session_id))
+    assert isinstance(verdict, Passage)
+    known = verdict.caller
+    assert known is not None
+    gc.collect()  # lets go of tuples of values,
+    gc.collect()  # and of tuples of those
+    kept = [
+        *(known, known.allow, known.allow.set_headers, *known.allow.set_headers, known.allow.identity, known.by_route),
+        *(known.signed_in, known.signed_in.session, known.signed_in.grant),
+        *(known.signed_in.grant.tokens, known.signed_in.grant.profile, known.signed_in.grant.tokens.scopes),
+    ]
+    assert [each for each in kept if gc.is_tracked(each)] == []

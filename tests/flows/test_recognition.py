@@ -118,13 +118,13 @@ async def test_who_was_not_seen_lately_passes_and_is_written_down(
 async def test_one_session_is_written_down_once_however_many_requests_it_has(
     world: World, process: Process, gate: Gate, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replaced, replace = list[str](), world.store.replace
+    replaced, replace_each = list[str](), world.store.replace_each
 
-    async def count(key: str, **words: Any) -> bool:
-        replaced.append(key)
-        return await replace(key, **words)
+    async def count(swaps: Any) -> list[bool]:
+        replaced.extend(key for key, *_ in swaps)
+        return await replace_each(swaps)
 
-    monkeypatch.setattr(world.store, "replace", count)
+    monkeypatch.setattr(world.store, "replace_each", count)
     world.clock.forward(world.limits.touch_interval)
     passed = await asyncio.gather(*(recognise(gate, "/app/x", session_id) for _ in range(5)))
     await process.sessions.close()
@@ -135,10 +135,10 @@ async def test_one_session_is_written_down_once_however_many_requests_it_has(
 async def test_that_it_cannot_be_written_down_keeps_nobody_out(
     world: World, process: Process, gate: Gate, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(key: str, **words: Any) -> bool:
+    async def away(swaps: Any) -> list[bool]:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(world.store, "replace", away)
+    monkeypatch.setattr(world.store, "replace_each", away)
     world.clock.forward(world.limits.touch_interval)
     assert isinstance(await recognise(gate, "/app/x", session_id), Passage)
     await process.sessions.close()

@@ -15,7 +15,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.errors import SettingsError
 from gateway.runtime import current as currents
 from gateway.runtime.build import build
-from gateway.runtime.current import MANY, Current
+from gateway.runtime.current import MANY, Current, settle_memory
 from gateway.runtime.generation import Generation
 from gateway.settings import Settings
 from gateway.simulator import RunningSimulator
@@ -197,3 +197,23 @@ async def test_checks_by_grpc_go_by_the_new_settings_at_the_same_address(
         assert await ask() == 0
     finally:
         await current.close()
+
+
+def test_what_is_remembered_never_keeps_the_collector_of_cycles_busy_for_long() -> None:
+    """It stops everything meanwhile, so it is how much it goes over at once that counts."""
+    before, gone_over = gc.get_threshold(), list[int]()
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        if phase == "start":
+            gone_over.append(sum(len(gc.get_objects(generation)) for generation in range(told["generation"] + 1)))
+
+    settle_memory()
+    gc.callbacks.append(note)
+    try:
+        kept = [tuple((b"x-name", b"%d" % number) for _ in range(5)) for number in range(30_000)]
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*before)
+        gc.unfreeze()
+    assert len(gone_over) > len(kept) * 5 / 10_000
+    assert max(gone_over) < 15_000

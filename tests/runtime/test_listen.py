@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import json
 import os
 import socket
 import stat
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
+import uvloop
 
 from gateway.errors import StartError
 from gateway.runtime.listen import bind, bind_many
+from gateway.runtime.listeners import AT_ONCE, accept
 from gateway.settings import Listen, ListenerSettings
 from gateway.simulator import RunningSimulator
 from tests.commands import invoke
@@ -172,3 +177,33 @@ def test_it_listens_on_all_that_are_named_and_says_so(
     assert (started["checks"], started["admin"]) == (f"unix:{checks}", running.admin.removeprefix("http://"))
     assert not path.exists()
     assert not checks.exists()
+
+
+def test_of_those_who_wait_some_are_taken_in_each_turn_of_the_event_loop() -> None:
+    """A turn may take milliseconds, and uvloop by itself takes one."""
+    many = 100
+
+    async def count_turns(bound: socket.socket) -> int:
+        taken, turns = list[asyncio.Transport](), 0
+
+        class Taken(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                taken.append(cast("asyncio.Transport", transport))
+
+        servers = await accept(bound, Taken)
+        while len(taken) < many:
+            turns += 1
+            await asyncio.sleep(0)
+        for server in servers:
+            server.close()
+        assert not reaches(*bound_at)  # none of them listens any more
+        for transport in taken:
+            transport.abort()
+        return turns
+
+    with contextlib.ExitStack() as stack:
+        bound = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=many))
+        bound_at = bound.getsockname()
+        for _ in range(many):
+            stack.enter_context(socket.create_connection(bound_at))
+        assert uvloop.run(count_turns(bound)) <= many / AT_ONCE + 5

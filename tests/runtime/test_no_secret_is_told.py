@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.core.keyring import new_secret_key
-from gateway.simulator import RunningSimulator, oauth
+from gateway.simulator import RunningSimulator, challenge
 from gateway.simulator.webhook import send_webhook
 from tests import commands
 from tests.harness import Browser
@@ -73,13 +73,13 @@ def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Recei
 def secrets(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Secrets:
     simulator.simulator.reset()
     secrets = Secrets(simulator)
-    compute = oauth._challenge
+    compute = challenge.hash_verifier
 
-    def noting(verifier: str, *rest: object) -> str:
+    def noting(verifier: str) -> dict[str, str]:
         secrets.found.add(verifier)
-        return compute(verifier, *rest)  # type: ignore[arg-type]
+        return compute(verifier)
 
-    monkeypatch.setattr(oauth, "_challenge", noting)
+    monkeypatch.setattr(challenge, "hash_verifier", noting)
     return secrets
 
 

@@ -87,12 +87,13 @@ class Dry:
         self.session_id = session_id
         self._config = uvicorn.Config(generation.doors.app, log_config=None, access_log=False, server_header=False)
         self._config.load()
+        self._guard = ConnectionGuard(0, TrustedProxies(()))  # as large as what a process needs: one for all clients
 
     def connect(self, *, peer: str = "192.0.2.7") -> tuple[ShortWayProtocol, DryTransport]:
         """Make a client connection."""
         state = ServerState()
         state.default_headers = [(b"date", b"Tue, 24 Nov 2026 12:00:00 GMT")]
-        own = {"short_way": self.generation.doors.short_way, "guard": ConnectionGuard(0, TrustedProxies(()))}
+        own = {"short_way": self.generation.doors.short_way, "guard": self._guard}
         client = type("Protocol", (ShortWayProtocol,), own)(self._config, state, {})
         transport = DryTransport(peer)
         client.connection_made(transport)

@@ -48,6 +48,7 @@ class Door:
         doors = generation.doors
         self.app = doors.app if public else doors.checks
         self.checks = doors.proven_checks if public else doors.answered_checks
+        self.guard = ConnectionGuard(0, TrustedProxies(()))
         self.calls = 0
 
     def connect(self, *, short: bool = True, peer: str | None = FRONT) -> tuple[ChecksProtocol, DryTransport]:
@@ -66,7 +67,7 @@ class Door:
         pages = (b"/oauth2/auth", b"/oauth2/ext_authz") if self.public else (b"/",)
         own = {
             "short_way": self.generation.doors.short_way,
-            "guard": ConnectionGuard(0, TrustedProxies(())),
+            "guard": self.guard,
             "checks": pages,
             "asked": self.checks if short else None,
         }

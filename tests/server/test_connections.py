@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+
 import pytest
 
 from gateway.core.forwarded import TrustedProxies, unmap
+from gateway.server import connections
 from gateway.server.connections import ConnectionGuard
 
 pytestmark = pytest.mark.anyio
@@ -88,3 +92,45 @@ def test_an_ipv4_address_is_told_as_one_whatever_the_socket_is() -> None:
     assert unmap("::ffff:192.0.2.7") == "192.0.2.7"
     assert unmap("2001:db8::1") == "2001:db8::1"
     assert unmap("::ffff:c000:207") == "::ffff:c000:207"
+
+
+class Told:
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+
+    def tick(self, now: float) -> None:
+        """Note it."""
+        self._log.append("told")
+
+
+async def test_thousands_of_connections_are_told_of_the_clock_in_turns_with_everybody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "TICK", 0.01)
+    guard, log, rounds = ConnectionGuard(0, TrustedProxies(())), list[str](), 3
+    held = [Told(log) for _ in range(1000)]
+    for each in held:
+        guard.admit(each, "192.0.2.7")
+    while log.count("told") < rounds * len(held):
+        log.append("others")
+        await asyncio.sleep(0)
+    runs = [len(list(run)) for what, run in itertools.groupby(log) if what == "told"]
+    assert max(runs) == connections.AT_ONCE
+    assert sum(runs) == rounds * len(held)
+
+
+async def test_who_has_left_is_not_told_of_the_clock_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TICK", 0.01)
+    guard, log = ConnectionGuard(0, TrustedProxies(())), list[str]()
+    held = [Told(log) for _ in range(connections.AT_ONCE * 2)]
+    for each in held:
+        guard.admit(each, "192.0.2.7")
+    while not log:  # noqa: ASYNC110 -- it is the turns that count
+        await asyncio.sleep(0)
+    for each in held:  # while half of them are still to be told
+        guard.discard(each)
+    await asyncio.sleep(0.05)
+    assert len(log) == connections.AT_ONCE
+    guard.admit(held[0], "192.0.2.7")  # the clock runs again
+    while len(log) == connections.AT_ONCE:  # noqa: ASYNC110
+        await asyncio.sleep(0)

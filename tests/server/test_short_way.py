@@ -211,7 +211,7 @@ async def test_a_fault_of_ours_while_a_head_is_read_is_none_of_the_client(
 
     client, towards_client = dry.connect()
     monkeypatch.setattr("gateway.server.protocol.check_head", fail)
-    client.data_received(b"POST /public/x HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n")
+    client.data_received(b"GET /public/x HTTP/1.1\r\nHost: app.example\r\nTE: trailers\r\n\r\n")
     answer = await until_written(towards_client)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"connection: close" in answer
@@ -227,6 +227,6 @@ async def test_a_fault_of_the_clients_is_a_400_and_no_traceback(
 
     client, towards_client = dry.connect()
     monkeypatch.setattr("gateway.server.protocol.check_head", fail)
-    client.data_received(b"POST /public/x HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n")
+    client.data_received(b"GET /public/x HTTP/1.1\r\nHost: app.example\r\nTE: trailers\r\n\r\n")
     assert (await until_written(towards_client)).startswith(b"HTTP/1.1 400 ")
     assert "Traceback" not in caplog.text

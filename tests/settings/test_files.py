@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import jsonschema
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
@@ -81,12 +80,16 @@ def documents() -> Iterator[Any]:
 
 
 def test_the_schema_takes_the_example_and_the_readmes_file() -> None:
+    import jsonschema  # which takes a second, in each process that would collect tests
+
     jsonschema.Draft202012Validator.check_schema(json_schema())
     for document in documents():
         jsonschema.validate(document, json_schema(), cls=jsonschema.Draft202012Validator)
 
 
 def test_the_schema_refuses_what_the_program_refuses() -> None:
+    import jsonschema
+
     document = YAML(typ="safe", pure=True).load(EXAMPLE.read_text())
     document["nonsense"] = 1
     validator = jsonschema.Draft202012Validator(json_schema())

@@ -275,6 +275,10 @@ def test_a_key_taken_from_elsewhere_is_not_in_the_clear_whatever_it_is_called(tm
             "admin.listen: is plain HTTP",  # the certificate is for `listen` alone
         ),
         ("listen: unix:/run/gateway.sock", "trusted_proxies: lacks `unix`"),
+        (
+            "session: {device_binding: on, cookie_domain: example.com}",
+            "session.device_binding: is on, and binds nothing",
+        ),
         ("session: {cookie_same_site: none}", "session.cookie_same_site: is none"),
         ("session: {cookie_same_site: none, cookie_partitioned: true}", "session.cookie_partitioned: is on"),
         ("routes: [{path: /x, access: public, encoded_slashes: keep}]", "routes[0].encoded_slashes: lets in"),

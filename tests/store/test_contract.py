@@ -96,6 +96,30 @@ async def test_a_value_is_replaced_only_while_it_is_what_was_read(store: RedisSt
     assert await store.read("a") == b"2"
 
 
+async def test_many_values_are_replaced_at_once_each_while_it_is_what_was_read(store: RedisStore) -> None:
+    keys = [f"session:{number}" for number in range(20)]
+    assert await store.replace_each([]) == []
+    for key in keys[:10]:
+        await store.write(key, b"1\r\n\x00" * 100, 60)
+    told: list[str | None] = []
+    store.follow(told.append)
+    swaps = [(key, b"1\r\n\x00" * 100 if number != 3 else b"0", b"2\xff", 60) for number, key in enumerate(keys)]
+    assert await store.replace_each(swaps) == [number < 10 and number != 3 for number in range(20)]
+    assert set(keys) <= set(told)
+    found = await store.read_many(keys)
+    assert [value == b"2\xff" for value in found] == [number < 10 and number != 3 for number in range(20)]
+    assert await store.replace_each(swaps) == [False] * 20
+
+
+async def test_a_redis_that_has_started_anew_is_taught_the_script_again(redis_server: RedisServer) -> None:
+    store = open_at(redis_server.url)
+    await store.write("session:a", b"1", 60)
+    redis_server.command("SCRIPT", "FLUSH")
+    assert await store.replace_each([("session:a", b"1", b"2", 60), ("session:b", b"1", b"2", 60)]) == [True, False]
+    assert await store.replace_each([("session:a", b"2", b"3", 60)]) == [True]
+    await store.close()
+
+
 async def test_of_many_who_replace_one_wins(store: RedisStore) -> None:
     await store.write("a", b"0", 60)
     won = await asyncio.gather(*(store.replace("a", old=b"0", new=b"%d" % n, ttl=60) for n in range(1, 30)))

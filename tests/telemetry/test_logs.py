@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import sys
 from collections.abc import Callable, Generator
 from typing import Literal
 
@@ -22,9 +24,9 @@ Form = Literal["json", "console"]
 @pytest.fixture(autouse=True)
 def _undo() -> Generator[None]:
     root, ours = logging.getLogger(), logging.getLogger("gateway")
-    before = (root.handlers[:], root.level, ours.level, logs._renderer.render, logs._lines)
+    before = (root.handlers[:], root.level, ours.level, logs._renderer.render, logs._lines, logs._pipe)
     yield
-    root.handlers[:], level, own_level, logs._renderer.render, logs._lines = before
+    root.handlers[:], level, own_level, logs._renderer.render, logs._lines, logs._pipe = before
     root.setLevel(level)
     ours.setLevel(own_level)
 
@@ -84,6 +86,26 @@ def test_json_is_ascii_and_a_line_an_event(way: str, capsys: pytest.CaptureFixtu
     assert written.isascii()
     assert written.removesuffix("\n").isprintable()
     assert "RED" in str(json.loads(written))
+
+
+@pytest.mark.timeout(60)
+def test_the_event_loop_does_not_wait_for_whoever_reads_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = RequestLine("id", "GET", "/", 200, "allow", 0, 0.1, "192.0.2.1", "")
+    many = 2_000  # far more than a pipe holds
+
+    async def write_all() -> None:
+        for _ in range(many):
+            logs.log_request(line)
+            await asyncio.sleep(0)
+        log.warning("last")
+
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as reader, open(writing, "w", encoding="utf-8") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        configure_logs("json", "info")
+        asyncio.run(write_all())  # would never end, if it waited: nobody reads before it has
+        events = [json.loads(reader.readline())["event"] for _ in range(many + 1)]
+    assert events == ["request"] * many + ["last"]
 
 
 async def write_soon(write: Callable[[str], None]) -> None:

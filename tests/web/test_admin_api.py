@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import jsonschema
 import pytest
-from openapi_spec_validator import validate
 
 from gateway.runtime.oversight import describe_api
 from gateway.simulator import RunningSimulator
@@ -49,6 +47,8 @@ def ask(overseen: Overseen, method: str, path: str, key: str | None = KEY, **opt
 
 def check(answer: httpx.Response, method: str, path: str) -> httpx.Response:
     """Check an answer against what the description says of it."""
+    import jsonschema  # which takes a second, in each process that would collect tests
+
     document = describe_api()
     told = document["paths"][path][method.lower()]["responses"][str(answer.status_code)]
     ((kind, content),) = told["content"].items()
@@ -61,6 +61,8 @@ def check(answer: httpx.Response, method: str, path: str) -> httpx.Response:
 
 
 def test_the_description_is_valid_and_the_file_is_current(overseen: Overseen) -> None:
+    from openapi_spec_validator import validate
+
     document = ask(overseen, "GET", "/openapi.json", key=None).json()
     validate(document)
     assert document == json.loads(json.dumps(describe_api())) == json.loads(FILE.read_text())

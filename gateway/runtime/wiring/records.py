@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gateway.core.keyring import Keyring, name_instance, read_secret_key
 from gateway.core.session import SessionLimits
@@ -16,8 +17,8 @@ from gateway.flows.person_tokens import PersonTokens
 from gateway.flows.ports import Store
 from gateway.flows.refresh import Refresh
 from gateway.flows.sessions import Sessions
-from gateway.provider import TikTok, TikTokAddresses
 from gateway.runtime.counted import CountedRefreshes
+from gateway.runtime.late_provider import LateTikTok
 from gateway.runtime.life import Life
 from gateway.runtime.store_watch import StoreWatch
 from gateway.runtime.values import Cookies
@@ -25,6 +26,9 @@ from gateway.settings import Settings
 from gateway.store import open_store
 from gateway.telemetry.audit import open_audit
 from gateway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from gateway.provider import TikTok
 
 Clock = Callable[[], datetime]
 
@@ -34,7 +38,7 @@ class RecordKeeping:
     """The store and TikTok, and the flows that nearly all others lean on."""
 
     store: Store
-    provider: TikTok
+    provider: LateTikTok
     keyring: Keyring
     limits: SessionLimits
     sessions: Sessions
@@ -57,7 +61,7 @@ def build_records(
     """
     store = life.closing(open_store(settings.redis, gateway=settings.public_url, before=before))
     life.running(StoreWatch(store))
-    provider = life.closing(_build_provider(settings, clock))
+    provider = life.closing(LateTikTok(lambda: _build_provider(settings, clock)))
     keys = [read_secret_key(key.get_secret_value()) for key in settings.secret_keys]
     keyring = Keyring(keys, name_instance(settings.tiktok.client_key, settings.instance_name))
     limits = SessionLimits(idle=settings.session.idle_timeout, absolute=settings.session.absolute_timeout)
@@ -110,6 +114,8 @@ def _build_devices(
 
 
 def _build_provider(settings: Settings, clock: Clock) -> TikTok:
+    from gateway.provider import TikTok, TikTokAddresses  # see `LateTikTok`
+
     tiktok = settings.tiktok
     return TikTok(
         TikTokAddresses(

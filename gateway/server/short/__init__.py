@@ -1,12 +1,12 @@
 """The short way of a request: from the parser to the upstream and back, without ASGI in between.
 
-ASGI costs a task, two queues and a dozen calls a request. Here, `protocol` looks whether a whole request came in one
-read. `header_block` says who asks and `learned` where to, both mostly from memory, by the exact bytes; a request with a
-body, or of another kind, is read by the parser, and takes the same way from here on. If the sender has a permit for the
-route, `exchange` joins a request head from lines that are ready, takes an idle connection from the pool and writes to
-it, all within the call that brought the bytes; if not, `admission` has the gate say, from its memory or the store. What
-the upstream answers is written to the client's transport as it comes (`answering`); then the request is told in the
-log, and the connection waits for the next one. Whatever cannot be taken so is left to the ASGI app, which judges it
+ASGI costs a task, two queues and a dozen calls a request. Here, `reading` looks whether a whole head came in one read.
+`header_block` says who asks and `learned` where to, both mostly from memory, by the exact bytes; a request of another
+kind, as with a chunked body, is read by the parser, and takes the same way from here on. If the sender has a permit for
+the route, `exchange` joins a request head from lines that are ready, takes an idle connection from the pool and writes
+to it, all within the call that brought the bytes; if not, `admission` has the gate say, from its memory or the store.
+What the upstream answers is written to the client's transport as it comes (`answering`); then the request is told in
+the log, and the connection waits for the next one. Whatever cannot be taken so is left to the ASGI app, which judges it
 anew. Who decides, and who says no, is the same `Pipeline` on both ways.
 
 A front that asks has no upstream here: it is told yes within the same call (`checks`), and everything else by the app.
@@ -15,7 +15,8 @@ asking         the strict protocol where fronts ask: hands checks to `checks`, o
 checks         says yes to them, or leaves them
 check_reader   reads who asks, and what about
 check_lines    what the lines of a check say
-protocol       the same, with the short way to upstreams: hands requests to `entry`, or to the parser or the app
+reading        the same, with the short way to upstreams: reads requests by their bytes, or hands them to the parser
+protocol       the rest of it: hands requests from the parser to `entry`, or to the app
 entry          takes requests for it, or leaves them
 sockets_only   leaves all but WebSockets, while requests are traced
 header_block   reads header blocks of the plain kind, line by line

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.fields import Fields
+from gateway.core.request import EXPECTS_BODY
 from gateway.errors import GatewayError
 from gateway.flows.live import Live
 from gateway.server.short.admission import Admission
@@ -51,12 +52,12 @@ class ShortWay:
         carried = [carrier.under_way for carrier in self.live.carriers]
         return any(isinstance(each, ShortExchange) and each.goes_by(self._means) for each in carried)
 
-    def read_block(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
+    def read_block(self, raw: bytes, peer: str | None, scheme: str, *, counted: bool = False) -> LearnedBlock | None:
         """Return what is known of a header block; None leaves the request to the parser."""
-        return self._blocks.read(raw, peer, scheme)
+        return self._blocks.read(raw, peer, scheme, counted=counted)
 
-    def take_learned(self, client: Client, block: LearnedBlock, line: bytes) -> ShortExchange | None:
-        """Take a request that came whole in one read, with a learned header block; None leaves it to the parser."""
+    def take_learned(self, client: Client, block: LearnedBlock, line: bytes, length: int = 0) -> ShortExchange | None:
+        """Take a request with a learned header block, and a body of so many bytes; None leaves it to the parser."""
         sender = block.sender
         host = sender.origin.host
         target = self._targets.kept.get((line, host)) or self._read_line(line, host)
@@ -65,14 +66,21 @@ class ShortWay:
         match = target.match
         if match is None:
             return None
+        route = match.route
+        if length and route.body_limit is not None and length > route.body_limit:
+            return None
         permit = sender.permits.get(match.index)
         exchange = ShortExchange(self._means, client, block, target)
+        if length:
+            exchange.expect(length)
         if permit is None:
             if not self._admission.let_in(exchange):
                 return None
             exchange.flush()
         elif permit.holds():
             exchange.go(permit)
+        elif route.needs_body_to_answer and (length or target.method in EXPECTS_BODY):
+            return None  # who is let in no longer is answered by the app, which can read it
         else:
             self._admission.confirm(exchange, permit)
         return exchange

@@ -11,9 +11,12 @@ Rules
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from gateway.core.headers import signs_in_connection
 from gateway.core.request import RequestHead
 from gateway.errors import RequestRefused, UpstreamError
+from gateway.server.short.answer_writer import SMALL
 from gateway.server.short.answering import AnsweringExchange
 from gateway.server.short.permit import Permit
 from gateway.server.short.request_body import RequestBody
@@ -40,16 +43,30 @@ class ShortExchange(AnsweringExchange):
         if framing is not None:
             self.body = RequestBody(framing, build_end(head.method, framing))
 
+    def expect(self, length: int) -> None:
+        """Expect a body of so many bytes."""
+        framing = BodyFraming(length)
+        self.body = RequestBody(framing, build_end(self.target.method, framing))
+
+    def head(self) -> RequestHead:
+        """Return the whole head."""
+        if self._head is None and self.body is not None:
+            head = self.target.build_head(self.block)
+            self._head = replace(head, headers=(*head.headers, self.body.field))
+        return super().head()
+
     def go(self, permit: Permit) -> None:
-        """Let a request in that has no body, and send it: the usual way, so all of `enter` and `flush` stands here."""
+        """Let a request in, and send it if it has no body: the usual way, so all of `enter` and `flush` stands here."""
+        if self.body is not None:
+            self.enter(permit)
+            return self.flush()
         self._permit = permit
         self.passage = permit.passage
         self._request = self.target.build_request(permit, self.block, self.request_id)
         connection = permit.lane.pool.take_idle(self.block.sender.origin.network)
         if connection is not None:
-            self._start(connection)
-        else:
-            self.flush()
+            return self._start(connection)
+        return self.flush()
 
     def enter(self, permit: Permit) -> None:
         """Let the request in; it is sent with the next `flush`."""
@@ -99,16 +116,22 @@ class ShortExchange(AnsweringExchange):
     def _start(self, connection: Connection) -> None:
         """Send the request on a connection."""
         self._connection = connection
-        body = self.body
+        body, request, rest = self.body, self._request, b""
+        if body is not None:
+            rest = body.take()
+            if len(rest) <= SMALL:
+                request, rest = request + rest, b""
         connection.start(
             self,
-            self._request if body is None else self._request + body.take(),
+            request,
             head_request=self.target.method == "HEAD",
-            complete=body is None or body.complete,
+            complete=body is None or (body.complete and not rest),
             upgrade=self.is_websocket,
             binding=self._binding,
         )
         if body is not None:
+            if rest:  # one system call with the head
+                connection.write(rest, last=body.complete)
             self._client.release()
 
     def _lose_connection(self, error: UpstreamError) -> None:

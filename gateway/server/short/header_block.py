@@ -3,11 +3,15 @@
 Of a dozen lines, most are only passed on, and most were seen before. What is known of a line is kept by its exact
 bytes; of the others, cookies say who asks, and a few (`Host`, what proxies say) make up the origin, which is judged
 once, by the `HeadReader`, like any request. Whatever is not plainly of this kind is left to the parser: a line that is
-no strict field line, a body, an upgrade, a `Connection` that says more than keep-alive.
+no strict field line, a body that is not plainly counted, an upgrade, a `Connection` that says more than keep-alive.
+
+The line that counts a body is another one with each upload; so it is cut out, and the rest is known again. A second one
+that says where the request ends is left in, and is not plain.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -54,6 +58,20 @@ _LEFT_TO_PARSER: Final = frozenset(
 )
 
 
+_COUNTS: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,15})(?=\r\n)")
+_LONGEST_COUNT: Final = 33
+"""Most bytes of that."""
+
+
+def cut_count(data: bytes, begin: int, end: int) -> tuple[bytes, int] | None:
+    """Return a header block without the line that counts the body, and how many bytes that says; None if none does.
+
+    The block stands in `data` from `begin`, where the request line ends, up to `end`, where the head does.
+    """
+    found = _COUNTS.search(data, begin, end)
+    return (data[begin : found.start()] + data[found.end() : end], int(found[1])) if found is not None else None
+
+
 class _Line(msgspec.Struct, frozen=True):
     kind: int
     passed: bytes = b""  # as it is passed on; of cookies, the value
@@ -71,22 +89,25 @@ class BlockReader:
         self._lines: Recurring[bytes, _Line] = Recurring(MOST_LINES)
         self._origins: Shelf[tuple[bytes, str | None, str], LearnedOrigin] = Shelf(MOST_ORIGINS, HEAVIEST)
         self._senders: Shelf[tuple[bytes, LearnedOrigin], LearnedSender] = Shelf(MOST_SENDERS, HEAVIEST)
-        self._blocks: Recurring[tuple[bytes, str | None, str], LearnedBlock] = Recurring(MOST_BLOCKS)
+        self._blocks: Recurring[tuple[bytes, str | None, str, bool], LearnedBlock] = Recurring(MOST_BLOCKS)
 
-    def read(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
-        """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser."""
-        key = raw, peer, scheme
+    def read(self, raw: bytes, peer: str | None, scheme: str, *, counted: bool = False) -> LearnedBlock | None:
+        """Return what is known of a block, which begins and ends with a line end; None leaves it to the parser.
+
+        `counted`: the line that counts the body was cut out (`cut_count`).
+        """
+        key = raw, peer, scheme, counted
         block = self._blocks.kept.get(key)
         if block is None and len(raw) <= LONGEST_BLOCK:
-            block = self._read(raw, peer, scheme)
+            block = self._read(raw, peer, scheme, counted=counted)
             if block is not None:
                 self._blocks.note(key, block)
         return block
 
-    def _read(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
+    def _read(self, raw: bytes, peer: str | None, scheme: str, *, counted: bool) -> LearnedBlock | None:
         lines = raw[2:-4].split(b"\r\n")
         limits = self._reader.limits
-        if len(lines) > limits.header_count or len(raw) > limits.header_bytes:
+        if len(lines) + counted > limits.header_count or len(raw) + counted * _LONGEST_COUNT > limits.header_bytes:
             return None
         passing: list[bytes] = []
         cookies: list[bytes] = []
@@ -109,7 +130,7 @@ class BlockReader:
         sender = self._find_sender(b"\n".join(cookies), origin)
         if sender is None:
             return None
-        return LearnedBlock(sender, raw=raw, passing=b"".join(passing), lines=lines)
+        return LearnedBlock(sender, raw=raw, passing=b"".join(passing), lines=lines, counted=counted)
 
     def _find_sender(self, cookies: bytes, origin: LearnedOrigin) -> LearnedSender | None:
         sender = self._senders.kept.get((cookies, origin))

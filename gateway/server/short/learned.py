@@ -57,15 +57,22 @@ class LearnedSender:
 class LearnedBlock:
     """A header block that was judged."""
 
-    __slots__ = ("lines", "passing", "raw", "sender")
+    __slots__ = ("counted", "lines", "passing", "raw", "sender")
 
     def __init__(
-        self, sender: LearnedSender, *, raw: bytes = b"", passing: bytes = b"", lines: Sequence[bytes] = ()
+        self,
+        sender: LearnedSender,
+        *,
+        raw: bytes = b"",
+        passing: bytes = b"",
+        lines: Sequence[bytes] = (),
+        counted: bool = False,
     ) -> None:
         self.sender = sender
         self.raw = raw  # its bytes, from the end of the request line on; b"": it was read by the parser
         self.passing = passing  # lines for the upstream, besides the sender's
         self.lines = lines  # all that there were
+        self.counted = counted  # but the one that counts the body; it is no part of `raw` either
 
     def read_headers(self) -> Headers:
         """Return all fields."""

@@ -7,96 +7,19 @@ of this kind: a handshake takes the short way or is refused, so there is one rel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, ClassVar, Final
 
 from gateway.server.client_connection import REST
 from gateway.server.protocol import SLACK
-from gateway.server.short.asking import ChecksProtocol
-from gateway.server.short.entry import ShortWay
 from gateway.server.short.exchange import ShortExchange
 from gateway.server.short.learned import LearnedBlock
+from gateway.server.short.reading import ReadingProtocol
 from gateway.upstream.tunnel import Tunnel
 
-LARGE: Final = 64 * 1024
-"""Bytes of a counted body from which on it goes past the parser."""
 
-
-class ShortWayProtocol(ChecksProtocol):
+class ShortWayProtocol(ReadingProtocol):
     """One client connection, whose requests go straight to the upstream where they can."""
 
-    short_way: ClassVar[ShortWay]
     _outlived = False  # the request in hand began under rules that are no longer in force
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._exchange: ShortExchange | None = None  # the request in hand, if it is on the short way
-        self._body_taker: Callable[..., None] | None = None  # where the body under way goes; None: to the app
-        self._keep_alive = True
-        self._block: LearnedBlock | None = None  # of the last request; only while the connection is at rest
-        self._straight = False  # the body of the request in hand goes past the parser
-        self._early = b""  # what came after a request for a WebSocket
-
-    # The event loop's side
-
-    def data_received(self, data: bytes) -> None:
-        """Take a request with a learned header block at once; feed the parser with anything else."""
-        block, self._block = self._block, None
-        if block is not None and data.endswith(block.raw) and self._take_learned(block, data):
-            return
-        if self._ending or self._waiting or self._dropping:
-            super().data_received(data)
-        elif self._straight:
-            self._take_straight(data)
-        elif self._to_websocket:
-            self._keep_for_tunnel(data)
-        elif self._phase != REST or not self._take_whole(data):
-            super().data_received(data)
-
-    def _parse(self, data: bytes, at: int = 0) -> None:
-        super()._parse(data, at)
-        if self._exchange is not None:
-            self._exchange.flush()
-            body = self._exchange.body
-            self._straight = self._body_taker is not None and body is not None and body.left >= LARGE
-
-    def _take_learned(self, block: LearnedBlock, data: bytes) -> bool:
-        exchange = self.short_way.take_learned(self, block, data[: -len(block.raw)])
-        if exchange is None:
-            return False
-        if not exchange.done:
-            self._exchange = exchange
-        self._keep_alive = self._served = True
-        return True
-
-    def _take_whole(self, data: bytes) -> bool:
-        """Take a request that came whole, with nothing after it, if its header block is of the plain kind."""
-        if self.asked is not None and data.startswith(self.asked.begins):
-            return False
-        end = data.find(b"\r\n")
-        if data.find(b"\r\n\r\n", end) != len(data) - 4 or not self._may_begin():
-            return False
-        block = self.short_way.read_block(data[end:], self.peer, self.scheme or "http")
-        return block is not None and self._take_learned(block, data)
-
-    def _take_straight(self, data: bytes) -> None:
-        """Pass on some of a large counted body, past the parser, which would only copy it."""
-        exchange = self._exchange
-        if exchange is None or exchange.body is None or exchange.done:  # the connection is about to end
-            return
-        self._note_body(len(data))
-        left = exchange.body.left
-        if len(data) < left:
-            exchange.take_body(data, last=False)
-            exchange.flush()
-            return
-        self._straight = False
-        self._renew_parser()  # the old one still waits for this body
-        exchange.take_body(data[:left], last=False)
-        self.on_message_complete()
-        exchange.flush()
-        if len(data) > left:
-            self._parse(data, left)
 
     @property
     def under_way(self) -> ShortExchange | None:
@@ -236,7 +159,7 @@ class ShortWayProtocol(ChecksProtocol):
                 self._go_on_soon()
             elif self._outlived:
                 self._outlived = False
-            elif block.raw and self._phase == REST:
+            elif block.raw and not block.counted and self._phase == REST:
                 self._block = block
 
     def leave_to(self, tunnel: Tunnel) -> bytes:

@@ -31,6 +31,12 @@ class RequestBody:
         return self._framing.left if self._framing.left is not None else -1
 
     @property
+    def field(self) -> tuple[bytes, bytes]:
+        """The field that announces it."""
+        name, _, value = self.end[:-4].partition(b": ")
+        return name, value
+
+    @property
     def size(self) -> int:
         """How many bytes are kept."""
         return len(self._kept)

@@ -13,7 +13,7 @@ from gateway.server.short.learned import LearnedBlock
 class SocketsOnly(ShortWay):
     """Takes WebSockets, and leaves every request to the ASGI app."""
 
-    def read_block(self, raw: bytes, peer: str | None, scheme: str) -> LearnedBlock | None:
+    def read_block(self, raw: bytes, peer: str | None, scheme: str, *, counted: bool = False) -> LearnedBlock | None:
         """Know nothing, so that the parser reads each head."""
         return None
 

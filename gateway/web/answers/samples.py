@@ -21,7 +21,7 @@ _BEGAN: Final = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
 _SEEN: Final = datetime(2026, 11, 28, 7, 30, tzinfo=UTC)
 _START: Final = "/oauth2/start?rd=/"
 _DEVICES: Final = (
-    Device("0123456789abcdef0123", UserAgent("Chrome", "Windows"), _BEGAN, _SEEN, current=True),
+    Device("0123456789abcdef0123", UserAgent("Chrome", "Windows"), _BEGAN, _SEEN, current=True, bound=True),
     Device("123456789abcdef01234", UserAgent("Safari", "iPhone"), _BEGAN, _BEGAN, current=False),
     Device("23456789abcdef012345", UserAgent("", "Linux"), _BEGAN, _BEGAN, current=False),
     Device("3456789abcdef0123456", UserAgent(), _BEGAN, _BEGAN, current=False),

@@ -83,6 +83,7 @@ class Device(msgspec.Struct, frozen=True):
     signed_in_at: datetime
     last_seen_at: datetime
     current: bool
+    bound: bool = False  # to the device
 
 
 class AccountView(msgspec.Struct, frozen=True):

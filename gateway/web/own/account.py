@@ -180,6 +180,7 @@ class AccountPages:
                     signed_in_at=session.signed_in_at,
                     last_seen_at=session.last_seen_at,
                     current=key == signed_in.session_key,
+                    bound=session.device is not None,
                 )
                 for key, session in await self._sessions.of_subject(signed_in.session.subject, self._clock())
             ],

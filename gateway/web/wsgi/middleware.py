@@ -132,7 +132,7 @@ class WsgiGateway:
             "path": head.path.text,
             "raw_path": head.path.raw,
             "query_string": head.query,
-            "headers": list(head.headers),
+            "headers": self._reader.read_fields(environ),  # as under ASGI: the head lacks what no app may have
             "client": (environ["REMOTE_ADDR"], 0) if environ.get("REMOTE_ADDR") else None,
             HEAD_KEY: head,
             EXCHANGE_KEY: exchange,

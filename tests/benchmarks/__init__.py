@@ -1,0 +1,1 @@
+"""The tools that measure: what they say must be so."""
