@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -48,17 +49,22 @@ class Authentication:
         means that the person is signed out; or `DeviceProofMissing`.
         """
         key = await self.choose(self.read_session_keys(head.headers))
-        return self._check(await self.read_session(key) if key is not None else None, head)
+        proven = functools.partial(self._is_proven, head=head)
+        return self._check(await self.read_session(key, proven) if key is not None else None, head)
 
-    async def read_session(self, key: str) -> SignedIn | None:
-        """Return who a session's store key stands for; otherwise as `read`."""
+    async def read_session(self, key: str, is_use: Callable[[SignedIn], bool] = lambda _: True) -> SignedIn | None:
+        """Return who a session's store key stands for; otherwise as `read`.
+
+        `is_use`: whether it is marked as seen: whoever has no proof of its device keeps no session alive.
+        """
         signed_in = await self._sessions.read(key, self._clock())
         if signed_in is None:
             return None
         grant = await self._refresh.fresh(signed_in.session.grant_key, signed_in.grant)
         if grant is None or grant.subject != signed_in.session.subject:
             return None
-        await self._sessions.touch(signed_in, self._clock())
+        if is_use(signed_in):
+            await self._sessions.touch(signed_in, self._clock())
         return msgspec.structs.replace(signed_in, grant=grant)
 
     async def peek(self, head: RequestHead) -> SignedIn | None:
@@ -76,6 +82,9 @@ class Authentication:
             self._devices.check(signed_in, head.headers)
         return signed_in
 
+    def _is_proven(self, signed_in: SignedIn, head: RequestHead) -> bool:
+        return self._devices is None or self._devices.is_proven(signed_in, head.headers)
+
     async def check_device(self, head: RequestHead) -> None:
         """Raise `DeviceProofMissing` unless a request comes from the device of every session that it names."""
         for each in await self.find_live(head):
@@ -83,8 +92,7 @@ class Authentication:
 
     async def find_proven(self, head: RequestHead) -> tuple[SignedIn, ...]:
         """Return those of the live sessions whose people may be shown something of themselves."""
-        live, devices = await self.find_live(head), self._devices
-        return live if devices is None else tuple(each for each in live if devices.is_proven(each, head.headers))
+        return tuple(each for each in await self.find_live(head) if self._is_proven(each, head))
 
     async def find_live(self, head: RequestHead) -> tuple[SignedIn, ...]:
         """Return every live session that a request names; more than one only where the cookie came several times.

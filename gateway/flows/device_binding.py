@@ -6,7 +6,7 @@ and in the name of the binding. What it is answered decides whether it goes on: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -112,13 +112,17 @@ class DeviceBinding:
         self._count(Outcome.REGISTERED)
         return self._confirm(key, now)
 
-    async def refresh(self, binding: bytes, token: bytes | None) -> Confirmed | Challenged | None:
+    async def refresh(
+        self, binding: bytes, token: bytes | None, *, named: Sequence[str] = ()
+    ) -> Confirmed | Challenged | None:
         """Give a fresh proof to the device of a binding, if it signs what is asked for; None: the binding has ended.
 
-        Raises `StoreUnavailable`.
+        `named` are the sessions that the browser's cookie names, if it has sent any: several sign-ins at once leave it
+        with one session and the bindings of all, which would use up what it may sign. Raises `StoreUnavailable`.
         """
         key, now = find_session_key(binding), self._clock()
-        signed_in = await self._sessions.read(key, now) if key is not None else None
+        is_left = bool(named) and key not in named
+        signed_in = await self._sessions.read(key, now) if key is not None and not is_left else None
         if key is None or signed_in is None or signed_in.session.device is None:
             self._count(Outcome.ENDED)
             return None

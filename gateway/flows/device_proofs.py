@@ -21,12 +21,10 @@ from gateway.errors import DeviceProofMissing
 from gateway.flows.audit import Announce
 from gateway.flows.sessions import SignedIn
 
-Proofs = tuple[tuple[bytes, bytes], ...]
-"""Proof cookies of a request: what their names end in, and their values."""
+Proofs = tuple[bytes, ...]
+"""What a request brings to prove the device of one session: the values of the cookie that has its name."""
 MOST_READ: Final = 8
-"""Most proofs of one request that are looked at: a browser has one for each sign-in of the last minutes."""
-
-
+"""Most proofs of one session that are looked at, and kept beside it: a browser has one."""
 SILENCE: Final = timedelta(minutes=10)
 """Time between two events about the same session."""
 MOST_NOTED: Final = 10_000
@@ -74,9 +72,11 @@ class DeviceProofs:
         self._clock = clock
         self._missed = missed
 
-    def read(self, headers: Headers) -> Proofs:
-        """Return the proofs that a request brings."""
-        return cookies.read_marked(headers, self._cookie_name)
+    def read(self, headers: Headers, session_key: str | None) -> Proofs:
+        """Return the proofs that a request brings of a session, whatever others it has; none of nobody's."""
+        if session_key is None:
+            return ()
+        return cookies.read(headers, b"%b-%b" % (self._cookie_name, mark_of(session_key).encode()))[:MOST_READ]
 
     def holds_until(self, signed_in: SignedIn, proofs: Proofs) -> datetime | None:
         """Return until when a bound session's requests with these proofs may pass; None where they may not now.
@@ -85,15 +85,15 @@ class DeviceProofs:
         """
         device = signed_in.session.device
         assert device is not None  # noqa: S101 -- nobody asks it of another
-        mark = mark_of(signed_in.session_key).encode()
-        shown = [value for each, value in proofs[:MOST_READ] if each == mark]
-        found = [read_proof(self._keyring, value, signed_in.session_key) for value in shown]
+        found = [read_proof(self._keyring, value, signed_in.session_key) for value in proofs]
         until = max((device.bound_at + GRACE, *(each for each in found if each is not None)))
         return until if self._clock() < until else None
 
     def is_proven(self, signed_in: SignedIn, headers: Headers) -> bool:
         """Whether a request may be taken for the session's own."""
-        return signed_in.session.device is None or self.holds_until(signed_in, self.read(headers)) is not None
+        if signed_in.session.device is None:
+            return True
+        return self.holds_until(signed_in, self.read(headers, signed_in.session_key)) is not None
 
     def check(self, signed_in: SignedIn, headers: Headers) -> None:
         """Raise `DeviceProofMissing` where a request may not be taken for the session's own."""

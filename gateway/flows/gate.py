@@ -117,8 +117,8 @@ class Gate:
         session_key = await self._choose(self.read_session_keys(head.headers), match)
         known = self._recall(match, session_key)
         if isinstance(known, Unknown):
-            known = await self._confirm_or_read(session_key or "")
-        proofs = self.read_proofs(head.headers)
+            known = await self._confirm_or_read(session_key or "", head.headers)
+        proofs = self.read_proofs(head.headers, session_key)
         if known is not None and not self._is_proven(known, match, proofs, head):
             known = None
         passage = self._hold(self.admit(match, known), proofs) or self._pass_preflight(head)
@@ -128,9 +128,9 @@ class Gate:
         """Return the store keys of the sessions that a request names, usually one; only `check` chooses among more."""
         return self._authentication.read_session_keys(headers)
 
-    def read_proofs(self, headers: Headers) -> Proofs:
-        """Return what a request brings to prove which device it comes from."""
-        return self._devices.read(headers) if self._devices is not None else ()
+    def read_proofs(self, headers: Headers, session_key: str | None) -> Proofs:
+        """Return what a request brings to prove that it comes from the device of a session."""
+        return self._devices.read(headers, session_key) if self._devices is not None else ()
 
     def _is_proven(self, known: KnownCaller, match: Match | None, proofs: Proofs, head: RequestHead) -> bool:
         """Whether a caller is taken for who they are; False on a route that lets anybody in, and they come as nobody.
@@ -237,13 +237,13 @@ class Gate:
                 return
             now = self._clock()
             known = self._know(signed_in, mark, now)
-            if now < known.settled_until:
-                told(self._hold(self.admit(match, known), proofs))
-            elif now < self._sessions.lasts_until(signed_in):
-                self._sessions.touch_soon(signed_in, now)
-                told(self._hold(self.admit(match, known), proofs))
-            else:
-                told(None)
+            passage = self._hold(self.admit(match, known), proofs)
+            if now >= known.settled_until and passage is not None:
+                if now < self._sessions.lasts_until(signed_in):
+                    self._sessions.touch_soon(signed_in, now)
+                else:
+                    passage = None
+            told(passage)
 
         self._sessions.recognise(session_key, found)
 
@@ -332,11 +332,12 @@ class Gate:
             return None
         return Passage(self._anonymous, match, None)
 
-    async def _confirm_or_read(self, session_key: str) -> KnownCaller | None:
+    async def _confirm_or_read(self, session_key: str, headers: Headers) -> KnownCaller | None:
         known = self._memory.find(session_key, self._clock())
         if known is not None and await self._is_confirmed(known):
             return known
-        return await self.read_caller(session_key)
+        devices = self._devices
+        return await self.read_caller(session_key, lambda found: devices is None or devices.is_proven(found, headers))
 
     async def _is_confirmed(self, known: KnownCaller) -> bool:
         confirmed: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
@@ -346,13 +347,16 @@ class Gate:
             raise told
         return told
 
-    async def read_caller(self, session_key: str) -> KnownCaller | None:
+    async def read_caller(
+        self, session_key: str, is_use: Callable[[SignedIn], bool] = lambda _: True
+    ) -> KnownCaller | None:
         """Ask the store who a session key stands for; None when it stands for nobody (any more).
 
+        `is_use`: whether the session is marked as seen by that.
         Raises `StoreUnavailable`, or `ProviderError` when the access token has expired and cannot be renewed now.
         """
         mark = self._memory.begin_read()
-        signed_in = await self._authentication.read_session(session_key)
+        signed_in = await self._authentication.read_session(session_key, is_use)
         return self._know(signed_in, mark, self._clock()) if signed_in is not None else None
 
     def _know(self, signed_in: SignedIn, mark: int, now: datetime) -> KnownCaller:

@@ -128,9 +128,9 @@ class Pipeline:
         except MalformedRequest:
             return None
 
-    def read_proofs(self, headers: Headers) -> Proofs:
-        """Return what a request brings to prove which device it comes from; `judge` reads it by itself."""
-        return self._gate.read_proofs(headers)
+    def read_proofs(self, headers: Headers, session_key: str | None) -> Proofs:
+        """Return what a request brings to prove that it comes from the device of a session; `judge` reads it itself."""
+        return self._gate.read_proofs(headers, session_key)
 
     def admit_at_once(
         self, match: Match | None, session_key: str | None, proofs: Proofs = ()

@@ -18,6 +18,7 @@ from gateway.flows.device_binding import Challenged, Confirmed, DeviceBinding
 from gateway.flows.device_proofs import DeviceProofs, MissingProofs
 from gateway.flows.gate import Gate, Passage
 from gateway.flows.sessions import Sessions
+from gateway.web.asgi_head import HEAD_KEY
 from gateway.web.own.device import DevicePages
 from tests.device_binding.device import Device
 from tests.flows.conftest import Process, World
@@ -73,7 +74,7 @@ class Replica:
         cookie = f"{COOKIE}-{mark_of(key_of(session_id))}={proof}" if proof else "a=b"
         head = ask("/app/x", session_id, cookie=cookie)
         match, key = self.gate.match("GET", head.host, head.path), key_of(session_id)
-        proofs = self.gate.read_proofs(head.headers)
+        proofs = self.gate.read_proofs(head.headers, key)
         assert match is not None
         try:
             passed = isinstance(await self.gate.check(head), Passage)
@@ -266,16 +267,23 @@ async def test_where_nobody_asks_a_bound_session_is_as_any_other(
 
 def post(binding: str = "", token: bytes = b"") -> Request:
     fields = {b"sec-secure-session-id": b'"%b"' % binding.encode(), b"secure-session-response": token}
-    return Request(
-        {"type": "http", "method": "POST", "headers": [pair for pair in fields.items() if pair[1].strip(b'"')]}
-    )
+    shown = [pair for pair in fields.items() if pair[1].strip(b'"')]
+    return Request({"type": "http", "method": "POST", "headers": shown, HEAD_KEY: ask("/oauth2/device/refresh")})
 
 
 async def test_bound_browsers_are_answered_while_it_is_off_and_nobody_else(
     replica: Replica, bound: tuple[str, Device, str]
 ) -> None:
     session_id, device, _ = bound
-    pages = DevicePages(replica.binding, CookieSpec(COOKIE, secure=True), host="h", prefix="/oauth2", offers=False)
+    read = replica.gate.read_session_keys
+    pages = DevicePages(
+        replica.binding,
+        CookieSpec(COOKIE, secure=True),
+        read_session_keys=read,
+        host="h",
+        prefix="/oauth2",
+        offers=False,
+    )
     assert pages.offer(session_id) == ()
     binding = name_binding(key_of(session_id))
     asked = await pages.go_on(post(binding))

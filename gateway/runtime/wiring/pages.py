@@ -53,6 +53,7 @@ def build_pages(
     devices = DevicePages(
         records.device_binding,
         cookies.device,
+        read_session_keys=records.authentication.read_session_keys,
         host=urlsplit(settings.public_url).hostname or "",
         prefix=settings.prefix,
         offers=settings.binds_devices,

@@ -198,8 +198,9 @@ class CheckReader:
             keys = self._pipeline.read_session_keys(fields)
             if len(keys) > 1:
                 return None  # the gate has to choose
-            passing, proofs = join_cookies(cookies, self._own_cookies), self._pipeline.read_proofs(fields)
-            asker = Asker(origin, keys[0] if keys else None, passing, proofs)
+            key = keys[0] if keys else None
+            passing, proofs = join_cookies(cookies, self._own_cookies), self._pipeline.read_proofs(fields, key)
+            asker = Asker(origin, key, passing, proofs)
             if not self._askers.has_room(2 * len(joined)):  # the app's cookies, once more
                 self._let_go_of_askers()
             self._askers.put((joined, origin), asker, 2 * len(joined))

@@ -108,8 +108,9 @@ class ShortWay:
         keys = self._means.pipeline.read_session_keys(head.headers)
         if len(keys) > 1 and not websocket:
             return None  # the gate has to choose, as it does for every WebSocket
-        proofs = self._means.pipeline.read_proofs(head.headers)
-        block = LearnedBlock(LearnedSender(LearnedOrigin(head), keys[0] if len(keys) == 1 else None, b"", proofs))
+        key = keys[0] if len(keys) == 1 else None
+        proofs = self._means.pipeline.read_proofs(head.headers, key)
+        block = LearnedBlock(LearnedSender(LearnedOrigin(head), key, b"", proofs))
         where = LearnedTarget(head.method, head.path, head.query, head.raw_target, head.front.prefix)
         exchange = ShortExchange(self._means, client, block, where)
         exchange.note_head(head, read_body_framing(head))

@@ -140,8 +140,9 @@ class BlockReader:
             keys = self._pipeline.read_session_keys(fields)
             if len(keys) > 1:
                 return None  # the gate has to choose
-            passing, proofs = join_cookies(lines, self._own_cookies), self._pipeline.read_proofs(fields)
-            sender = LearnedSender(origin, keys[0] if keys else None, passing, proofs)
+            key = keys[0] if keys else None
+            passing, proofs = join_cookies(lines, self._own_cookies), self._pipeline.read_proofs(fields, key)
+            sender = LearnedSender(origin, key, passing, proofs)
             self._senders.put((cookies, origin), sender, len(cookies))
         return sender
 

@@ -15,6 +15,7 @@ a navigation that another site's page has begun, as a sign-in's callback is, the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from gateway.errors import DeviceProofRefused, GatewayError, NoSuchPage
 from gateway.flows.device_binding import Challenged, Confirmed, DeviceBinding
 from gateway.telemetry.logs import log
 from gateway.web.answers.answer import NO_SNIFF, NO_STORE, Answer, json_answer
+from gateway.web.asgi_head import head_of
 from gateway.web.table import ANY, Table
 
 RESPONSE: Final = b"secure-session-response"
@@ -41,7 +43,16 @@ ENDED: Final = json_answer(200, {"continue": False})
 class DevicePages:
     """Handlers for browsers that bind sessions."""
 
-    def __init__(self, binding: DeviceBinding, cookie: CookieSpec, *, host: str, prefix: str, offers: bool) -> None:
+    def __init__(
+        self,
+        binding: DeviceBinding,
+        cookie: CookieSpec,
+        *,
+        read_session_keys: Callable[[Headers], tuple[str, ...]],
+        host: str,
+        prefix: str,
+        offers: bool,
+    ) -> None:
         """`host` is the one of the public address, without a port.
 
         Without `offers` no session is bound any more, and what bound sessions' browsers ask for is answered all the
@@ -50,6 +61,7 @@ class DevicePages:
         self._offers = offers
         self._binding = binding
         self._cookie = cookie
+        self._read_session_keys = read_session_keys
         self._host = host
         self._prefix = prefix
 
@@ -83,7 +95,10 @@ class DevicePages:
     async def refresh(self, request: Request) -> Answer:
         """Renew the proof of the device that holds the key."""
         try:
-            found = await self._binding.refresh(_read(request, SESSION_ID) or b"", _read(request, RESPONSE))
+            named = self._read_session_keys(head_of(request).headers)
+            found = await self._binding.refresh(
+                _read(request, SESSION_ID) or b"", _read(request, RESPONSE), named=named
+            )
         except GatewayError as error:
             return _later(error)
         if isinstance(found, Challenged):
