@@ -119,8 +119,13 @@ def _read_token(request: Request, simulator: Simulator) -> Token:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     token = simulator.live(simulator.access_tokens, text)
     if scheme != "Bearer" or token is None:
-        came = "no live access token" if scheme == "Bearer" else f"the scheme {show(scheme or None)}"
-        raise ApiError("access_token_invalid", f"Wanted is `Authorization: Bearer act...`; it came with {came}.")
+        if scheme != "Bearer":
+            hint = f"Wanted is `Authorization: Bearer act...`; its scheme came as {show(scheme or None)}."
+        elif text not in simulator.access_tokens:
+            hint = "There was never such an access token."
+        else:
+            hint = "The access token has ended: by its time (switch access_lifetime), or the grant was revoked."
+        raise ApiError("access_token_invalid", hint)
     return token
 
 

@@ -42,6 +42,7 @@ def create_app(simulator: Simulator | None = None) -> Starlette:
             Route("/simulator/connections", show_connections, methods=["GET", "POST"]),
             Route("/simulator/requests", show_requests),
             *controls.ROUTES,
+            Route("/favicon.ico", _nothing),
             _endpoint("/{path:path}", unsupported, *_METHODS),
         ]
     )
@@ -58,6 +59,11 @@ def _endpoint(path: str, act: Act, *methods: str) -> Route:
         return response
 
     return Route(path, answer, methods=_METHODS)
+
+
+async def _nothing(request: Request) -> Response:
+    """Browsers ask for this, and no app does."""
+    return Response(status_code=404)
 
 
 async def unsupported(request: Request) -> Response:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.simulator.apps import App
 from gateway.simulator.challenge import find_fault
-from gateway.simulator.form import read_form
+from gateway.simulator.form import Form, read_form
 from gateway.simulator.page import PAGE
 from gateway.simulator.refusal import Refused, note, note_error, show
 from gateway.simulator.state import Simulator
@@ -52,8 +52,7 @@ async def authorize(request: Request) -> Response:
         return HTMLResponse(PAGE.format(title="Error", body=body), status_code=400)
     if request.method == "POST":
         form = await read_form(request)
-        person = form.get("person", [""])[0]
-        return _answer(simulator, asked, person, form.get("scope", []), allowed="allow" in form)
+        return _take_choice(request, simulator, asked, form)
     account = request.cookies.get(_ACCOUNT, "")
     silent = simulator.troubles.auto_auth and request.query_params.get("disable_auto_auth") != "1"
     if silent and account in simulator.people:
@@ -181,6 +180,20 @@ def build_choices(simulator: Simulator, asked: tuple[str, ...]) -> str:
 <button id="deny" name="deny" value="1">Deny</button></p></form>"""
 
 
+def _take_choice(request: Request, simulator: Simulator, asked: Asked, form: Form) -> Response:
+    """Take what a person chose on the page; a form that no such page sends is an error, and no refusal."""
+    name = form.get("person", [""])[0]
+    wrong = ""
+    if ("allow" in form) == ("deny" in form):
+        wrong = "Wanted is either `allow` or `deny`, in a form."
+    elif "allow" in form and name not in simulator.people:
+        wrong = f"There is no person {show(name)}; there are {', '.join(simulator.people)}."
+    if wrong:
+        note_error(request, "a choice that the page does not offer", wrong)
+        return HTMLResponse(PAGE.format(title="Error", body=f"<h1>Nobody chose that</h1><p>{escape(wrong)}</p>"), 400)
+    return _answer(simulator, asked, name, form.get("scope", []), allowed="allow" in form)
+
+
 def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str], *, allowed: bool) -> Response:
     person = simulator.people.get(account)
     if not allowed or person is None:
@@ -197,7 +210,8 @@ def _answer(simulator: Simulator, asked: Asked, account: str, chosen: list[str],
 
 def choose(asked: tuple[str, ...], chosen: list[str]) -> tuple[str, ...]:
     """Return what a person shares of what was asked for."""
-    return tuple(scope for scope in asked if scope in chosen or scope == _BASIC)
+    ticked = {scope for each in chosen for scope in each.split(",")}
+    return tuple(scope for scope in asked if scope in ticked or scope == _BASIC)
 
 
 def _denial(simulator: Simulator, asked: Asked) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,8 @@ import httpx
 
 def consent(authorization_url: str, *, person: str = "plain", untick: Collection[str] = (), allow: bool = True) -> str:
     """Choose on the page at `authorization_url`; returns the address of the callback it leads to.
+
+    `allow=False` denies; `untick` are scopes not to share.
 
     Raises `AssertionError` with the simulator's words when it shows its error page.
     """
@@ -21,6 +24,7 @@ def consent(authorization_url: str, *, person: str = "plain", untick: Collection
     }
     answer = httpx.post(authorization_url, data=form, trust_env=False, timeout=10)
     if answer.status_code != 302:
-        raise AssertionError(f"the simulator refuses: {answer.text}")
+        body = answer.text.partition("<body>")[2] or answer.text
+        raise AssertionError(f"the simulator refuses: {' '.join(re.sub('<[^>]+>', ' ', body).split())}")
     location: str = answer.headers["location"]
     return location

@@ -50,8 +50,8 @@ async def reset(request: Request) -> Response:
 async def disconnect(request: Request) -> Response:
     """End a person's grants, as they would in TikTok's settings: `{"open_id": …}`."""
     open_id = (await _read_object(request)).get("open_id")
-    if not isinstance(open_id, str):
-        raise WrongControl('wanted is {"open_id": "..."}')
+    if open_id not in {person.open_id for person in _simulator(request).people.values()}:
+        raise WrongControl('wanted is {"open_id": "..."}, of one of /simulator/people')
     _simulator(request).disconnect(open_id)  # and no webhook: a test sends the one that it wants
     return JSONResponse({})
 
@@ -60,6 +60,9 @@ async def webhook(request: Request) -> Response:
     """Send a signed webhook: `{"url", "event"}`, and any other argument of `send_webhook`."""
     settings = _simulator(request).settings
     asked = dict(await _read_object(request))
+    asked.setdefault("url", settings.webhook_url)
+    if not asked["url"] or not asked.get("event"):
+        raise WrongControl('wanted is {"url": "...", "event": "authorization.removed"}; --webhook-url is a url for all')
     try:
         answer = await run_in_threadpool(
             send_webhook,

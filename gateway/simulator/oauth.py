@@ -93,6 +93,11 @@ async def _answer_form(
         return trouble or refusal or Response()
     if "client_id" in form and "client_key" in form and not simulator.troubles.refuse_client_id:
         note(request, "client_id came beside client_key: TikTok ignores it.")
+    if request.headers.get("authorization", "").startswith("Basic "):
+        note(
+            request,
+            "`Authorization: Basic` came, where TikTok does not look: key and secret belong into the form.",
+        )
     try:
         return JSONResponse(act(form, simulator))
     except OAuthError as error:
@@ -133,10 +138,9 @@ def authenticate(form: Form, simulator: Simulator) -> App:
 
 
 def _redeem(form: Form, app: App, simulator: Simulator) -> dict[str, Any]:
-    code = simulator.take_code(form.get("code", ""), app)
+    code, fault = simulator.take_code(form.get("code", ""), app)
     if code is None:
-        hint = "A code is redeemed once, within `code_lifetime` seconds, and decoded once from the callback's query."
-        raise OAuthError("invalid_grant", "Authorization code is expired.", hint)
+        raise OAuthError("invalid_grant", "Authorization code is expired.", fault)
     if form.get("redirect_uri", "") != code.redirect_uri:
         hint = f"It came as {show(form.get('redirect_uri'))}; the code was requested with {show(code.redirect_uri)}."
         raise OAuthError("invalid_request", "Redirect_uri is not matched with the uri when requesting code.", hint)

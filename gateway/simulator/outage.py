@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from gateway.simulator.refusal import note_error
 from gateway.simulator.troubles import Troubles
 
 
@@ -22,15 +25,20 @@ async def outage(request: Request, troubles: Troubles, delay: float) -> Response
             return bad_gateway()
     if troubles.hang:
         await asyncio.sleep(3600)
-    if troubles.html:
-        return bad_gateway()
-    if troubles.plain_text:
-        return PlainTextResponse("upstream connect error")
-    if troubles.empty_body:
-        return Response(b"")
+    for switch, answer in _BAD_DAYS.items():
+        if getattr(troubles, switch):
+            note_error(request, "a bad day", f"The switch is {switch}.")
+            return answer()
     return None
 
 
 def bad_gateway() -> Response:
     """A page of whatever stands before TikTok."""
     return HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", status_code=502)
+
+
+_BAD_DAYS: Final[Mapping[str, Callable[[], Response]]] = {
+    "html": bad_gateway,
+    "plain_text": lambda: PlainTextResponse("upstream connect error"),
+    "empty_body": lambda: Response(b""),
+}

@@ -66,6 +66,14 @@ class SeenRequests:
         with self._lock:
             return iter(tuple(self._kept))
 
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        """Show them, as on a console."""
+        return "\n".join(seen.describe() for seen in self) or "no request yet"
+
     def clear(self) -> None:
         """Forget them."""
         with self._lock:
@@ -89,11 +97,13 @@ class SeenRequests:
 
 
 async def _read_given(request: Request) -> dict[str, str]:
-    pairs: Sequence[tuple[str, str]] = list(request.query_params.multi_items())
+    pairs: Sequence[tuple[str, str]] = [(name, value) for name, value in request.query_params.multi_items()]
     kind = request.headers.get("content-type", "")
     body = await request.body()
     if body and kind.startswith("application/x-www-form-urlencoded"):
-        pairs = [*pairs, *parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)]
+        own = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        # with a query there is only the form of the consent page: a person's choice, and not the app's
+        pairs = [*pairs, *((f"chosen {name}", value) for name, value in own)] if pairs else own
     given: dict[str, str] = {}
     for name, value in pairs:
         shown = _shorten_secret(value) if name in SECRETS else _shorten(value)

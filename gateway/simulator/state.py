@@ -49,6 +49,7 @@ class Simulator:
     requests: SeenRequests = field(default_factory=SeenRequests)
     calls: collections.Counter[str] = field(default_factory=collections.Counter)
     codes: dict[str, Code] = field(default_factory=dict)
+    taken_codes: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=1000))
     access_tokens: dict[str, Token] = field(default_factory=dict)
     refresh_tokens: dict[str, Token] = field(default_factory=dict)
     qr_codes: dict[str, Any] = field(default_factory=dict)
@@ -68,12 +69,25 @@ class Simulator:
             self.codes[code] = Code(person, scopes, redirect_uri, challenge, client_key, expires_at)
         return code
 
-    def take_code(self, code: str, app: App) -> Code | None:
-        """Return a live code of an app's, once."""
+    def take_code(self, code: str, app: App) -> tuple[Code | None, str]:
+        """Return a live code of an app's, once; or None, and why there is none."""
         with self.lock:
             found = self.codes.pop(code, None)
-        lives = found is not None and time.time() < found.expires_at and found.client_key == app.client_key
-        return found if lives else None
+            taken = code in self.taken_codes
+            if found is not None:
+                self.taken_codes.append(code)
+        if found is None:
+            if not code:
+                return None, "code is missing."
+            if taken:
+                return None, "The code was redeemed before: it is good for once."
+            return (
+                None,
+                "There was no such code: it is decoded once from the callback's query, and has `*` in it.",
+            )
+        if time.time() >= found.expires_at:
+            return None, f"The code lived for {self.troubles.code_lifetime:g} seconds: the switch code_lifetime."
+        return (found, "") if found.client_key == app.client_key else (None, "The code is another app's.")
 
     def new_tokens(
         self, person: Person, scopes: tuple[str, ...], app: App, *, refresh_token: str | None = None
@@ -109,5 +123,13 @@ class Simulator:
         """Forget everything, and turn all switches back."""
         with self.lock:
             self.troubles.reset()
-            for each in (self.calls, self.codes, self.access_tokens, self.refresh_tokens, self.qr_codes, self.requests):
+            for each in (
+                self.calls,
+                self.codes,
+                self.taken_codes,
+                self.access_tokens,
+                self.refresh_tokens,
+                self.qr_codes,
+                self.requests,
+            ):
                 each.clear()

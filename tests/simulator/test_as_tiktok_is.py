@@ -115,7 +115,8 @@ def test_an_app_has_a_token_of_its_own(tiktok: RunningSimulator, client: httpx.C
         ({"client_key": None, "client_id": "x"}, "TikTok calls it client_key"),
         ({"redirect_uri": REDIRECT_URI + "/"}, "the code was requested with 'http://127.0.0.1:1/callback'"),
         ({"grant_type": "password"}, "It came as 'password'; there are authorization_code"),
-        ({"code": "nonsense"}, "redeemed once"),
+        ({"code": "nonsense"}, "There was no such code"),
+        ({"code": None}, "code is missing"),
     ],
 )
 def test_a_refusal_says_what_would_be_right(
@@ -143,3 +144,39 @@ def test_an_unknown_path_says_what_would_be_right(
     answer = client.post(tiktok.url + path)
     assert (answer.status_code, answer.text) == (404, "Unsupported path(Janus)")
     assert hint in notes(tiktok)
+
+
+def test_of_a_code_it_is_told_why_it_is_none(tiktok: RunningSimulator, client: httpx.Client) -> None:
+    the_code = code(tiktok)
+    redeem(client, tiktok, code=the_code)
+    assert "redeemed before" in redeem(client, tiktok, code=the_code).json()["hint"]
+    tiktok.troubles.code_lifetime = 0
+    assert "the switch code_lifetime" in redeem(client, tiktok, code=code(tiktok)).json()["hint"]
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"person": "nobody", "allow": "1"}, "There is no person 'nobody'; there are plain, "),
+        ({"person": "plain"}, "either `allow` or `deny`"),
+        ({"allow": "1", "deny": "1"}, "either `allow` or `deny`"),
+    ],
+)
+def test_a_slip_of_a_test_is_no_refusal_of_a_persons(
+    tiktok: RunningSimulator, client: httpx.Client, form: dict[str, str], told: str
+) -> None:
+    answer = client.post(authorization(tiktok), data=form)
+    assert answer.status_code == 400
+    assert told in notes(tiktok)
+
+
+def test_a_secret_at_the_wrong_place_is_told(tiktok: RunningSimulator, client: httpx.Client) -> None:
+    client.post(tiktok.token_url, data={"grant_type": "authorization_code"}, auth=("key", "secret"))
+    assert "Authorization: Basic` came" in notes(tiktok)
+
+
+@pytest.mark.parametrize("switch", ["html", "plain_text", "empty_body"])
+def test_a_bad_day_says_which_switch_it_is(tiktok: RunningSimulator, client: httpx.Client, switch: str) -> None:
+    tiktok.troubles.update({switch: True})
+    redeem(client, tiktok, code="x")
+    assert f"The switch is {switch}." in notes(tiktok)
