@@ -9,7 +9,9 @@ Rules
 4. A WebSocket ends at once. A request has `GRACE` to end by itself: most do, and a page that signs somebody out may be
    the one that asked for it.
 5. A store that does not answer ends nothing.
-6. When other rules come into force (a reload), everything that was let in by the rules of before is judged by them.
+6. A WebSocket of a session that is bound to a device outlives the proof with which it was opened by `SOCKET_LASTS`,
+   and not for ever, as a thief would like. It is told that we are going away: its browser opens another one.
+7. When other rules come into force (a reload), everything that was let in by the rules of before is judged by them.
 
 Application close codes (RFC 6455 §7.4.2): 4401 the session ended, 4403 access was taken away. 1001 is "going away".
 """
@@ -19,8 +21,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from gateway.core.frames import GOING_AWAY
 from gateway.core.path import CanonicalPath
@@ -40,6 +44,8 @@ GATHER: Final = 0.2
 """Seconds in which changes are gathered, so that many cost one look."""
 GRACE: Final = 1.0
 """Seconds that a request has to end by itself; see `seconds_of_grace`."""
+SOCKET_LASTS: Final = timedelta(hours=1)
+"""How long a WebSocket may outlive the proof of the device that it was opened with."""
 _AT_ONCE: Final = 500
 """Most sessions that are judged at the same time."""
 
@@ -182,7 +188,9 @@ class Watch:
         everything, self._everything = self._everything, False
         now, due = self._clock(), defaultdict[str, list[tuple[Open, Passage]]](list)
         for each, passage in self._live.let_in():
-            if not self._gate.has(passage.match):  # other rules are in force than when it was let in
+            if isinstance(each, OpenSocket) and _outlasts_proof(passage, now):
+                each.end(GOING_AWAY)
+            elif not self._gate.has(passage.match):  # other rules are in force than when it was let in
                 asked = each.asked
                 due[passage.session_key or (asked.session_key if asked is not None else "")].append((each, passage))
             elif passage.caller is not None and (everything or _is_due(passage, changed, now)):
@@ -203,7 +211,7 @@ class Watch:
             if caller is None and passage.caller is not None:
                 each.end(SIGNED_OUT)
             elif (again := self._judge_one(each, passage, caller)) is not None:
-                each.passage = again
+                each.passage = msgspec.structs.replace(again, until=passage.until)
             elif passage.caller is not None or each.asked is None or each.asked.method != "OPTIONS":
                 each.end(FORBIDDEN)  # a preflight passes as nobody, and is over soon
 
@@ -228,6 +236,10 @@ def why(code: int) -> GatewayError:
     if code == SIGNED_OUT:
         return SessionEnded("the session ended while the request was under way")
     return Forbidden("what the request needs was taken away while it was under way")
+
+
+def _outlasts_proof(passage: Passage, now: datetime) -> bool:
+    return passage.until is not None and now >= passage.until + SOCKET_LASTS
 
 
 def _is_due(passage: Passage, changed: set[str], now: datetime) -> bool:

@@ -136,9 +136,9 @@ class Thief:
     """Another client, with the cookies of a browser."""
 
     def __init__(self, context: BrowserContext, running: Running) -> None:
-        stolen = {str(each.get("name")): str(each.get("value")) for each in context.cookies()}
+        stolen = {str(each.get("name")): str(each.get("value")) for each in context.cookies(running.url)}
         self.until = max(
-            float(each["expires"]) for each in context.cookies() if str(each.get("name")).startswith(PROOF)
+            float(each["expires"]) for each in context.cookies(running.url) if str(each.get("name")).startswith(PROOF)
         )
         host = running.url.removeprefix("https://")
         self._url = running.url.replace("app.test", "127.0.0.1")

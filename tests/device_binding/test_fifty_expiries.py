@@ -23,7 +23,7 @@ from gateway.core.keyring import new_secret_key
 from gateway.simulator import RunningSimulator
 from tests.certificates import Issued
 from tests.device_binding.hurried import LASTS, SLACK
-from tests.device_binding.test_chromium import PROOF, arrive, chromium, outlive, proof_of
+from tests.device_binding.test_chromium import PROOF, arrive, chromium, fetch, outlive, proof_of
 from tests.harness import echo, serve_app
 from tests.nginx import run_nginx
 from tests.ports import free_port
@@ -158,9 +158,7 @@ def context(chromium: Browser, gateways: Gateways) -> Generator[BrowserContext]:
 class Thief:
     """Another client, which asks all the time with the cookies of a browser, till the block ends."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
-        cookies = {str(each.get("name")): str(each.get("value")) for each in context.cookies()}
-        assert any(name.startswith(PROOF) for name in cookies)
+    def __init__(self, cookies: dict[str, str], url: str) -> None:
         address = httpx.URL(url)
         headers = {"host": f"{address.host}:{address.port}"}
         headers["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
@@ -182,6 +180,19 @@ class Thief:
     def _ask(self) -> None:
         while not self._ends.wait(0.1):
             self.seen.append((time.time(), self._client.get(self._target).status_code))
+
+
+def copy_cookies(page: Page) -> dict[str, str]:
+    """Return the cookies of a browser while it has a proof."""
+    copied: dict[str, str] = {}
+
+    def has_proof() -> bool:
+        assert fetch(page, "/private/x") == 200
+        copied.update({str(each.get("name")): str(each.get("value")) for each in page.context.cookies()})
+        return any(name.startswith(PROOF) for name in copied)
+
+    wait_for(has_proof, "a proof to steal")
+    return copied
 
 
 def sign_in(page: Page, gateways: Gateways) -> None:
@@ -222,7 +233,7 @@ def test_not_one_request_is_refused(context: BrowserContext, gateways: Gateways)
         each.goto(gateways.url + "/private/x")
     outlive(tabs[0])
     assert use(tabs, gateways.url, 0) == [200] * 13
-    with Thief(context, gateways.url) as thief:
+    with Thief(copy_cookies(tabs[0]), gateways.url) as thief:
         stolen_at = time.time()
         for number in range(1, EXPIRIES):
             outlive(tabs[0])

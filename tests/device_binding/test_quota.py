@@ -93,7 +93,7 @@ def test_without_a_proof_there_is_a_page_and_a_new_sign_in(
         context.close()
 
 
-@pytest.mark.skipif(not os.environ.get("GATEWAY_TESTS_LONG"), reason="takes 13 minutes: GATEWAY_TESTS_LONG=1")
+@pytest.mark.skipif(not os.environ.get("GATEWAY_TESTS_LONG"), reason="takes 12 minutes: GATEWAY_TESTS_LONG=1")
 @pytest.mark.timeout(1200)
 def test_the_proof_that_it_has_lasts_longer_than_the_wait(
     context: BrowserContext,
@@ -116,12 +116,12 @@ def test_the_proof_that_it_has_lasts_longer_than_the_wait(
         spending.undo()
         thief = Thief(context, running)
         waited = got_in = 0.0
-        while (now := time.monotonic() - began_at) < 13 * 60:
+        while (now := time.monotonic() - began_at) < 11.5 * 60:
             assert fetch(page, "/private/x") == 200
             got_in = now if thief.status() == 200 else got_in
             waited = waited if count(running, "confirmed") else now
             page.wait_for_timeout(1000)
         print(f"renewed after {waited:.0f} s, the copy let in for {got_in:.0f} s")
-        assert abs(waited - WAIT.total_seconds()) < 30
-        assert got_in <= 11 * 60
+        assert WAIT.total_seconds() <= waited < 10 * 60 + 30  # when the proof ended, which is when it had to
+        assert 9 * 60 < got_in <= 11 * 60
         context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from gateway.core.frames import GOING_AWAY
@@ -104,6 +105,22 @@ async def test_expiry_ends_it_though_nobody_tells(world: World, process: Process
     world.clock.forward(timedelta(days=31))
     await stage.watch.look()
     assert stage.codes == [SIGNED_OUT]
+
+
+async def test_a_socket_outlives_the_proof_it_was_opened_with_but_not_for_ever(world: World, process: Process) -> None:
+    stage, _ = await begin(world, process)
+    assert stage.socket.passage is not None
+    until = world.clock() + timedelta(minutes=11)
+    stage.socket.passage = msgspec.structs.replace(stage.socket.passage, until=until)
+    for _ in range(2):  # whatever changes meanwhile
+        world.clock.forward(timedelta(minutes=35))
+        stage.watch.note(stage.session_key)
+        await stage.watch.look()
+        assert stage.codes == []
+    world.clock.forward(timedelta(minutes=1))
+    await stage.watch.look()
+    assert stage.codes == [GOING_AWAY]
+    await stage.watch.close()
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("away"), ProviderUnavailable("away")], ids=["store", "provider"])
