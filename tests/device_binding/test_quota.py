@@ -108,6 +108,7 @@ def test_the_proof_that_it_has_lasts_longer_than_the_wait(
         page, elsewhere = context.new_page(), context.new_page()
         began_at = time.monotonic()
         sign_in(page, running)
+        bound_after = time.monotonic() - began_at
         with serve(simulator, upstream, files, "other.app.test", **BRIEF) as neighbour:
             sign_in(elsewhere, neighbour)
             while fetch(elsewhere, "/private/x") == 200:
@@ -123,5 +124,5 @@ def test_the_proof_that_it_has_lasts_longer_than_the_wait(
             page.wait_for_timeout(1000)
         print(f"renewed after {waited:.0f} s, the copy let in for {got_in:.0f} s")
         assert WAIT.total_seconds() <= waited < 10 * 60 + 30  # when the proof ended, which is when it had to
-        assert 9 * 60 < got_in <= 11 * 60
+        assert 9 * 60 < got_in <= 11 * 60 + bound_after  # from when the proof was made, at the latest
         context.close()
