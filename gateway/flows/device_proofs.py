@@ -64,10 +64,8 @@ def why_skipped(headers: Headers, session_key: str) -> str:
 
     To be counted, never believed: anybody can say it.
     """
-    said, names = (
-        every(headers, SKIPPED.lower().encode()),
-        b'session_identifier="%b"' % name_binding(session_key).encode(),
-    )
+    said = every(headers, SKIPPED.lower().encode())
+    names = b'session_identifier="%b"' % name_binding(session_key).encode()
     for item in b",".join(said).split(b","):
         cause, *parameters = [part.strip() for part in item.split(b";")]
         if cause in CAUSES and names in parameters:
