@@ -13,14 +13,17 @@ from typing import Final
 
 from gateway.core import cookies
 from gateway.core.audit import AuditEvent, What
-from gateway.core.device_binding import GRACE, mark_of, read_proof
-from gateway.core.fields import Headers
+from gateway.core.device_binding import GRACE, mark_of, name_binding, read_proof
+from gateway.core.fields import Headers, every
 from gateway.core.keyring import Keyring
 from gateway.core.session import public_id
 from gateway.errors import DeviceProofMissing
 from gateway.flows.audit import Announce
 from gateway.flows.sessions import SignedIn
 
+SKIPPED: Final = "Secure-Session-Skipped"
+"""The field in which a browser says of which session it has skipped a proof, and why (DBSC, "Skipped")."""
+CAUSES: Final = frozenset({b"quota_exceeded", b"server_error", b"unreachable"})
 Proofs = tuple[bytes, ...]
 """What a request brings to prove the device of one session: the values of the cookie that has its name."""
 MOST_READ: Final = 8
@@ -34,15 +37,15 @@ MOST_NOTED: Final = 10_000
 class MissingProofs:
     """Has it written down who came without a proof: what a thief does, and now and then a browser."""
 
-    def __init__(self, announce: Announce, count: Callable[[str], None], *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, announce: Announce, count: Callable[[str, str], None], *, clock: Callable[[], datetime]) -> None:
         self._announce = announce
         self._count = count
         self._clock = clock
         self._noted: dict[str, datetime] = {}
 
-    def note(self, signed_in: SignedIn) -> None:
-        """Note that a proof was missing."""
-        self._count("proof_missing")
+    def note(self, signed_in: SignedIn, said: str) -> None:
+        """Note that a proof was missing, and what was `said` of it (see `why_skipped`)."""
+        self._count("proof_missing", said)
         now, name = self._clock(), public_id(signed_in.session_key)
         before = self._noted.get(name)
         if before is not None and now - before < SILENCE:
@@ -56,8 +59,25 @@ class MissingProofs:
         )
 
 
+def why_skipped(headers: Headers, session_key: str) -> str:
+    """Return why a browser says that it has no proof of a session: one of `CAUSES`, `other`, or `none`.
+
+    To be counted, never believed: anybody can say it.
+    """
+    said = every(headers, SKIPPED.lower().encode())
+    names = b'session_identifier="%b"' % name_binding(session_key).encode()
+    for item in b",".join(said).split(b","):
+        cause, *parameters = [part.strip() for part in item.split(b";")]
+        if cause in CAUSES and names in parameters:
+            return cause.decode()
+    return "other" if said else "none"
+
+
 class DeviceProofs:
-    """Reads proofs. `cookie_name` is what their cookies' names begin with; `missed` is told whose was missing."""
+    """Reads proofs. `cookie_name` is what their cookies' names begin with.
+
+    `missed` is told whose was missing, and what the browser says of it.
+    """
 
     def __init__(
         self,
@@ -65,7 +85,7 @@ class DeviceProofs:
         cookie_name: str,
         *,
         clock: Callable[[], datetime],
-        missed: Callable[[SignedIn], None] = lambda _: None,
+        missed: Callable[[SignedIn, str], None] = lambda _, __: None,
     ) -> None:
         self._keyring = keyring
         self._cookie_name = cookie_name.encode()
@@ -98,9 +118,9 @@ class DeviceProofs:
     def check(self, signed_in: SignedIn, headers: Headers) -> None:
         """Raise `DeviceProofMissing` where a request may not be taken for the session's own."""
         if not self.is_proven(signed_in, headers):
-            raise self.miss(signed_in)
+            raise self.miss(signed_in, headers)
 
-    def miss(self, signed_in: SignedIn) -> DeviceProofMissing:
-        """Note that a proof is missing; returns the error."""
-        self._missed(signed_in)
+    def miss(self, signed_in: SignedIn, headers: Headers) -> DeviceProofMissing:
+        """Note that a request has no proof; returns the error."""
+        self._missed(signed_in, why_skipped(headers, signed_in.session_key))
         return DeviceProofMissing("the session is bound to a device, and no proof of it came with the request")

@@ -142,7 +142,7 @@ class Gate:
             return True
         if devices.holds_until(signed_in, proofs) is not None:
             return True
-        missing = devices.miss(signed_in)
+        missing = devices.miss(signed_in, head.headers)
         if is_navigation(head) and is_from_elsewhere(head):
             missing.retry_after = 0
             raise missing

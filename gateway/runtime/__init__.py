@@ -39,6 +39,7 @@ lifespan     start and end inside somebody else's server
 plain_end    settings that cannot be used, told plainly there
 
 doctor       `gateway doctor`
+device_front   what it asks of the way to the gateway, where sessions are bound to devices
 oversight    `gateway sessions`, `gateway grants`
 sample_app   the app of `gateway demo`
 """

@@ -17,6 +17,7 @@ from gateway.core.tiktok import build_authorization_url
 from gateway.errors import RequestRefused
 from gateway.flows.inspection import Inspection
 from gateway.runtime.build import build
+from gateway.runtime.device_front import look_at_front
 from gateway.runtime.routes import compile_routes
 from gateway.settings import Settings
 
@@ -39,6 +40,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async for finding in inspection.run():
             yield finding
+        if settings.binds_devices:
+            yield await look_at_front(settings)
     finally:
         await generation.close()
 

@@ -12,11 +12,14 @@ from gateway.core.lint import find_faults
 from gateway.core.policy import Policy
 from gateway.core.requirement import AllowList, Names, Range, Requirement
 from gateway.core.route import Access, Route
+from gateway.flows.device_proofs import SKIPPED
 from gateway.runtime.allow_file import AllowFile
 from gateway.settings import Problem, RouteSettings, Settings, place
 from gateway.settings.route import AllowSettings, CreatorSettings
 
 _COUNTS = ("follower_count", "following_count", "likes_count", "video_count")
+OF_BINDINGS: Final = (SKIPPED, "Secure-Session-Registration", "Secure-Session-Challenge")
+"""Fields by which our sessions are bound, or said to be without a proof: no app is told them, and none answers them."""
 _MADE: Final = frozenset({"access", "methods", "headers", "encoded_slashes", "allowed_origins"})
 """Keys of a route that are of another type in the policy."""
 _SHARED: Final = tuple(
@@ -48,6 +51,8 @@ def compile_routes(settings: Settings, *, in_process: bool = False) -> CompiledR
         everywhere.append(settings.identity.assertion.header)
     if settings.log.answer_request_id:
         everywhere.append("X-Request-Id")  # an answer has one, ours
+    if settings.binds_devices:
+        everywhere += OF_BINDINGS
     custom = settings.identity.headers
     scopes = {scope for route in routes if route.requirement is not None for scope in route.requirement.all_scopes}
     return CompiledRoutes(

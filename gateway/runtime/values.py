@@ -18,8 +18,8 @@ from gateway.settings import Settings
 from gateway.web.answers.site import Site, SiteWithFiles
 from gateway.web.asgi_head import HeadReader
 
-OF_DEVICES: Final = ("Secure-Session-Response", "Secure-Session-Skipped", "Sec-Secure-Session-Id")
-"""What browsers say of sessions that are bound to devices: to the gateway, and to no app behind it."""
+OF_DEVICES: Final = ("Secure-Session-Response", "Sec-Secure-Session-Id")
+"""What browsers say of sessions that are bound to devices: to the gateway's own pages, and to no app behind it."""
 
 
 def build_reader(settings: Settings, reserved: frozenset[bytes] = frozenset()) -> HeadReader:

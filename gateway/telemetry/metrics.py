@@ -50,11 +50,10 @@ _OUTCOMES: Final = (
     ("completed", ""),
     *((outcome, code) for outcome in ("refused", "unchanged", "stray") for code in _CODES),
 )
-DEVICES: Final = (
-    *("offered", "registered", "registration_refused", "confirmed", "challenged", "refused", "ended"),
-    "proof_missing",
-)
-"""What comes of binding sessions to devices; `flows.device_binding.Outcome`, and requests without a proof."""
+DEVICES: Final = ("offered", "registered", "registration_refused", "confirmed", "challenged", "refused", "ended")
+"""What comes of binding sessions to devices; `flows.device_binding.Outcome`."""
+SKIPS: Final = ("none", "quota_exceeded", "server_error", "unreachable", "other")
+"""What browsers say of requests without a proof; `flows.device_proofs.why_skipped`."""
 _REFRESHES: Final = ("renewed", *sorted({kind.code for kind in _every_error(ProviderError)}))
 _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", decision, f"{digit}xx") for decision in DECISIONS for digit in CLASSES),
@@ -62,7 +61,8 @@ _LABELS: Final[tuple[tuple[str, ...], ...]] = (
     *(("sign_in", *pair) for pair in _OUTCOMES),
     *(("event", what, outcome) for what in WHATS for outcome in ("success", "failure")),
     *(("refresh", outcome) for outcome in _REFRESHES),
-    *(("device", outcome) for outcome in DEVICES),
+    *(("device", outcome, "") for outcome in DEVICES),
+    *(("device", "proof_missing", skipped) for skipped in SKIPS),
     ("websockets",),
     ("change_feed",),
     ("cache",),
@@ -137,9 +137,9 @@ class Metrics(Collector):
         """Count a refresh at TikTok: `renewed`, or the code of the error that it ended in."""
         self._cells[_COLUMN["refresh", outcome]] += 1.0
 
-    def count_device(self, outcome: str) -> None:
-        """Count what comes of binding sessions to devices."""
-        self._cells[_COLUMN["device", outcome]] += 1.0
+    def count_device(self, outcome: str, skipped: str = "") -> None:
+        """Count what comes of binding sessions to devices; `skipped`: one of `SKIPS`, of requests without a proof."""
+        self._cells[_COLUMN["device", outcome, skipped]] += 1.0
 
     def add_websockets(self, number: int) -> None:
         """Note that so many more (or fewer) WebSockets are open."""
@@ -190,8 +190,8 @@ class Metrics(Collector):
         )
         devices = CounterMetricFamily(
             "gateway_device_bindings_total",
-            "Sessions bound to devices, the proofs of those, and requests without one.",
-            labels=["outcome"],
+            "Sessions bound to devices, the proofs of those, and requests without one, by what browsers say of it.",
+            labels=["outcome", "skipped"],
         )
         families = {
             "device": devices,

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 
@@ -119,11 +120,26 @@ def test_a_route_for_everybody_takes_a_thief_for_nobody(browser: DeviceBrowser, 
     assert "x-tiktok-open-id" not in headers_of(steal().fetch("/optional/x"))
 
 
-def test_no_word_of_a_browser_lets_it_in(browser: DeviceBrowser, steal: Steal) -> None:
+def count_skips(running: Running) -> Counter[str]:
+    """Return how many requests came without a proof, by what was said of it."""
+    assert running.generation is not None
+    told = running.generation.metrics.exposition().decode()
+    pattern = r'gateway_device_bindings_total{outcome="proof_missing",skipped="([a-z_]+)"} ([0-9]+)'
+    return Counter({skipped: int(number) for skipped, number in re.findall(pattern, told)})
+
+
+def test_no_word_of_a_browser_lets_it_in_and_each_is_counted(
+    running: Running, browser: DeviceBrowser, steal: Steal
+) -> None:
     thief, name = steal(), browser.bound["session_identifier"] if browser.bound else ""
-    for cause in ("quota_exceeded", "unreachable", "server_error"):
+    before = count_skips(running)
+    for cause in ("quota_exceeded", "unreachable", "server_error", "whim"):
         skipped = {"secure-session-skipped": f'{cause};session_identifier="{name}"'}
-        assert thief.fetch("/private/x", headers=skipped).status_code == 401
+        for target in ("/private/x", "/oauth2/account"):  # the gate, and a page of the gateway's own
+            assert thief.fetch(target, headers=skipped).status_code == 401
+    assert thief.fetch("/private/x").status_code == 401
+    said = count_skips(running) - before
+    assert said == {"quota_exceeded": 2, "unreachable": 2, "server_error": 2, "other": 2, "none": 1}
     for value in ("", "x" * 43, "A" * 43):
         thief.client.cookies.set(browser.proof, value, domain="127.0.0.1")
         assert thief.fetch("/private/x").status_code == 401

@@ -118,8 +118,7 @@ def count(running: Running, outcome: str) -> int:
     """Return how often something has come of binding sessions."""
     assert running.generation is not None
     told = running.generation.metrics.exposition().decode()
-    found = re.search(rf'gateway_device_bindings_total{{outcome="{outcome}"}} ([0-9]+)', told)
-    return int(found[1]) if found is not None else 0
+    return sum(map(int, re.findall(rf'gateway_device_bindings_total{{outcome="{outcome}",[^}}]*}} ([0-9]+)', told)))
 
 
 def fetch(page: Page, target: str) -> int:

@@ -110,8 +110,8 @@ class Gateways:
     def count(self, outcome: str) -> list[int]:
         """Return how often something has come of binding sessions, at each."""
         told = [httpx.get(each.admin + "/metrics", trust_env=False).text for each in self.both]
-        pattern = rf'gateway_device_bindings_total{{outcome="{outcome}"}} ([0-9]+)'
-        return [int(found[1]) if (found := re.search(pattern, text)) is not None else 0 for text in told]
+        pattern = rf'gateway_device_bindings_total{{outcome="{outcome}",[^}}]*}} ([0-9]+)'
+        return [sum(map(int, re.findall(pattern, text))) for text in told]
 
     def are_ready(self) -> bool:
         asked = (httpx.get(each.admin + "/readyz", trust_env=False) for each in self.both)

@@ -36,6 +36,7 @@ class Replica:
     def __init__(self, world: World, process: Process, keyring: Keyring | None = None) -> None:
         self.told: list[AuditEvent] = []
         self.counted: list[str] = []
+        self.skipped: list[str] = []
         keyring = keyring or world.keyring
         limits, client_key = world.limits, world.simulator.settings.client_key
         self.sessions = Sessions(world.store, keyring, limits, client_key=client_key)
@@ -47,9 +48,13 @@ class Replica:
             announce=self.announce,
             count=self.counted.append,
         )
-        missing = MissingProofs(self.announce, self.counted.append, clock=world.clock)
+        missing = MissingProofs(self.announce, self.count_missing, clock=world.clock)
         self.proofs = DeviceProofs(keyring, COOKIE, clock=world.clock, missed=missing.note)
         self.gate: Gate = build_gate(world, process, devices=self.proofs)
+
+    def count_missing(self, outcome: str, skipped: str) -> None:
+        self.counted.append(outcome)
+        self.skipped.append(skipped)
 
     def announce(self, event: AuditEvent) -> None:
         self.told.append(event)
@@ -253,6 +258,7 @@ async def test_a_proof_that_is_missing_is_written_down_once_in_ten_minutes(
     assert len(missing) == 1
     assert missing[0].cause == "device_proof_missing"
     assert replica.counted.count("proof_missing") == 3
+    assert replica.skipped == ["none"] * 3
     world.clock.forward(timedelta(minutes=11))
     assert not await replica.passes(session_id)
     assert len([each for each in replica.told if each.what is What.PROOF_MISSING]) == 2
