@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.device_binding import GRACE, build_proof, mark_of
-from gateway.flows.device_proofs import MOST_READ
+from gateway.core.device_binding import GRACE, build_proof, mark_of, name_binding
+from gateway.flows.device_proofs import CAUSES, MOST_READ, why_skipped
+from gateway.telemetry.metrics import SKIPS
 from tests.device_binding.device import Device
 from tests.flows.conftest import Process, World
 from tests.flows.test_device_binding import COOKIE, Replica, key_of
@@ -55,3 +56,23 @@ async def last_seen(process: Process, session_id: str) -> timedelta:
     signed_in = await process.read(session_id)
     assert signed_in is not None
     return signed_in.session.last_seen_at - signed_in.session.signed_in_at
+
+
+def test_why_a_proof_was_skipped_is_one_of_few_words() -> None:
+    key = key_of("s" * 43)
+    own, other = (f'session_identifier="{each}"' for each in (name_binding(key), "0" * 64))
+    said = {
+        f"quota_exceeded;{own}": "quota_exceeded",
+        f"unreachable;{other}, server_error ; a=1; {own}": "server_error",
+        f"unreachable;{other}": "other",
+        f"anything;{own}": "other",
+        "unreachable": "other",
+        ";,;": "other",
+        "": "other",
+    }
+    for value, cause in said.items():
+        assert why_skipped(((b"secure-session-skipped", value.encode()),), key) == cause
+    both = [(b"secure-session-skipped", value.encode()) for value in ("?", f"unreachable;{own}")]
+    assert why_skipped(tuple(both), key) == "unreachable"
+    assert why_skipped(((b"cookie", b"a=b"),), key) == "none"
+    assert set(SKIPS) == {each.decode() for each in CAUSES} | {"none", "other"}
