@@ -91,7 +91,7 @@ def test_what_no_setting_asks_for_is_not_loaded(tmp_path: Path, redis_server: Re
         ({"redis": "memory://"}, {"fakeredis", "gateway.store.embedded"}),
         ({"forward_auth__grpc": "unix:@{folder}/grpc.sock"}, {"grpc", "gateway.web.forward_auth.grpc_checks"}),
     ],
-    ids=lambda each: ",".join(each),
+    ids=lambda each: ",".join(sorted(each)),
 )
 def test_what_a_setting_asks_for_is_loaded_at_the_start(
     tmp_path: Path, redis_server: RedisServer, changes: dict[str, str], modules: set[str]
