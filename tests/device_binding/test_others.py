@@ -30,6 +30,7 @@ DRAWN = (
     (re.compile(rb"[0-9a-f]{20,64}"), b"<hex>"),
     (re.compile(rb"[A-Za-z0-9_.-]{40,}"), b"<drawn>"),
     (re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)"), b"<time>"),
+    (re.compile(rb"\b[0-9]{1,2}:[0-9]{2}\b"), b"<minute>"),
     (re.compile(rb"\b[0-9]{7,10}\b"), b"<number>"),
 )
 """What differs between two answers of one gateway, too: ids, states, codes, times, seconds until a sign-in ends."""

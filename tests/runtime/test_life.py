@@ -120,7 +120,7 @@ async def test_whatever_was_made_and_can_be_closed_is_closed(kind: str, monkeypa
     watched, tasks = Watched(monkeypatch, "close"), asyncio.all_tasks()
     generation = build(read_settings(**REDIS[kind]))
     generation.start()
-    assert {type(made).__name__ for made in watched.made.values()} >= {"Life", "Outbox", "Pool", "TikTok", "Watch"}
+    assert {type(made).__name__ for made in watched.made.values()} >= {"Life", "Outbox", "Pool", "LateTikTok", "Watch"}
     await generation.close()
     assert watched.forgotten == []
     assert asyncio.all_tasks() <= tasks
