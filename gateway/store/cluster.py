@@ -81,6 +81,7 @@ class ClusterReader:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
+        self._tasks.close()
         for reader in self._readers.values():
             reader.close()
 
