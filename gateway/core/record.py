@@ -13,6 +13,7 @@ own. Older records do not say it, and are everybody's until they end or are writ
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Final, TypeVar
 
 import msgspec
@@ -24,9 +25,9 @@ from gateway.errors import OfAnotherInstance, SealBroken
 class CompactForm(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A record in few bytes. What is added later comes last, with a default: arrays may be shorter or longer."""
 
+    @abstractmethod
     def restore(self) -> Record:
         """Return the record. Raises `ValueError` when it is none of ours."""
-        raise NotImplementedError
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from gateway.flows.authentication import Authentication, build_identity
 from gateway.flows.device_proofs import DeviceProofs, Proofs
 from gateway.flows.memory import KnownCaller, Memory
 from gateway.flows.sessions import Sessions, SignedIn
+from gateway.tasks import until_told
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -340,9 +341,7 @@ class Gate:
         return await self.read_caller(session_key, lambda found: devices is None or devices.is_proven(found, headers))
 
     async def _is_confirmed(self, known: KnownCaller) -> bool:
-        confirmed: asyncio.Future[bool | StoreUnavailable] = asyncio.get_running_loop().create_future()
-        self.confirm(known, lambda told: None if confirmed.done() else confirmed.set_result(told))
-        told = await confirmed
+        told: bool | StoreUnavailable = await until_told(partial(self.confirm, known))
         if isinstance(told, StoreUnavailable):
             raise told
         return told

@@ -63,7 +63,7 @@ async def revoke(request: Request) -> Response:
         app = authenticate(form, simulator)
         access = simulator.live(simulator.access_tokens, form.get("token", ""), app)
         if access is None:
-            raise OAuthError("invalid_grant", "Token is invalid.", _explain_token(form, "access token, in `token`"))
+            raise OAuthError("invalid_grant", "Token is invalid.", _explain_token("access token, in `token`"))
         simulator.disconnect(access.person.open_id, app.client_key)
         return {}
 
@@ -163,7 +163,7 @@ def _refresh(form: Form, app: App, simulator: Simulator) -> dict[str, Any]:
     with simulator.lock:
         old = simulator.live(simulator.refresh_tokens, text, app)
         if old is None:
-            hint = _explain_token(form, "refresh token, in `refresh_token`")
+            hint = _explain_token("refresh token, in `refresh_token`")
             raise OAuthError("invalid_grant", "Refresh token is invalid or expired.", hint)
         rotates = simulator.troubles.rotate == "always"
         old.dead = rotates
@@ -171,7 +171,7 @@ def _refresh(form: Form, app: App, simulator: Simulator) -> dict[str, Any]:
     return _reply(simulator, app, person, old.scopes, None if rotates else text)
 
 
-def _explain_token(form: Form, wanted: str) -> str:
+def _explain_token(wanted: str) -> str:
     return f"Wanted is a live {wanted}: each refresh makes the refresh token before it invalid (switch `rotate`)."
 
 

@@ -97,7 +97,7 @@ class SeenRequests:
 
 
 async def _read_given(request: Request) -> dict[str, str]:
-    pairs: Sequence[tuple[str, str]] = [(name, value) for name, value in request.query_params.multi_items()]
+    pairs: Sequence[tuple[str, str]] = request.query_params.multi_items()
     kind = request.headers.get("content-type", "")
     body = await request.body()
     if body and kind.startswith("application/x-www-form-urlencoded"):

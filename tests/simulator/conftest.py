@@ -1,4 +1,4 @@
-"""A simulator that serves, as it is on a good day."""
+"""The simulator as an app's tests have it: by the fixture that comes with the package."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from collections.abc import Generator
 import httpx
 import pytest
 
-from gateway.simulator import RunningSimulator, SimulatorSettings, run_in_thread
-
-
-@pytest.fixture(scope="module")
-def serving() -> Generator[RunningSimulator]:
-    with run_in_thread(SimulatorSettings()) as running:
-        yield running
+from gateway.simulator import RunningSimulator
 
 
 @pytest.fixture
-def tiktok(serving: RunningSimulator) -> Generator[RunningSimulator]:
-    serving.simulator.reset()
-    yield serving
-    serving.simulator.reset()
+def tiktok(tiktok_simulator: RunningSimulator) -> RunningSimulator:
+    return tiktok_simulator
 
 
 @pytest.fixture
