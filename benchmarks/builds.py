@@ -14,27 +14,25 @@ faster, and with `--no-sockets` all that is measured, which a busy machine distu
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 from benchmarks.__main__ import choose_cores
+from benchmarks.fronts import measure
 from benchmarks.load.heads import of_a_browser
 from benchmarks.load.requests import Load
-from benchmarks.peers import GATEWAY, Peer, start
+from benchmarks.peers import GATEWAY, Peer
 from benchmarks.peers.version import HERE, run_from
 from benchmarks.process import pinned
 from benchmarks.report import Table
-from benchmarks.scenarios.small import make_target, read_cpu
-from benchmarks.stage import set_up
-from benchmarks.turns import Ratio, Target, Turn, compare_turns, middle, take_turns
+from benchmarks.scenarios.small import read_cpu
+from benchmarks.turns import Ratio, Turn, compare_turns, middle
 
 CONNECTIONS = 64
 
@@ -50,20 +48,6 @@ def read_build(text: str) -> Peer:
     command, environ = run_from(HERE, *GATEWAY.command)
     environ["PYTHONPATH"] = os.pathsep.join(map(str, [*folders, HERE]))
     return dataclasses.replace(GATEWAY, name=name, program=python, command=command, environ={**environ, **variables})
-
-
-def measure_over_sockets(builds: Sequence[Peer], rounds: int, seconds: float) -> Mapping[str, Sequence[Turn[Load]]]:
-    """Ask each, in turns, what a browser asks."""
-    proxy_core, load_core = choose_cores()
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
-        pinned(load_core),
-        set_up(Path(folder), proxy_core, load_core) as stage,
-        contextlib.ExitStack() as stack,
-    ):
-        proxies = [stack.enter_context(start(build, stage)) for build in builds]
-        targets: list[Target[Load]] = [make_target(proxy, of_a_browser, CONNECTIONS) for proxy in proxies]
-        return take_turns(targets, rounds=rounds, seconds=seconds, load_core=load_core)
 
 
 def measure_without_kernel(builds: Sequence[Peer], rounds: int) -> Mapping[str, list[float]]:
@@ -127,7 +111,7 @@ def main() -> None:
     parser.add_argument("--no-sockets", dest="sockets", action="store_false")
     options = parser.parse_args()
     if options.sockets:
-        turns = measure_over_sockets(options.builds, options.rounds, options.seconds)
+        turns = measure(options.builds, options.rounds, options.seconds, {"": of_a_browser})
         print(report_over_sockets(turns, options.rounds).build_markdown(), flush=True)
     taken = measure_without_kernel(options.builds, options.rounds)
     print(report_without_kernel(taken, options.rounds).build_markdown())

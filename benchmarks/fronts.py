@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.__main__ import choose_cores
-from benchmarks.load.heads import always_another, always_the_same, of_a_browser
+from benchmarks.load.heads import Make, always_another, always_the_same, of_a_browser
 from benchmarks.load.requests import Load
 from benchmarks.peers import Peer, start
 from benchmarks.peers.nginx import NGINX, NGINX_ALWAYS_YES, NGINX_GATEWAY, NGINX_RECIPE_ALWAYS_YES
@@ -27,11 +27,17 @@ from benchmarks.scenarios.small import make_target, read_cpu
 from benchmarks.stage import set_up
 from benchmarks.turns import Turn, compare, describe_cores, middle, take_turns
 
-LOADS = {"": always_the_same, "a browser's headers": of_a_browser, "always another request": always_another}
+LOADS: Mapping[str, Make] = {
+    "": always_the_same,
+    "a browser's headers": of_a_browser,
+    "always another request": always_another,
+}
 CONNECTIONS = 64
 
 
-def measure(peers: Sequence[Peer], rounds: int, seconds: float) -> Mapping[str, Sequence[Turn[Load]]]:
+def measure(
+    peers: Sequence[Peer], rounds: int, seconds: float, loads: Mapping[str, Make] = LOADS
+) -> Mapping[str, Sequence[Turn[Load]]]:
     """Measure them all, asked in each of the ways."""
     proxy_core, load_core = choose_cores()
     with (
@@ -42,7 +48,7 @@ def measure(peers: Sequence[Peer], rounds: int, seconds: float) -> Mapping[str, 
     ):
         proxies = [stack.enter_context(start(peer, stage)) for peer in peers]
         targets = [
-            make_target(proxy, make, CONNECTIONS, variant) for variant, make in LOADS.items() for proxy in proxies
+            make_target(proxy, make, CONNECTIONS, variant) for variant, make in loads.items() for proxy in proxies
         ]
         return take_turns(targets, rounds=rounds, seconds=seconds, load_core=load_core)
 

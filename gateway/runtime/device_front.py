@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.core.finding import Finding
 from gateway.settings import Settings
-from gateway.web.own.device import REFRESH
+from gateway.web.own.device import ENDED, REFRESH, REGISTER
 
 NAME: Final = "renewals of bound sessions"
 PATIENCE: Final = 5.0
@@ -57,7 +57,7 @@ def judge(said: Said, prefix: str) -> Finding:
 
 def _advise(status: int, prefix: str) -> str:
     passing = (
-        f"have the front pass POST {prefix}{REFRESH} and {prefix}/device/register to the gateway as they are, with"
+        f"have the front pass POST {prefix}{REFRESH} and {prefix}{REGISTER} to the gateway as they are, with"
         " Sec-Secure-Session-Id and Secure-Session-Response, and without a sign-in, page or challenge of its own"
     )
     match status:
@@ -71,7 +71,7 @@ def _advise(status: int, prefix: str) -> str:
 
 def _ends_binding(body: bytes) -> bool:
     try:
-        return bool(msgspec.json.decode(body) == {"continue": False})
+        return bool(msgspec.json.decode(body) == msgspec.json.decode(ENDED.body))
     except msgspec.DecodeError:
         return False
 
