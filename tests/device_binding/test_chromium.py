@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from gateway.simulator import RunningSimulator
 from tests.certificates import Issued
 from tests.conftest import CHROMIUM_ARGUMENTS
+from tests.device_binding.windows import open_window
 from tests.harness import Running, echo, serve_app
 from tests.listening import serve_listening
 from tests.ports import free_port
@@ -91,10 +92,8 @@ def running(brief: None, simulator: RunningSimulator, issued: Issued, tmp_path: 
 @pytest.fixture
 def context(chromium: Browser, running: Running) -> Generator[BrowserContext]:
     """A window of its own, closed before the gateway is."""
-    context = chromium.new_context(ignore_https_errors=True)
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
+    with open_window(chromium) as context:
+        yield context
 
 
 def sign_in(page: Page, running: Running, target: str = "/private/x") -> None:

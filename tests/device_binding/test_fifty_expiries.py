@@ -24,6 +24,7 @@ from gateway.simulator import RunningSimulator
 from tests.certificates import Issued
 from tests.device_binding.hurried import LASTS, SLACK
 from tests.device_binding.test_chromium import PROOF, arrive, chromium, fetch, outlive, proof_of
+from tests.device_binding.windows import open_window
 from tests.harness import echo, serve_app
 from tests.nginx import run_nginx
 from tests.ports import free_port
@@ -149,10 +150,8 @@ def gateways(simulator: RunningSimulator, issued: Issued, tmp_path: Path) -> Gen
 @pytest.fixture
 def context(chromium: Browser, gateways: Gateways) -> Generator[BrowserContext]:
     """A window of its own, closed before the gateways are."""
-    context = chromium.new_context(ignore_https_errors=True)
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
+    with open_window(chromium, patience=30) as context:
+        yield context
 
 
 class Thief:

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext
 from gateway.simulator import RunningSimulator
 from tests.certificates import Issued
 from tests.device_binding.test_chromium import PROOF, arrive, chromium, count, fetch, outlive, sign_in
+from tests.device_binding.windows import open_window
 from tests.fronts.starting import CONFIG, Places, replaced, run_front
 from tests.harness import NAVIGATION, SAME_ORIGIN, Running, echo, serve_app, serve_gateway
 from tests.nginx import SHIPPED, run_nginx
@@ -126,10 +127,8 @@ def running(
 @pytest.fixture
 def context(chromium: Browser, running: Running) -> Generator[BrowserContext]:
     """A window of its own, closed before the front is."""
-    context = chromium.new_context(ignore_https_errors=True)
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
+    with open_window(chromium) as context:
+        yield context
 
 
 SAYS = """() => new Promise((done) => {

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from gateway.core.device_binding import GRACE, build_proof, mark_of, name_binding
+from gateway.flows.device_binding import Outcome
 from gateway.flows.device_proofs import CAUSES, MOST_READ, why_skipped
-from gateway.telemetry.metrics import SKIPS
+from gateway.telemetry.metrics import DEVICES, SKIPS
 from tests.device_binding.device import Device
 from tests.flows.conftest import Process, World
 from tests.flows.test_device_binding import COOKIE, Replica, key_of
@@ -76,3 +77,4 @@ def test_why_a_proof_was_skipped_is_one_of_few_words() -> None:
     assert why_skipped(tuple(both), key) == "unreachable"
     assert why_skipped(((b"cookie", b"a=b"),), key) == "none"
     assert set(SKIPS) == {each.decode() for each in CAUSES} | {"none", "other"}
+    assert set(DEVICES) == set(Outcome)
