@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext
 from gateway.simulator import RunningSimulator
 from tests.certificates import Issued
 from tests.device_binding.test_chromium import Thief, arrive, chromium, count, fetch, proof_of, sign_in
+from tests.device_binding.windows import open_window
 from tests.harness import Running, echo, serve_app
 from tests.listening import serve_listening
 from tests.ports import free_port
@@ -35,10 +36,8 @@ SAYS = "async (target) => (await (await fetch(target)).json()).code"
 
 @pytest.fixture
 def context(chromium: Browser) -> Generator[BrowserContext]:
-    context = chromium.new_context(ignore_https_errors=True)
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
+    with open_window(chromium) as context:
+        yield context
 
 
 def serve(
