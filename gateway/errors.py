@@ -495,8 +495,8 @@ class DeviceProofMissing(GatewayError):
     keeps_session = True
     title = "Confirming your device"
     advice = (
-        "You are signed in on one device, and your browser has not confirmed yet that this is the one. This page tries"
-        " again by itself. If that does not help within a minute, sign in again."
+        "You are signed in on one device, and your browser has not confirmed yet that this is the one. If that does not"
+        " change within a minute, sign in again."
     )
 
 
