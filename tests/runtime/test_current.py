@@ -155,9 +155,9 @@ async def test_many_leave_nothing_behind(current: Current, settings: Settings) -
         left.append(weakref.ref(current.generation.life))
         await succeed(current, settings)
     await until(lambda: "former generation" not in [task.get_name() for task in asyncio.all_tasks()])
+    await until(lambda: "store watch" not in [task.get_name() for task in asyncio.all_tasks()])  # the store answers
     gc.collect()
     assert [each() for each in left[1:]] == [None] * 4
-    await until(lambda: "store watch" not in [task.get_name() for task in asyncio.all_tasks()])  # the store answers
     names = Counter(task.get_name() for task in asyncio.all_tasks())
     assert {names["live"], names["outbox"]} <= {0, 1}
 

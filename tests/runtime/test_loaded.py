@@ -15,6 +15,7 @@ from gateway.errors import ProviderUnavailable
 from gateway.provider import TikTok, TikTokAddresses
 from gateway.runtime.late_provider import LateTikTok
 from tests.commands import invoke
+from tests.programs import need_package
 from tests.redis_server import RedisServer
 from tests.runtime.conftest import gateway_environ
 
@@ -97,6 +98,8 @@ def test_what_a_setting_asks_for_is_loaded_at_the_start(
     tmp_path: Path, redis_server: RedisServer, changes: dict[str, str], modules: set[str]
 ) -> None:
     """So whatever may be wrong with it is told then, and no request waits for it."""
+    if "grpc" in modules:
+        need_package("grpc", "grpc")
     filled = {name: value.replace("@{folder}", str(tmp_path)) for name, value in changes.items()}
     assert modules <= (loaded(tmp_path, redis_server, **filled) & UNUSED)
 
